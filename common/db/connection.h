@@ -1,0 +1,119 @@
+// Running statements on one session.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/db/sql.h"
+#include "common/status/macros.h"
+
+namespace soci {
+class session;
+}
+
+namespace crosskey::db {
+
+// Told of every statement after it has run. `rows` are those returned by a query, else those changed. Called on the thread
+// that runs the statement.
+using StatementObserver = std::function<void(const Sql&, const Rendered&, int64_t rows)>;
+
+// One session, for one thread. Exceptions of the driver end here: every method returns them as the statuses of sql_error.h.
+// An error means that the statement had no effect; what the transaction did before is still there and must be rolled back,
+// because a lock timeout undoes only its statement.
+class Connection {
+ public:
+  Connection(soci::session& session, Dialect dialect, const StatementObserver& observer)
+      : session_(session), dialect_(dialect), observer_(observer) {}
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  Dialect dialect() const { return dialect_; }
+
+  // The rows of a SELECT, each a tuple of the column types: int64_t, std::string, or std::optional of one of them where the
+  // column can be null. Results are held in memory whole: every query needs a limit.
+  template <typename... Columns, typename... Arguments>
+  absl::StatusOr<std::vector<std::tuple<Columns...>>> Query(const Sql& sql, const Arguments&... arguments) {
+    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Row> rows,
+                              Fetch(sql, Render(sql, dialect_, {Argument(arguments)...}), {IsText<Columns>()...}));
+    std::vector<std::tuple<Columns...>> typed;
+    typed.reserve(rows.size());
+    for (const Row& row : rows) typed.push_back(ToTuple<Columns...>(row, std::index_sequence_for<Columns...>()));
+    return typed;
+  }
+
+  // The only row, or none.
+  template <typename... Columns, typename... Arguments>
+  absl::StatusOr<std::optional<std::tuple<Columns...>>> QueryOne(const Sql& sql, const Arguments&... arguments) {
+    CROSSKEY_ASSIGN_OR_RETURN(auto rows, (Query<Columns...>(sql, arguments...)));
+    if (rows.empty()) return std::optional<std::tuple<Columns...>>();
+    return std::optional<std::tuple<Columns...>>(std::move(rows.front()));
+  }
+
+  // Runs an INSERT, UPDATE or DELETE. Returns the number of rows that it matched.
+  template <typename... Arguments>
+  absl::StatusOr<int64_t> Execute(const Sql& sql, const Arguments&... arguments) {
+    return Change(sql, Render(sql, dialect_, {Argument(arguments)...}));
+  }
+
+  // One INSERT of many rows.
+  absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
+    return Change(sql, RenderRows(sql, dialect_, rows));
+  }
+
+  // Inserts one row and returns the id that the database gave it.
+  template <typename... Arguments>
+  absl::StatusOr<int64_t> Insert(const Sql& sql, const Arguments&... arguments) {
+    CROSSKEY_RETURN_IF_ERROR(Execute(sql, arguments...).status());
+    return LastInsertId(sql);
+  }
+
+  // A command without values and result: BEGIN, COMMIT, SET, DDL. `name` as in Sql.
+  absl::Status Command(const std::string& name, const std::string& text);
+
+ private:
+  using Row = std::vector<Value>;
+
+  template <typename Column>
+  static constexpr bool IsText() {
+    return std::is_same_v<Column, std::string> || std::is_same_v<Column, std::optional<std::string>>;
+  }
+
+  // A null in a column that is not optional reads as zero or an empty text.
+  template <typename Column>
+  static Column Convert(const Value& value) {
+    if constexpr (std::is_same_v<Column, std::optional<int64_t>> || std::is_same_v<Column, std::optional<std::string>>) {
+      if (std::holds_alternative<std::monostate>(value)) return std::nullopt;
+      return std::get<typename Column::value_type>(value);
+    } else {
+      static_assert(std::is_same_v<Column, int64_t> || std::is_same_v<Column, std::string>);
+      if (std::holds_alternative<std::monostate>(value)) return Column{};
+      return std::get<Column>(value);
+    }
+  }
+
+  template <typename... Columns, size_t... I>
+  static std::tuple<Columns...> ToTuple(const Row& row, std::index_sequence<I...>) {
+    return {Convert<Columns>(row[I])...};
+  }
+
+  absl::StatusOr<std::vector<Row>> Fetch(const Sql& sql, const Rendered& rendered, const std::vector<bool>& is_text);
+  absl::StatusOr<int64_t> Change(const Sql& sql, const Rendered& rendered);
+  absl::StatusOr<int64_t> LastInsertId(const Sql& sql);
+
+  soci::session& session_;
+  const Dialect dialect_;
+  const StatementObserver& observer_;
+};
+
+// A transaction that has begun. The body that gets it neither commits nor rolls back.
+class Tx : public Connection {
+ public:
+  using Connection::Connection;
+};
+
+}  // namespace crosskey::db

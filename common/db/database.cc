@@ -1,0 +1,234 @@
+#include "common/db/database.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <soci/soci.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "absl/random/random.h"
+#include "common/db/open_session.h"
+#include "common/db/sql_error.h"
+#include "common/status/errors.h"
+#include "common/status/limits.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::db {
+namespace {
+
+constexpr char kCommit[] = "transaction.commit";
+
+bool IsConnectionError(const absl::Status& status) { return SqlErrorOf(status) == SqlError::kConnection; }
+
+bool MayRunAgain(const absl::Status& status) {
+  return SqlErrorOf(status) == SqlError::kRetry || IsConnectionError(status);
+}
+
+}  // namespace
+
+struct Database::Slot {
+  uint64_t generation = 0;  // of its session; 0: not open
+};
+
+struct Database::Instruments {
+  explicit Instruments(prometheus::Registry& registry)
+      : statements(prometheus::BuildCounter()
+                       .Name("crosskey_db_statements_total")
+                       .Help("SQL statements that succeeded, by name.")
+                       .Register(registry)),
+        rows(prometheus::BuildCounter()
+                 .Name("crosskey_db_rows_total")
+                 .Help("Rows returned or changed by SQL statements, by name.")
+                 .Register(registry)),
+        in_use(prometheus::BuildGauge()
+                   .Name("crosskey_db_sessions_in_use")
+                   .Help("Sessions of the pool that are leased.")
+                   .Register(registry)
+                   .Add({})),
+        size(prometheus::BuildGauge()
+                 .Name("crosskey_db_sessions")
+                 .Help("Sessions that the pool can have.")
+                 .Register(registry)
+                 .Add({})),
+        lease_wait(prometheus::BuildHistogram()
+                       .Name("crosskey_db_lease_wait_seconds")
+                       .Help("Time spent waiting for a session, and on SQLite for the turn to write.")
+                       .Register(registry)
+                       .Add({}, prometheus::Histogram::BucketBoundaries{.0001, .001, .005, .025, .1, .5, 1, 5, 30})),
+        lease_timeouts(prometheus::BuildCounter()
+                           .Name("crosskey_db_lease_timeouts_total")
+                           .Help("Calls that got no session within their deadline.")
+                           .Register(registry)
+                           .Add({})),
+        retries(prometheus::BuildCounter()
+                    .Name("crosskey_db_retries_total")
+                    .Help("Transactions and reads that were run again.")
+                    .Register(registry)
+                    .Add({})),
+        reconnects(prometheus::BuildCounter()
+                       .Name("crosskey_db_sessions_opened_total")
+                       .Help("Sessions opened, at first use or anew.")
+                       .Register(registry)
+                       .Add({})) {}
+
+  prometheus::Family<prometheus::Counter>& statements;
+  prometheus::Family<prometheus::Counter>& rows;
+  prometheus::Gauge& in_use;
+  prometheus::Gauge& size;
+  prometheus::Histogram& lease_wait;
+  prometheus::Counter& lease_timeouts;
+  prometheus::Counter& retries;
+  prometheus::Counter& reconnects;
+};
+
+// A session of the pool in use; given back in the destructor.
+class Database::Lease {
+ public:
+  Lease(Database* database, size_t position) : database_(database), position_(position) {
+    database_->instruments_->in_use.Increment();
+  }
+  Lease(Lease&& other) noexcept : database_(std::exchange(other.database_, nullptr)), position_(other.position_) {}
+  Lease& operator=(Lease&&) = delete;
+  ~Lease() {
+    if (database_ == nullptr) return;
+    database_->instruments_->in_use.Decrement();
+    database_->pool_->give_back(position_);
+  }
+
+  size_t position() const { return position_; }
+  soci::session& session() const { return database_->pool_->at(position_); }
+
+ private:
+  Database* database_;
+  size_t position_;
+};
+
+Database::Database(DatabaseOptions options, telemetry::Metrics& metrics)
+    : options_(std::move(options)),
+      pool_(std::make_unique<soci::connection_pool>(static_cast<size_t>(options_.pool_size))),
+      slots_(static_cast<size_t>(options_.pool_size)),
+      instruments_(std::make_unique<Instruments>(metrics.registry())) {
+  instruments_->size.Set(options_.pool_size);
+  instrumented_ = [this](const Sql& sql, const Rendered& rendered, int64_t rows) {
+    const prometheus::Labels labels = {{"statement", sql.name}};
+    instruments_->statements.Add(labels).Increment();
+    instruments_->rows.Add(labels).Increment(static_cast<double>(rows));
+    if (observer_) observer_(sql, rendered, rows);
+  };
+}
+
+Database::~Database() = default;
+
+absl::Status Database::OpenIfNeeded(size_t position) {
+  uint64_t generation = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (slots_[position].generation == generation_) return absl::OkStatus();
+    slots_[position].generation = 0;
+    generation = generation_;
+  }
+  CROSSKEY_RETURN_IF_ERROR(
+      OpenSession(pool_->at(position), options_.url, options_.password, options_.statement_timeout));
+  instruments_->reconnects.Increment();
+  std::lock_guard lock(mutex_);
+  slots_[position].generation = generation;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Database::Lease> Database::Acquire(const Call& call) {
+  const absl::Time begin = absl::Now();
+  const int64_t wait = std::clamp<int64_t>(absl::ToInt64Milliseconds(call.Remaining()), 1, 3'600'000);
+  size_t position = 0;
+  if (!pool_->try_lease(position, static_cast<int>(wait))) {
+    instruments_->lease_timeouts.Increment();
+    return errors::Overloaded("database sessions");
+  }
+  instruments_->lease_wait.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+  Lease lease(this, position);
+  CROSSKEY_RETURN_IF_ERROR(OpenIfNeeded(position));
+  return lease;
+}
+
+void Database::NoteError(size_t position, const absl::Status& status) {
+  if (!IsConnectionError(status)) return;
+  std::lock_guard lock(mutex_);
+  // Only the first of those that find the same restart raises the generation.
+  if (slots_[position].generation == generation_) ++generation_;
+  slots_[position].generation = 0;
+}
+
+absl::Status Database::TransactOnce(const Call& call, const std::function<absl::Status(Tx&)>& body,
+                                    Outcome& outcome) {
+  // The turn comes before the session: writers that wait must not take the sessions away from readers.
+  std::optional<WriterQueue::Turn> turn;
+  if (dialect() == Dialect::kSqlite) {
+    const absl::Time begin = absl::Now();
+    if (auto entered = writers_.Enter(call)) turn.emplace(std::move(*entered));
+    instruments_->lease_wait.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+    if (!turn.has_value()) return errors::Overloaded("database writers");
+  }
+  CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
+  Tx tx(lease.session(), dialect(), instrumented_);
+  absl::Status status =
+      tx.Command("transaction.begin", dialect() == Dialect::kSqlite ? "BEGIN IMMEDIATE" : "START TRANSACTION");
+  if (!status.ok()) {
+    NoteError(lease.position(), status);
+    return status;
+  }
+  status = body(tx);
+  if (status.ok()) {
+    status = tx.Command(kCommit, "COMMIT");
+    if (IsConnectionError(status)) outcome = Outcome::kUnknown;
+  }
+  if (!status.ok()) {
+    NoteError(lease.position(), status);
+    const absl::Status rollback = tx.Command("transaction.rollback", "ROLLBACK");
+    if (!rollback.ok()) {
+      std::lock_guard lock(mutex_);
+      slots_[lease.position()].generation = 0;
+    }
+  }
+  return status;
+}
+
+absl::Status Database::ReadOnce(const Call& call, const std::function<absl::Status(Connection&)>& body) {
+  CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
+  Connection connection(lease.session(), dialect(), instrumented_);
+  absl::Status status = body(connection);
+  NoteError(lease.position(), status);
+  return status;
+}
+
+absl::Status Database::Retry(const Call& call, const std::function<absl::Status(Outcome&)>& attempt) {
+  static thread_local absl::BitGen random;
+  absl::Status status;
+  for (int tries = 0; tries <= limits::kTransactionRetries; ++tries) {
+    if (tries > 0) {
+      instruments_->retries.Increment();
+      const absl::Duration pause = absl::Milliseconds(5 << tries) * absl::Uniform(random, 0.5, 1.5);
+      std::this_thread::sleep_for(absl::ToChronoMilliseconds(std::min(pause, call.Remaining())));
+    }
+    CROSSKEY_RETURN_IF_ERROR(call.Check());
+    Outcome outcome = Outcome::kDone;
+    status = attempt(outcome);
+    if (outcome == Outcome::kUnknown) {
+      log::Warning("the answer to a COMMIT was lost", {{"error", std::string(status.message())}});
+      return errors::DatabaseUnavailable();
+    }
+    if (!MayRunAgain(status)) return status;
+  }
+  log::Warning("gave up after retries", {{"error", std::string(status.message())}});
+  return IsConnectionError(status) ? errors::DatabaseUnavailable() : errors::Conflict();
+}
+
+absl::Status Database::Transact(const Call& call, const std::function<absl::Status(Tx&)>& body) {
+  return Retry(call, [&](Outcome& outcome) { return TransactOnce(call, body, outcome); });
+}
+
+absl::Status Database::Read(const Call& call, const std::function<absl::Status(Connection&)>& body) {
+  return Retry(call, [&](Outcome&) { return ReadOnce(call, body); });
+}
+
+}  // namespace crosskey::db

@@ -1,0 +1,86 @@
+// One database: a pool of sessions, and transactions that are run again when the database asks for it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/db/connection.h"
+#include "common/db/url.h"
+#include "common/db/writer_queue.h"
+#include "common/status/call.h"
+#include "common/telemetry/metrics.h"
+
+namespace soci {
+class connection_pool;
+}
+
+namespace crosskey::db {
+
+struct DatabaseOptions {
+  Url url;
+  std::string password;
+  int pool_size = 16;
+  absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a single statement may take
+};
+
+// Thread-safe. Sessions are opened when first used, so a database that is away at start is no error.
+//
+// Errors, besides those that a body returns itself: RESOURCE_EXHAUSTED OVERLOADED (no session in the rest of the call's
+// deadline), ABORTED CONFLICT (after the last retry), UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED. Any other
+// error of the database is returned as sql_error.h makes it.
+//
+// Broken sessions: a session that lost its connection, or that failed to roll back, is opened anew before its next use, and so
+// is every other session opened before that moment: after a restart of the server all of them are dead.
+class Database {
+ public:
+  Database(DatabaseOptions options, telemetry::Metrics& metrics);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  Dialect dialect() const { return options_.url.dialect; }
+
+  // Runs `body` in a write transaction and commits if it returns OK, else rolls back. On SQLite it holds the write lock from
+  // its beginning. Deadlocks, lock timeouts and lost connections run the whole body again, at most 5 times with a growing
+  // pause: the body must set everything it leaves outside anew. OK: committed and durable. An error: nothing is stored, except
+  // that UNAVAILABLE can mean a COMMIT whose answer was lost; it is not repeated.
+  absl::Status Transact(const Call& call, const std::function<absl::Status(Tx&)>& body);
+
+  // Runs `body` outside a transaction: every statement sees what is committed when it begins. Repeated like Transact.
+  absl::Status Read(const Call& call, const std::function<absl::Status(Connection&)>& body);
+
+  // For tests: is told of every statement of every session. Set before the first use.
+  void set_observer(StatementObserver observer) { observer_ = std::move(observer); }
+
+ private:
+  struct Slot;
+  class Lease;
+  struct Instruments;
+  enum class Outcome { kDone, kUnknown };
+
+  absl::StatusOr<Lease> Acquire(const Call& call);
+  absl::Status OpenIfNeeded(size_t position);
+  absl::Status Retry(const Call& call, const std::function<absl::Status(Outcome&)>& attempt);
+  absl::Status TransactOnce(const Call& call, const std::function<absl::Status(Tx&)>& body, Outcome& outcome);
+  absl::Status ReadOnce(const Call& call, const std::function<absl::Status(Connection&)>& body);
+  void NoteError(size_t position, const absl::Status& status);
+
+  const DatabaseOptions options_;
+  StatementObserver observer_;
+  StatementObserver instrumented_;  // counts, then tells observer_
+  std::unique_ptr<soci::connection_pool> pool_;
+  WriterQueue writers_;  // SQLite only
+
+  std::mutex mutex_;            // guards what follows
+  std::vector<Slot> slots_;     // by pool position
+  uint64_t generation_ = 1;     // raised when a connection is found dead
+  std::unique_ptr<Instruments> instruments_;
+};
+
+}  // namespace crosskey::db

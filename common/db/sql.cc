@@ -1,0 +1,74 @@
+#include "common/db/sql.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::db {
+namespace {
+
+std::string ReplaceTokens(const std::string& text, Dialect dialect) {
+  if (dialect == Dialect::kSqlite) {
+    return absl::StrReplaceAll(text, {{"{share}", ""},
+                                      {"{update}", ""},
+                                      {"{binary}", ""},
+                                      {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"}});
+  }
+  // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9.
+  return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
+                                    {"{update}", "FOR UPDATE"},
+                                    {"{binary}", "_binary "},
+                                    {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"}});
+}
+
+[[noreturn]] void Die(const Sql& sql) {
+  log::Error("the number of arguments is not that of the statement's placeholders", {{"statement", sql.name}});
+  std::abort();
+}
+
+// Appends `text` with its placeholders numbered from out.values.size() on.
+void Expand(const Sql& sql, const std::string& text, const std::vector<Argument>& arguments, Rendered& out) {
+  size_t next = 0;
+  for (const char c : text) {
+    if (c != '?') {
+      out.text.push_back(c);
+      continue;
+    }
+    if (next == arguments.size()) Die(sql);
+    const std::vector<Value>& values = arguments[next++].values();
+    if (values.empty()) out.text += "NULL";  // IN (NULL) holds for no row
+    for (size_t i = 0; i < values.size(); ++i) {
+      absl::StrAppend(&out.text, i == 0 ? "" : ", ", ":v", out.values.size());
+      out.values.push_back(values[i]);
+    }
+  }
+  if (next != arguments.size()) Die(sql);
+}
+
+}  // namespace
+
+Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments) {
+  Rendered out;
+  Expand(sql, ReplaceTokens(sql.text, dialect), arguments, out);
+  return out;
+}
+
+Rendered RenderRows(const Sql& sql, Dialect dialect, const std::vector<std::vector<Argument>>& rows) {
+  const std::string text = ReplaceTokens(sql.text, dialect);
+  const size_t group = text.find('(', text.rfind("VALUES"));
+  const size_t end = text.find(')', group);
+  if (group == std::string::npos || end == std::string::npos || rows.empty()) Die(sql);
+  Rendered out;
+  out.text = text.substr(0, group);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (i > 0) out.text += ", ";
+    Expand(sql, text.substr(group, end - group + 1), rows[i], out);
+  }
+  out.text += text.substr(end + 1);
+  return out;
+}
+
+}  // namespace crosskey::db

@@ -1,0 +1,25 @@
+// The --db flag.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/db/sql.h"
+
+namespace crosskey::db {
+
+struct Url {
+  Dialect dialect = Dialect::kSqlite;
+  std::string path;  // kSqlite: the file
+  std::string user;  // kMysql
+  std::string host;
+  int port = 3306;
+  std::string database;
+};
+
+// `sqlite:PATH` or `mysql://user@host:port/database`. INVALID_ARGUMENT says what is wrong. An in-memory SQLite database is
+// refused: every session of the pool would get an empty one of its own. The host "localhost" means 127.0.0.1, for MySQL
+// clients would take it as the local socket and ignore the port.
+absl::StatusOr<Url> ParseUrl(const std::string& text);
+
+}  // namespace crosskey::db

@@ -1,0 +1,44 @@
+// First come, first served for the one writer that SQLite allows: its own busy handler polls, and starves some for seconds.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "common/status/call.h"
+
+namespace crosskey::db {
+
+// Thread-safe. Must outlive its turns.
+class WriterQueue {
+ public:
+  // The right to write; given back in the destructor.
+  class Turn {
+   public:
+    explicit Turn(WriterQueue* queue) : queue_(queue) {}
+    Turn(Turn&& other) noexcept : queue_(std::exchange(other.queue_, nullptr)) {}
+    Turn& operator=(Turn&&) = delete;
+    ~Turn() {
+      if (queue_ != nullptr) queue_->Leave();
+    }
+
+   private:
+    WriterQueue* queue_;
+  };
+
+  // Waits until all who came before are done; nullopt once the call's deadline has passed.
+  std::optional<Turn> Enter(const Call& call);
+
+ private:
+  void Leave();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<uint64_t> waiting_;  // the front one writes
+  uint64_t next_ = 0;
+};
+
+}  // namespace crosskey::db

@@ -1,0 +1,118 @@
+#include "common/events/consumer.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/db/sql_error.h"
+#include "common/events/events_sql.h"
+#include "common/status/limits.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::events {
+
+Consumer::Consumer(std::string feed, Outbox& outbox, Transport& transport, std::function<void()> on_applied,
+                   telemetry::Metrics& metrics)
+    : feed_(std::move(feed)),
+      outbox_(outbox),
+      transport_(transport),
+      on_applied_(std::move(on_applied)),
+      stalled_(prometheus::BuildGauge()
+                   .Name("crosskey_consumer_stalled")
+                   .Help("1 while an event of the feed cannot be applied.")
+                   .Register(metrics.registry())
+                   .Add({{"feed", feed_}})),
+      position_(prometheus::BuildGauge()
+                    .Name("crosskey_consumer_sequence")
+                    .Help("The last event of the feed that took effect.")
+                    .Register(metrics.registry())
+                    .Add({{"feed", feed_}})),
+      events_(prometheus::BuildCounter()
+                  .Name("crosskey_consumer_events_total")
+                  .Help("Events consumed, by type; handled=false: nobody asked for the type.")
+                  .Register(metrics.registry())) {}
+
+void Consumer::On(const std::string& type, Kind kind, Effect effect) { handlers_[type] = {kind, std::move(effect)}; }
+
+absl::StatusOr<Consumer::Position> Consumer::ReadCheckpoint(const Call& call) {
+  Position position;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, int64_t>(sql::kCheckpoint, feed_)));
+    if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed_);
+    std::tie(position.feed_id, position.last) = *row;
+    return absl::OkStatus();
+  }));
+  return position;
+}
+
+absl::Status Consumer::Run(const Call& call) {
+  CROSSKEY_ASSIGN_OR_RETURN(const Position position, ReadCheckpoint(call));
+  position_.Set(static_cast<double>(position.last));
+  return transport_.Stream(position.feed_id, position.last, [&](const Batch& batch) -> absl::Status {
+    if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
+    if (batch.events.empty()) return absl::OkStatus();
+    return Apply(batch);
+  });
+}
+
+absl::Status Consumer::Apply(const Batch& batch) {
+  int64_t last_deletion = 0;
+  int64_t expected = batch.after;
+  for (const Event& event : batch.events) {
+    if (event.sequence != ++expected) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the feed ", feed_, " has a gap: ", event.sequence, " instead of ", expected));
+    }
+    const auto handler = handlers_.find(event.type);
+    if (handler != handlers_.end() && handler->second.kind == Kind::kDeletion) last_deletion = event.sequence;
+  }
+  if (expected != batch.through) {
+    return absl::FailedPreconditionError(absl::StrCat("the feed ", feed_, " ends before ", batch.through));
+  }
+
+  const Call call = Call::Background(limits::kDefaultDeadline);
+  const Event* culprit = nullptr;
+  const absl::Status status = outbox_.Transact(call, [&](Tx& tx) -> absl::Status {
+    culprit = nullptr;
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
+                              tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
+                                              feed_, batch.after, batch.feed_id));
+    if (moved != 1) return absl::AbortedError("another consumer has moved the checkpoint of " + feed_);
+    for (const Event& event : batch.events) {
+      culprit = &event;
+      CROSSKEY_RETURN_IF_ERROR(ApplyEvent(tx, event));
+    }
+    culprit = nullptr;
+    return absl::OkStatus();
+  });
+  const bool stalled = !status.ok() && culprit != nullptr;
+  stalled_.Set(stalled ? 1 : 0);
+  if (stalled) {
+    log::Error("an event cannot be applied", {{"feed", feed_},
+                                              {"sequence", culprit->sequence},
+                                              {"type", culprit->type},
+                                              {"error", std::string(status.message())}});
+  }
+  CROSSKEY_RETURN_IF_ERROR(status);
+  position_.Set(static_cast<double>(batch.through));
+  for (const Event& event : batch.events) {
+    const bool handled = handlers_.count(event.type) > 0;
+    events_.Add({{"feed", feed_}, {"type", handled ? event.type : "other"}, {"handled", handled ? "true" : "false"}})
+        .Increment();
+  }
+  if (on_applied_) on_applied_();
+  return absl::OkStatus();
+}
+
+absl::Status Consumer::ApplyEvent(Tx& tx, const Event& event) {
+  const auto handler = handlers_.find(event.type);
+  if (handler == handlers_.end()) return absl::OkStatus();
+  const absl::Status status = handler->second.effect(tx, event);
+  if (status.ok() || handler->second.kind != Kind::kHint || db::SqlErrorOf(status).has_value()) return status;
+  log::Warning("skipped a hint", {{"type", event.type}, {"sequence", event.sequence}});
+  return absl::OkStatus();
+}
+
+}  // namespace crosskey::events

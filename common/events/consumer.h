@@ -1,0 +1,73 @@
+// Takes a peer's events, each exactly once.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/events/outbox.h"
+#include "common/events/transport.h"
+#include "common/telemetry/metrics.h"
+
+namespace prometheus {
+class Counter;
+class Gauge;
+template <typename T>
+class Family;
+}  // namespace prometheus
+
+namespace crosskey::events {
+
+// One transaction a batch: it moves the checkpoint first, which locks it and fails if another consumer has moved it, and then
+// runs the effects. So a batch takes effect once, whatever is delivered twice and whoever else consumes.
+//
+// An event that cannot be applied stops the consumer: it is logged, shown by the metric crosskey_consumer_stalled, and tried
+// again until it can. An event of a type that nobody asked for is counted and passed over.
+class Consumer {
+ public:
+  using Effect = std::function<absl::Status(Tx&, const Event&)>;
+  enum class Kind {
+    kNormal,
+    kDeletion,  // moves the fence: design section 2
+    kHint,      // may fail: then it is skipped, unless it was the database that failed
+  };
+
+  // `feed` names the row of `checkpoints`: the service that publishes. `on_applied` is called after each commit with events.
+  Consumer(std::string feed, Outbox& outbox, Transport& transport, std::function<void()> on_applied,
+           telemetry::Metrics& metrics);
+
+  // Before the first round only.
+  void On(const std::string& type, Kind kind, Effect effect);
+
+  // Streams from the checkpoint on until the stream ends. Always returns an error: why it ended.
+  absl::Status Run(const Call& call);
+
+  // Applies one batch. ABORTED: another consumer was faster; read the checkpoint again. FAILED_PRECONDITION: the batch belongs
+  // to another history or has a gap.
+  absl::Status Apply(const Batch& batch);
+
+ private:
+  struct Handler {
+    Kind kind;
+    Effect effect;
+  };
+  struct Position {
+    std::string feed_id;
+    int64_t last = 0;
+  };
+
+  absl::StatusOr<Position> ReadCheckpoint(const Call& call);
+  absl::Status ApplyEvent(Tx& tx, const Event& event);
+
+  const std::string feed_;
+  Outbox& outbox_;
+  Transport& transport_;
+  const std::function<void()> on_applied_;
+  std::map<std::string, Handler> handlers_;
+  prometheus::Gauge& stalled_;
+  prometheus::Gauge& position_;
+  prometheus::Family<prometheus::Counter>& events_;
+};
+
+}  // namespace crosskey::events

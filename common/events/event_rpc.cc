@@ -1,0 +1,82 @@
+#include "common/events/event_rpc.h"
+
+#include "common/rpc/field_errors.h"
+#include "common/status/errors.h"
+#include "common/status/limits.h"
+
+namespace crosskey::events {
+namespace {
+
+// How often a stream at rest looks by itself: another process may have numbered events.
+constexpr absl::Duration kPoll = absl::Milliseconds(250);
+
+void Fill(const Event& event, event::v1::Event& out) {
+  out.set_id(event.id);
+  out.set_source(event.source);
+  out.set_type(event.type);
+  out.set_subject(event.subject);
+  const int64_t micros = absl::ToUnixMicros(event.time);
+  out.mutable_time()->set_seconds(micros / 1'000'000);
+  out.mutable_time()->set_nanos(static_cast<int32_t>(micros % 1'000'000 * 1000));
+  out.set_sequence(event.sequence);
+  out.set_traceparent(event.traceparent);
+  out.mutable_payload()->set_type_url("type.googleapis.com/" + event.type);
+  out.mutable_payload()->set_value(event.payload);
+}
+
+}  // namespace
+
+grpc::Status EventRpc::Subscribe(grpc::ServerContext* context, const event::v1::SubscribeRequest* request,
+                                 grpc::ServerWriter<event::v1::SubscribeResponse>* writer) {
+  return calls_.ServerStream(*context, "Subscribe", [&](const Call& call) -> absl::Status {
+    struct Place {
+      std::atomic<int>& subscribers;
+      const int number = ++subscribers;
+      ~Place() { --subscribers; }
+    } place{subscribers_};
+    if (place.number > limits::kFeedSubscribers) return errors::Overloaded("feed subscribers");
+    return Follow(call, *request, *writer);
+  });
+}
+
+absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeRequest& request,
+                              grpc::ServerWriter<event::v1::SubscribeResponse>& writer) {
+  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
+  if (!request.feed_id().empty() && request.feed_id() != info.feed_id) return errors::FeedMismatch(info.feed_id);
+  if (request.after_sequence() < 0 || request.after_sequence() > info.head) {
+    return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
+  }
+  int64_t after = request.after_sequence();
+  absl::Time next_bookmark = absl::InfinitePast();
+  while (true) {
+    if (calls_.admission().draining()) return errors::Draining();
+    CROSSKEY_RETURN_IF_ERROR(call.Check());
+    const uint64_t seen = feed_.news().Now();
+    Call read = call;
+    read.deadline = std::min(call.deadline, absl::Now() + limits::kDefaultDeadline);
+    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Event> batch, feed_.Read(read, after));
+    if (!batch.empty() || absl::Now() >= next_bookmark) {
+      event::v1::SubscribeResponse response;
+      response.set_feed_id(info.feed_id);
+      response.set_after_sequence(after);
+      for (const Event& event : batch) Fill(event, *response.add_events());
+      if (!batch.empty()) after = batch.back().sequence;
+      response.set_through_sequence(after);
+      if (!writer.Write(response)) return absl::CancelledError("the subscriber is gone");
+      next_bookmark = absl::Now() + limits::kBookmarkInterval;
+    }
+    if (batch.empty()) feed_.news().Wait(seen, kPoll);
+  }
+}
+
+grpc::Status EventRpc::GetFeedInfo(grpc::ServerContext* context, const event::v1::GetFeedInfoRequest*,
+                                   event::v1::GetFeedInfoResponse* response) {
+  return calls_.Unary(*context, "GetFeedInfo", [&](const Call& call) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
+    response->set_feed_id(info.feed_id);
+    response->set_head(info.head);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace crosskey::events

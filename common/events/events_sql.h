@@ -1,0 +1,35 @@
+// The SQL of the event log and of the checkpoints. The tables are created by each service's migrations.
+#pragma once
+
+#include "common/db/sql.h"
+
+namespace crosskey::events::sql {
+
+// One statement for all events of a transaction, so their ids ascend in the order of the Append calls.
+inline const db::Sql kAppend{
+    "outbox.append",
+    "INSERT INTO outbox (event_id, type, subject, time, traceparent, payload) VALUES (?, ?, ?, ?, ?, {binary}?)"};
+
+inline const db::Sql kLockHead{"sequencer.lock_head", "SELECT head FROM feed WHERE name = 'own' {update}"};
+inline const db::Sql kUnnumbered{"sequencer.unnumbered",
+                                 "SELECT id FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT ?"};
+inline const db::Sql kSetHead{"sequencer.set_head", "UPDATE feed SET head = ? WHERE name = 'own'"};
+
+inline const db::Sql kInfo{"feed.info", "SELECT feed_id, head FROM feed WHERE name = 'own'"};
+inline const db::Sql kNameFeed{"feed.name", "UPDATE feed SET feed_id = ? WHERE name = 'own' AND feed_id = ''"};
+inline const db::Sql kRead{"feed.read",
+                           "SELECT sequence, event_id, type, subject, time, traceparent, payload FROM outbox "
+                           "WHERE sequence > ? ORDER BY sequence LIMIT ?"};
+
+inline const db::Sql kCheckpoint{"consumer.checkpoint",
+                                 "SELECT feed_id, last_sequence FROM checkpoints WHERE feed = ?"};
+// The first statement of every consuming transaction: it locks the checkpoint and fences off another consumer.
+inline const db::Sql kAdvance{
+    "consumer.advance",
+    "UPDATE checkpoints SET feed_id = ?, last_sequence = ?, last_deletion_sequence = CASE WHEN last_deletion_sequence < ? "
+    "THEN ? ELSE last_deletion_sequence END WHERE feed = ? AND last_sequence = ? AND feed_id IN ('', ?)"};
+// Held in shared mode while a reference row is added: the fence of design section 2.
+inline const db::Sql kLastDeletion{"consumer.last_deletion",
+                                   "SELECT last_deletion_sequence FROM checkpoints WHERE feed = ? {share}"};
+
+}  // namespace crosskey::events::sql

@@ -1,0 +1,29 @@
+// Events from a peer's EventService.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <memory>
+#include <mutex>
+
+#include "common/events/transport.h"
+
+namespace crosskey::events {
+
+class GrpcTransport final : public Transport {
+ public:
+  explicit GrpcTransport(std::shared_ptr<grpc::Channel> channel) : channel_(std::move(channel)) {}
+
+  absl::Status Stream(const std::string& feed_id, int64_t after,
+                      const std::function<absl::Status(const Batch&)>& deliver) override;
+  void Cancel() override;
+
+ private:
+  const std::shared_ptr<grpc::Channel> channel_;
+  std::mutex mutex_;
+  grpc::ClientContext* running_ = nullptr;
+  bool cancelled_ = false;
+};
+
+}  // namespace crosskey::events

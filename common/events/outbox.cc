@@ -1,0 +1,27 @@
+#include "common/events/outbox.h"
+
+#include "common/events/events_sql.h"
+#include "common/events/uuid.h"
+
+namespace crosskey::events {
+
+absl::Status Outbox::Transact(const Call& call, const std::function<absl::Status(Tx&)>& body) {
+  bool appended = false;
+  const absl::Status status = database_.Transact(call, [&](db::Tx& db) -> absl::Status {
+    Tx tx(db);
+    CROSSKEY_RETURN_IF_ERROR(body(tx));
+    appended = !tx.drafts_.empty();
+    if (!appended) return absl::OkStatus();
+    const int64_t now = absl::ToUnixMicros(absl::Now());
+    std::vector<std::vector<db::Argument>> rows;
+    rows.reserve(tx.drafts_.size());
+    for (const Draft& draft : tx.drafts_) {
+      rows.push_back({NewUuid(), draft.type, draft.subject, now, call.traceparent, draft.payload});
+    }
+    return db.ExecuteRows(sql::kAppend, rows).status();
+  });
+  if (status.ok() && appended && on_append_) on_append_();
+  return status;
+}
+
+}  // namespace crosskey::events

@@ -1,0 +1,99 @@
+#include "common/process/flag_checks.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include <unistd.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace crosskey::process {
+namespace {
+
+constexpr char kLetters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+// Not empty, and only letters, digits and characters of `others`.
+bool IsWord(const std::string& text, const std::string& others) {
+  return !text.empty() && text.find_first_not_of(kLetters + others) == std::string::npos;
+}
+
+bool IsHost(const std::string& text) {
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
+    return IsWord(text.substr(1, text.size() - 2), ":.%") && absl::StrContains(text, ":");
+  }
+  return IsWord(text, ".-_");
+}
+
+bool IsNumber(const std::string& text, int min, int max) {
+  int number = 0;
+  const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  const bool leading_zero = text.size() > 1 && text[0] == '0';
+  return digits && !leading_zero && absl::SimpleAtoi(text, &number) && number >= min && number <= max;
+}
+
+// Splits at the last `separator`. False if there is none.
+bool SplitLast(const std::string& text, char separator, std::string* before, std::string* after) {
+  const size_t at = text.rfind(separator);
+  if (at == std::string::npos) return false;
+  *after = text.substr(at + 1);
+  *before = text.substr(0, at);
+  return true;
+}
+
+std::string CheckMysql(const std::string& text) {
+  std::string server, database, user, address, host, port;
+  if (!SplitLast(text, '/', &server, &database) || !SplitLast(server, '@', &user, &address) ||
+      !SplitLast(address, ':', &host, &port)) {
+    return "a mysql database is mysql://user@host:port/database";
+  }
+  if (absl::StrContains(user, ":")) return "the password belongs into the file named by --db-password-file";
+  if (!IsWord(user, "._-$@")) return "the user of the mysql:// address is missing or has an odd character";
+  if (!IsHost(host)) return "the host of the mysql:// address is missing or has an odd character";
+  if (!IsNumber(port, 1, 65535)) return "the port of the mysql:// address is not a number from 1 to 65535";
+  if (!IsWord(database, "_-$")) return "the database of the mysql:// address is missing or has an odd character";
+  return "";
+}
+
+}  // namespace
+
+std::string CheckAddress(const std::string& text) {
+  std::string host, port;
+  if (!SplitLast(text, ':', &host, &port)) return absl::StrCat("'", text, "' is not host:port");
+  if (!IsHost(host)) return absl::StrCat("'", text, "' is not host:port: the host is missing or malformed");
+  if (!IsNumber(port, 0, 65535)) return absl::StrCat("'", text, "' is not host:port: the port is not 0 to 65535");
+  return "";
+}
+
+std::string CheckDatabase(const std::string& text) {
+  if (absl::StartsWith(text, "mysql://")) return CheckMysql(text.substr(8));
+  if (!absl::StartsWith(text, "sqlite:")) return "not sqlite:PATH or mysql://user@host:port/database";
+  const std::string path = text.substr(7);
+  if (path.empty()) return "the path after sqlite: is empty";
+  if (absl::StrContains(path, ":memory:")) return "an in-memory database cannot be shared by several sessions";
+  if (absl::StrContains(path, "\"")) return "the path after sqlite: has a double quote";
+  return "";
+}
+
+std::string CheckReadableFile(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return absl::StrCat("'", path, "' is a directory");
+  if (access(path.c_str(), R_OK) == 0) return "";
+  return absl::StrCat("cannot read '", path, "': ", std::generic_category().message(errno));
+}
+
+std::string CheckNumber(const std::string& text, int min, int max) {
+  if (IsNumber(text, min, max)) return "";
+  return absl::StrCat("'", text, "' is not a whole number from ", min, " to ", max);
+}
+
+std::string CheckOneOf(const std::string& text, const std::vector<std::string>& words) {
+  if (std::find(words.begin(), words.end(), text) != words.end()) return "";
+  return absl::StrCat("'", text, "' is not one of ", absl::StrJoin(words, ", "));
+}
+
+}  // namespace crosskey::process

@@ -1,0 +1,24 @@
+// What is wrong with the value of a flag. Each check returns the reason in words, or an empty string if the value is
+// good.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace crosskey::process {
+
+// `host:port`; the host is a name, an IPv4 address or an IPv6 address in brackets, the port 0..65535.
+std::string CheckAddress(const std::string& text);
+
+// `sqlite:PATH` or `mysql://user@host:port/database`. The reason never repeats the value, for it may hold a password.
+std::string CheckDatabase(const std::string& text);
+
+// A file that this process may read.
+std::string CheckReadableFile(const std::string& path);
+
+// Decimal digits without sign or leading zero, from `min` to `max`.
+std::string CheckNumber(const std::string& text, int min, int max);
+
+std::string CheckOneOf(const std::string& text, const std::vector<std::string>& words);
+
+}  // namespace crosskey::process

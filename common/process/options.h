@@ -1,0 +1,51 @@
+// The command line of either service.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/telemetry/log.h"
+
+namespace crosskey::process {
+
+// What a service was told to do. Every value has been checked: addresses are host:port, numbers are in their range, the
+// password file could be read.
+struct Options {
+  std::string command = "serve";  // or "migrate", "healthcheck", "version"
+  std::string db;                 // sqlite:PATH or mysql://user@host:port/database
+  std::string db_password_file;   // empty: no password
+  int db_pool = 16;               // sessions
+  std::string listen;
+  std::string internal_listen;
+  std::string metrics_listen;
+  std::string peer;  // the other service's internal listener
+  int max_in_flight = 256;
+  log::Level log_level = log::Level::kInfo;
+  log::Format log_format = log::Format::kText;
+};
+
+// In what the services differ.
+struct ServiceDefaults {
+  std::string name;        // "user-service"
+  std::string env_prefix;  // "CROSSKEY_USER_"
+  std::string db;
+  std::string listen;
+  std::string internal_listen;
+  std::string metrics_listen;
+  std::string peer;
+};
+
+// Either options, or what to print and to exit with.
+struct ParseResult {
+  std::optional<Options> options;
+  int exit_code = 0;  // 2 for a mistake, 0 for --help
+  std::string out;    // for stdout
+  std::string err;    // for stderr: one line that names the flag, and the variable if the value came from one
+};
+
+// Flags may stand before or after the command. `--db-pool` is also `CROSSKEY_USER_DB_POOL` in the environment; the flag
+// wins, and then the variable is not even looked at; an empty variable counts as not set. Does not exit, print, or
+// throw.
+ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defaults);
+
+}  // namespace crosskey::process

@@ -1,0 +1,46 @@
+// A background thread that does one thing again and again.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "absl/time/time.h"
+#include "common/status/call.h"
+
+namespace crosskey {
+
+// Runs `round` until it is stopped. A round returns how long to wait before the next one; Wake() ends the wait. The
+// call given to a round is cancelled when the worker is told to stop, so a long round should look at it. Thread-safe.
+class Worker {
+ public:
+  using Round = std::function<absl::Duration(const Call&)>;
+
+  // `round_limit` is the deadline of each round.
+  Worker(std::string name, absl::Duration round_limit, Round round);
+  ~Worker();  // Stop()
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void Start();
+  void Wake();
+  // Cancels the round that runs and waits for its end. Without effect the second time.
+  void Stop();
+
+ private:
+  void Run();
+
+  const std::string name_;
+  const absl::Duration round_limit_;
+  const Round round_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool woken_ = false;
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace crosskey

@@ -1,0 +1,85 @@
+// The SQL of deletions on the parent's side, built once from a registration.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/db/connection.h"
+#include "common/relation/parent_table.h"
+
+namespace crosskey::relation {
+
+// The stored values; those of user.v1.DeletionState.
+enum class DeletionState { kNone = 0, kIntent = 1, kRefused = 2, kPending = 3, kReclaiming = 4, kCompleted = 5 };
+
+// One run of the protocol.
+struct Deletion {
+  int64_t deletion_id = 0;
+  int64_t parent_id = 0;
+  std::string parent_uid;
+  Action action = Action::kCascade;  // of the relationship that can be overridden
+  DeletionState state = DeletionState::kNone;
+  std::map<std::string, int64_t> rows;  // removed, by relationship; filled once completed
+  std::string blocked_reason;
+  int64_t create_time = 0;                // microseconds since 1970
+  std::optional<int64_t> complete_time;
+};
+
+// A row that can be deleted.
+struct Parent {
+  int64_t id = 0;
+  std::string uid;
+  ParentState state = ParentState::kActive;
+  int64_t version = 0;
+};
+
+// Every method is one or a few statements in the session or transaction that it is given.
+class DeletionStore {
+ public:
+  explicit DeletionStore(const ParentTable& table);
+
+  absl::StatusOr<std::optional<Parent>> FindParent(db::Connection& connection, int64_t id) const;
+  absl::StatusOr<std::optional<Parent>> LockParent(db::Tx& tx, int64_t id) const;
+  absl::Status SetParentState(db::Tx& tx, int64_t id, ParentState state) const;
+  absl::Status RemoveParent(db::Tx& tx, int64_t id) const;
+
+  // Records an INTENT and returns its deletion_id. The parent must be locked.
+  absl::StatusOr<int64_t> Insert(db::Tx& tx, const Parent& parent, Action action, int64_t now) const;
+  absl::StatusOr<std::optional<Deletion>> Find(db::Connection& connection, int64_t deletion_id) const;
+  absl::StatusOr<std::optional<Deletion>> Latest(db::Connection& connection, int64_t parent_id) const;
+  // From INTENT to `state`; false if it is no INTENT any more.
+  absl::StatusOr<bool> Decide(db::Tx& tx, int64_t deletion_id, DeletionState state, const std::string& blocked_reason,
+                              std::optional<int64_t> complete_time) const;
+  // From PENDING or RECLAIMING to COMPLETED; false if it is neither.
+  absl::StatusOr<bool> Complete(db::Tx& tx, int64_t deletion_id, int64_t now) const;
+  absl::Status SetRows(db::Tx& tx, int64_t deletion_id, const std::map<std::string, int64_t>& rows) const;
+  absl::Status SetBlocked(db::Tx& tx, int64_t deletion_id, const std::string& reason) const;
+  // INTENTs older than `before`, oldest first.
+  absl::StatusOr<std::vector<int64_t>> StaleIntents(db::Connection& connection, int64_t before, int limit) const;
+  // Removes records that ended before `before`. Returns how many.
+  absl::StatusOr<int64_t> Purge(db::Tx& tx, int64_t before, int limit) const;
+
+ private:
+  absl::StatusOr<std::optional<Deletion>> FindBy(db::Connection& connection, const db::Sql& sql, int64_t id) const;
+
+  const std::vector<RemovedColumn> removed_columns_;
+  const db::Sql find_parent_;
+  const db::Sql lock_parent_;
+  const db::Sql set_parent_state_;
+  const db::Sql remove_parent_;
+  const db::Sql insert_;
+  const db::Sql find_;
+  const db::Sql latest_;
+  const db::Sql decide_;
+  const db::Sql complete_;
+  const db::Sql set_blocked_;
+  const db::Sql stale_;
+  const db::Sql ended_;
+  const db::Sql purge_;
+  std::map<std::string, db::Sql> set_rows_;  // by relationship
+  std::map<std::string, db::Sql> get_rows_;
+};
+
+}  // namespace crosskey::relation

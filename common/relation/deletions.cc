@@ -1,0 +1,242 @@
+#include "common/relation/deletions.h"
+
+#include <algorithm>
+
+#include "common/events/feed.h"
+#include "common/status/limits.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::relation {
+namespace {
+
+constexpr int kIntentsPerRound = 100;
+constexpr int kRecordsPerPurge = 1000;
+
+// Past the intent a deletion no longer depends on its caller, only on this.
+Call Detached(const Call& call) {
+  Call detached = Call::Background(limits::kDefaultDeadline);
+  detached.traceparent = call.traceparent;
+  return detached;
+}
+
+bool IsUnderWay(DeletionState state) {
+  return state == DeletionState::kIntent || state == DeletionState::kPending || state == DeletionState::kReclaiming;
+}
+
+}  // namespace
+
+Deletions::Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now)
+    : table_(table), store_(table), outbox_(outbox), peer_(peer), now_(std::move(now)) {}
+
+bool Deletions::CanBeRefused(Action action) const {
+  if (action == Action::kRestrict) return true;
+  return std::any_of(table_.references.begin() + 1, table_.references.end(),
+                     [](const Declaration& d) { return d.on_delete == Action::kRestrict; });
+}
+
+ReleaseRequest Deletions::MakeRelease(int64_t id, const std::string& uid, Action action) const {
+  ReleaseRequest release;
+  release.type = table_.type;
+  release.id = id;
+  release.uid = uid;
+  release.overrides = {{table_.references.front().relationship, action}};
+  return release;
+}
+
+absl::StatusOr<Deletions::Situation> Deletions::Look(const Call& call, int64_t id) {
+  Situation situation;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(situation.parent, store_.FindParent(connection, id));
+    CROSSKEY_ASSIGN_OR_RETURN(situation.latest, store_.Latest(connection, id));
+    return absl::OkStatus();
+  }));
+  return situation;
+}
+
+absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, const DeleteRequest& request) {
+  const Action action = request.action.value_or(table_.references.front().on_delete);
+  for (int round = 0; round < limits::kConsistencyRounds; ++round) {
+    CROSSKEY_ASSIGN_OR_RETURN(const Situation now, Look(call, request.id));
+    if (!now.parent.has_value()) return AnswerMissing(request, action, now.latest);
+    const Parent& parent = *now.parent;
+    if (request.version.has_value() && *request.version != parent.version) {
+      return errors::EtagMismatch(table_.type, request.id);
+    }
+    int64_t deletion_id = 0;
+    if (parent.state == ParentState::kDeleting) {
+      // The two were read one after the other; where they do not fit together, look again.
+      if (!now.latest.has_value() || now.latest->state != DeletionState::kIntent) continue;
+      if (now.latest->action != action) return errors::ParentDeleting(table_.type, request.id);
+      if (request.validate_only) return now.latest;
+      deletion_id = now.latest->deletion_id;
+    } else {
+      if (request.validate_only) {
+        CROSSKEY_ASSIGN_OR_RETURN(Deletion preview, Preview(call, parent, action));
+        return preview;
+      }
+      // Refusals are answered without an intent as far as possible.
+      if (CanBeRefused(action)) CROSSKEY_RETURN_IF_ERROR(AskPeer(call, parent, action).status());
+      CROSSKEY_ASSIGN_OR_RETURN(const std::optional<int64_t> begun, Begin(call, request, action));
+      if (!begun.has_value()) continue;
+      deletion_id = *begun;
+    }
+    const bool joined = parent.state == ParentState::kDeleting;
+    CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(call), deletion_id));
+    if (driven.deletion.state != DeletionState::kRefused) return driven.deletion;
+    // Somebody else's deletion was refused, perhaps long ago: only an own one can tell how it is now.
+    if (!joined) return errors::Restricted(table_.type, request.id, driven.refusing);
+  }
+  return errors::Conflict();
+}
+
+absl::StatusOr<std::optional<Deletion>> Deletions::AnswerMissing(const DeleteRequest& request, Action action,
+                                                                 const std::optional<Deletion>& latest) const {
+  if (latest.has_value() && IsUnderWay(latest->state) && latest->action == action) return latest;
+  if (!request.allow_missing) return errors::NotFound(table_.type, request.id);
+  return latest;
+}
+
+// Whether it could be released now. FAILED_PRECONDITION RESTRICTED if not.
+absl::StatusOr<ReleaseAnswer> Deletions::AskPeer(const Call& call, const Parent& parent, Action action) {
+  ReleaseRequest release = MakeRelease(parent.id, parent.uid, action);
+  release.validate_only = true;
+  CROSSKEY_ASSIGN_OR_RETURN(ReleaseAnswer answer, peer_.Release(call, release));
+  if (!answer.released) return errors::Restricted(table_.type, parent.id, answer.counts);
+  return answer;
+}
+
+absl::StatusOr<Deletion> Deletions::Preview(const Call& call, const Parent& parent, Action action) {
+  CROSSKEY_ASSIGN_OR_RETURN(const ReleaseAnswer answer, AskPeer(call, parent, action));
+  Deletion preview;
+  preview.parent_id = parent.id;
+  preview.parent_uid = parent.uid;
+  preview.action = action;
+  for (const errors::Referencing& count : answer.counts) preview.rows[count.relationship] = count.rows;
+  return preview;
+}
+
+// Step 1, intent. nullopt: the row is not ACTIVE any more, look again.
+absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const DeleteRequest& request,
+                                                        Action action) {
+  std::optional<int64_t> deletion_id;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+    deletion_id.reset();
+    CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Parent> parent, store_.LockParent(tx.db(), request.id));
+    if (!parent.has_value() || parent->state != ParentState::kActive) return absl::OkStatus();
+    if (request.version.has_value() && *request.version != parent->version) {
+      return errors::EtagMismatch(table_.type, request.id);
+    }
+    CROSSKEY_ASSIGN_OR_RETURN(deletion_id, store_.Insert(tx.db(), *parent, action, absl::ToUnixMicros(now_())));
+    return store_.SetParentState(tx.db(), request.id, ParentState::kDeleting);
+  }));
+  return deletion_id;
+}
+
+// Steps 2 and 3 for an intent; returns at once what is decided already.
+absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t deletion_id) {
+  absl::Status last = errors::Conflict();
+  Deletion deletion;
+  for (int round = 0; round < limits::kConsistencyRounds; ++round) {
+    int64_t head = 0;
+    // First the head, then whether it is still an intent: a release that passes the fence cannot be older than the decision.
+    CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+      CROSSKEY_ASSIGN_OR_RETURN(head, events::Feed::Head(connection));
+      CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Deletion> found, store_.Find(connection, deletion_id));
+      if (!found.has_value()) return errors::NotFound(table_.type, deletion_id);
+      deletion = *found;
+      return absl::OkStatus();
+    }));
+    if (deletion.state != DeletionState::kIntent) return Driven{deletion, {}};
+
+    ReleaseRequest release = MakeRelease(deletion.parent_id, deletion.parent_uid, deletion.action);
+    release.deletion_id = deletion_id;
+    release.as_of_sequence = head;
+    const absl::StatusOr<ReleaseAnswer> answer = peer_.Release(call, release);
+    if (answer.ok()) {
+      const DeletionState state = answer->released ? DeletionState::kReclaiming : DeletionState::kRefused;
+      CROSSKEY_ASSIGN_OR_RETURN(Deletion decided, Decide(call, deletion, state, ""));
+      return Driven{std::move(decided), answer->counts};
+    }
+    last = answer.status();
+    if (last.code() != absl::StatusCode::kAborted) break;
+  }
+  // No definite answer. What cannot be refused goes on, and the event performs the release when it arrives.
+  if (!CanBeRefused(deletion.action)) {
+    CROSSKEY_ASSIGN_OR_RETURN(Deletion decided, Decide(call, deletion, DeletionState::kPending,
+                                                       PeerIsAway() + "; its rows stay visible until it is back"));
+    return Driven{std::move(decided), {}};
+  }
+  const absl::Status noted = NoteBlocked(call, deletion_id);
+  if (!noted.ok()) log::Warning("could not note why a deletion is blocked", {{"deletion_id", deletion_id}});
+  return last;
+}
+
+// Step 3: the drop, or the refusal. Returns the deletion as it stands afterwards, whoever decided it.
+absl::StatusOr<Deletion> Deletions::Decide(const Call& call, const Deletion& deletion, DeletionState state,
+                                           const std::string& blocked_reason) {
+  std::optional<Deletion> decided;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+    const bool refused = state == DeletionState::kRefused;
+    CROSSKEY_RETURN_IF_ERROR(store_.LockParent(tx.db(), deletion.parent_id).status());
+    std::optional<int64_t> end;
+    if (refused) end = absl::ToUnixMicros(now_());
+    CROSSKEY_ASSIGN_OR_RETURN(const bool first,
+                              store_.Decide(tx.db(), deletion.deletion_id, state, blocked_reason, end));
+    if (first && refused) {
+      CROSSKEY_RETURN_IF_ERROR(store_.SetParentState(tx.db(), deletion.parent_id, ParentState::kActive));
+    } else if (first) {
+      CROSSKEY_RETURN_IF_ERROR(store_.RemoveParent(tx.db(), deletion.parent_id));
+      tx.Append(table_.deleted_event(deletion.parent_id, deletion.parent_uid, deletion.deletion_id));
+    }
+    CROSSKEY_ASSIGN_OR_RETURN(decided, store_.Find(tx.db(), deletion.deletion_id));
+    return absl::OkStatus();
+  }));
+  if (!decided.has_value()) return absl::InternalError("a deletion record has vanished");
+  return *decided;
+}
+
+absl::Status Deletions::NoteBlocked(const Call& call, int64_t deletion_id) {
+  return outbox_.Transact(
+      call, [&](events::Tx& tx) { return store_.SetBlocked(tx.db(), deletion_id, PeerIsAway()); });
+}
+
+absl::StatusOr<Deletion> Deletions::Latest(const Call& call, int64_t id) {
+  CROSSKEY_ASSIGN_OR_RETURN(const Situation now, Look(call, id));
+  if (!now.latest.has_value()) return errors::DeletionNotFound(table_.type, id);
+  return *now.latest;
+}
+
+absl::Status Deletions::OnReclaimed(events::Tx& tx, int64_t deletion_id, const std::map<std::string, int64_t>& rows) {
+  CROSSKEY_ASSIGN_OR_RETURN(const bool first, store_.Complete(tx.db(), deletion_id, absl::ToUnixMicros(now_())));
+  return first ? store_.SetRows(tx.db(), deletion_id, rows) : absl::OkStatus();
+}
+
+absl::Status Deletions::Recover(const Call& call) {
+  const int64_t before = absl::ToUnixMicros(now_() - limits::kIntentRecoveryAge);
+  std::vector<int64_t> stale;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(stale, store_.StaleIntents(connection, before, kIntentsPerRound));
+    return absl::OkStatus();
+  }));
+  absl::Status result;
+  for (const int64_t deletion_id : stale) {
+    CROSSKEY_RETURN_IF_ERROR(call.Check());
+    const absl::StatusOr<Driven> driven = Drive(call, deletion_id);
+    if (driven.ok()) {
+      log::Info("recovered a deletion",
+                {{"deletion_id", deletion_id}, {"state", static_cast<int64_t>(driven->deletion.state)}});
+      continue;
+    }
+    result.Update(driven.status());
+    if (driven.status().code() == absl::StatusCode::kUnavailable) break;  // the others would wait for the same peer
+  }
+  return result;
+}
+
+absl::Status Deletions::Purge(const Call& call) {
+  const int64_t before = absl::ToUnixMicros(now_() - limits::kDeletionRecordRetention);
+  return outbox_.Transact(
+      call, [&](events::Tx& tx) { return store_.Purge(tx.db(), before, kRecordsPerPurge).status(); });
+}
+
+}  // namespace crosskey::relation

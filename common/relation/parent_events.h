@@ -1,0 +1,29 @@
+// What a parent's events do to its reference row. Effects of the consumer: they run in its transaction, after the checkpoint.
+#pragma once
+
+#include "absl/status/status.h"
+#include "common/events/outbox.h"
+#include "common/relation/reference_sql.h"
+#include "common/relation/reference_table.h"
+
+namespace crosskey::relation {
+
+// Thread-safe.
+class ParentEvents {
+ public:
+  ParentEvents(const ReferenceTable& table, const ReferenceSql& sql) : table_(table), sql_(sql) {}
+
+  // A hint that saves the first guarded write its lookup. A row that exists, a tombstone above all, stays as it is.
+  absl::Status OnCreated(events::Tx& tx, int64_t id, const std::string& uid) const;
+
+  // The parent is gone for good. Releases the row if the release itself did not arrive, whatever was refused before, and opens
+  // it for the reclaim. Where there is no row nothing refers to the parent, and nothing ever will: that is reported at once.
+  // FAILED_PRECONDITION: the row has another uid.
+  absl::Status OnDeleted(events::Tx& tx, int64_t id, const std::string& uid, int64_t deletion_id) const;
+
+ private:
+  const ReferenceTable& table_;
+  const ReferenceSql& sql_;
+};
+
+}  // namespace crosskey::relation

@@ -1,0 +1,56 @@
+// What one service asks of the other to keep references right. Two implementations: gRPC, and the tests' fake.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/relation/declarations.h"
+#include "common/status/call.h"
+#include "common/status/errors.h"
+
+namespace crosskey::relation {
+
+// A row that another service owns.
+struct Found {
+  int64_t id;
+  std::string uid;
+  bool deleting;  // a deletion has begun and is undecided
+};
+
+struct LookupAnswer {
+  std::vector<Found> found;     // ids that do not exist are absent
+  int64_t as_of_sequence = 0;   // the head of the owner's feed, read before the rows
+};
+
+struct ReleaseRequest {
+  std::string type;
+  int64_t id = 0;
+  std::string uid;
+  int64_t deletion_id = 0;
+  int64_t as_of_sequence = 0;               // the head of the sender's feed, read before it confirmed the intent
+  std::map<std::string, Action> overrides;  // by relationship
+  bool validate_only = false;
+};
+
+// A definite answer.
+struct ReleaseAnswer {
+  bool released = false;                    // else refused, for good
+  std::vector<errors::Referencing> counts;  // see relation.v1.ReleaseReferencedResponse
+};
+
+class Peer {
+ public:
+  virtual ~Peer() = default;
+
+  // Any error: UNAVAILABLE PEER_UNAVAILABLE.
+  virtual absl::StatusOr<LookupAnswer> Lookup(const Call& call, const std::string& type,
+                                              const std::vector<int64_t>& ids) = 0;
+  // ABORTED: nothing was done, read the head again and repeat. Every other error, UNAVAILABLE PEER_UNAVAILABLE, leaves the
+  // outcome unknown.
+  virtual absl::StatusOr<ReleaseAnswer> Release(const Call& call, const ReleaseRequest& request) = 0;
+};
+
+}  // namespace crosskey::relation

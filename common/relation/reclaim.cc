@@ -1,0 +1,83 @@
+#include "common/relation/reclaim.h"
+
+#include "common/status/errors.h"
+#include "common/status/limits.h"
+
+namespace crosskey::relation {
+namespace {
+
+constexpr int kParentsPerRound = 100;
+
+}  // namespace
+
+absl::StatusOr<bool> Reclaim::Round(const Call& call) {
+  std::vector<int64_t> parents;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto rows, connection.Query<int64_t>(sql_.reclaimable, 0, kParentsPerRound));
+    parents.clear();
+    for (const auto& [id] : rows) parents.push_back(id);
+    return absl::OkStatus();
+  }));
+  bool more = parents.size() == kParentsPerRound;
+  for (const int64_t id : parents) {
+    CROSSKEY_RETURN_IF_ERROR(call.Check());
+    CROSSKEY_ASSIGN_OR_RETURN(const bool unfinished, Batch(call, id));
+    more = more || unfinished;
+  }
+  return more;
+}
+
+absl::StatusOr<bool> Reclaim::Batch(const Call& call, int64_t parent_id) {
+  bool unfinished = false;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+    unfinished = false;
+    CROSSKEY_ASSIGN_OR_RETURN(const auto row,
+                              (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, parent_id)));
+    if (!row.has_value()) return absl::OkStatus();  // another process has finished it
+    const auto& [uid, state, refused_through, deletion_id] = *row;
+    if (static_cast<ReferenceState>(state) != ReferenceState::kReclaiming) return absl::OkStatus();
+    for (size_t child = 0; child < table_.children.size(); ++child) {
+      CROSSKEY_ASSIGN_OR_RETURN(const int64_t removed, RemoveSome(tx, child, parent_id));
+      if (removed == 0) continue;
+      unfinished = true;
+      return absl::OkStatus();
+    }
+    // None left, found in the same transaction that removes the reference row.
+    return Finish(tx, parent_id, uid, deletion_id);
+  }));
+  return unfinished;
+}
+
+absl::StatusOr<int64_t> Reclaim::RemoveSome(events::Tx& tx, size_t child, int64_t parent_id) {
+  const ChildTable& table = table_.children[child];
+  const ChildSql& sql = sql_.children[child];
+  CROSSKEY_ASSIGN_OR_RETURN(
+      const auto rows, (tx.db().Query<int64_t, std::string>(sql.batch, parent_id, limits::kReclaimBatchRows)));
+  if (rows.empty()) return 0;
+  std::vector<int64_t> ids;
+  std::vector<Removed> removed;
+  for (const auto& [id, uid] : rows) {
+    ids.push_back(id);
+    removed.push_back({id, uid});
+  }
+  const bool set_null = table.declaration.on_delete == Action::kSetNull;
+  CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(set_null ? sql.set_null : sql.remove, ids).status());
+  CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql.add_count, static_cast<int64_t>(ids.size()), parent_id).status());
+  if (!set_null && table.removed_event) {
+    tx.Append(table.removed_event(errors::ResourceName(table_.parent_type, parent_id), removed));
+  }
+  return static_cast<int64_t>(ids.size());
+}
+
+absl::Status Reclaim::Finish(events::Tx& tx, int64_t parent_id, const std::string& uid, int64_t deletion_id) {
+  Reclaimed reclaimed{deletion_id, parent_id, uid, {}};
+  for (size_t child = 0; child < table_.children.size(); ++child) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto count, tx.db().QueryOne<int64_t>(sql_.children[child].counted, parent_id));
+    reclaimed.rows[table_.children[child].declaration.relationship] = count.has_value() ? std::get<0>(*count) : 0;
+  }
+  CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.remove, parent_id).status());
+  tx.Append(table_.reclaimed_event(reclaimed));
+  return absl::OkStatus();
+}
+
+}  // namespace crosskey::relation

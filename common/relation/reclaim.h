@@ -1,0 +1,31 @@
+// Removing the hidden rows of deleted parents.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "common/events/outbox.h"
+#include "common/relation/reference_sql.h"
+#include "common/relation/reference_table.h"
+
+namespace crosskey::relation {
+
+// Thread-safe; several may run at once, on one or on many processes: each batch locks its reference row.
+class Reclaim {
+ public:
+  Reclaim(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox)
+      : table_(table), sql_(sql), outbox_(outbox) {}
+
+  // Removes one batch, at most limits::kReclaimBatchRows rows, of each of at most 100 parents, each in a transaction of its own.
+  // Returns whether there may be more to do. The state is in the database alone, so it goes on after a restart.
+  absl::StatusOr<bool> Round(const Call& call);
+
+ private:
+  absl::StatusOr<bool> Batch(const Call& call, int64_t parent_id);
+  absl::StatusOr<int64_t> RemoveSome(events::Tx& tx, size_t child, int64_t parent_id);
+  absl::Status Finish(events::Tx& tx, int64_t parent_id, const std::string& uid, int64_t deletion_id);
+
+  const ReferenceTable& table_;
+  const ReferenceSql& sql_;
+  events::Outbox& outbox_;
+};
+
+}  // namespace crosskey::relation

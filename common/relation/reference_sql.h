@@ -1,0 +1,37 @@
+// The SQL of the mechanism on the child's side, built once from a registration.
+#pragma once
+
+#include <vector>
+
+#include "common/db/sql.h"
+#include "common/relation/reference_table.h"
+
+namespace crosskey::relation {
+
+struct ChildSql {
+  explicit ChildSql(const ReferenceTable& table, const ChildTable& child);
+
+  db::Sql count;      // (parent id, limit) -> rows, at most limit
+  db::Sql batch;      // (parent id, limit) -> id, uid
+  db::Sql remove;     // (ids)
+  db::Sql set_null;   // (ids)
+  db::Sql add_count;  // (rows, parent id)
+  db::Sql counted;    // (parent id) -> rows
+};
+
+struct ReferenceSql {
+  explicit ReferenceSql(const ReferenceTable& table);
+
+  db::Sql lock_shared;  // (ids) -> id, state
+  db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id
+  db::Sql look;         // the same without a lock
+  db::Sql add;          // (id, uid, state): keeps an existing row
+  db::Sql insert;       // (id, uid, state): a duplicate is an error
+  db::Sql refuse;       // (refused_through, id)
+  db::Sql release;      // (state, deletion_id, id)
+  db::Sql reclaimable;  // (after id, limit) -> id
+  db::Sql remove;       // (id)
+  std::vector<ChildSql> children;
+};
+
+}  // namespace crosskey::relation

@@ -1,0 +1,59 @@
+// How a service that refers to another one's rows registers it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/events/event.h"
+#include "common/relation/declarations.h"
+
+namespace crosskey::relation {
+
+// The state of a reference row, as stored. Readers see the rows of ACTIVE references only.
+enum class ReferenceState {
+  kActive = 1,
+  kReleased = 2,    // a tombstone: whatever refers to it is deleted for every reader
+  kReclaiming = 3,  // the same, and the parent's deletion event has been consumed: the hidden rows may be destroyed
+};
+
+// A removed row.
+struct Removed {
+  int64_t id;
+  std::string uid;
+};
+
+// What a finished reclaim reports.
+struct Reclaimed {
+  int64_t deletion_id;
+  int64_t parent_id;
+  std::string parent_uid;
+  std::map<std::string, int64_t> rows;  // by relationship
+};
+
+// One relationship, where the child service stores it. `table` has the columns `id` and `uid`, and `column` has a real foreign
+// key (NO ACTION) to the reference table and an index that ends in `id`.
+struct ChildTable {
+  Declaration declaration;
+  std::string table;         // "posts"
+  std::string column;        // "user_id"
+  std::string count_column;  // of the reference table: how many rows the reclaim has removed, "posts_reclaimed"
+  // Makes the event for a batch of removed rows. Empty: none is published.
+  std::function<events::Draft(const std::string& parent_name, const std::vector<Removed>&)> removed_event;
+};
+
+// The local shadow of another service's type: one row for each parent that is, or was, referred to.
+//   id PK, uid, state, refused_through, deletion_id, and a count column for each child; an index on (state, id).
+struct ReferenceTable {
+  std::string parent_type;  // "user.v1.User"
+  std::string table;        // "user_refs"
+  std::string feed;         // the checkpoint of the parent's feed, "user-service"
+  std::vector<ChildTable> children;
+  // Makes the event that tells the parent's service that nothing refers to the row any more.
+  std::function<events::Draft(const Reclaimed&)> reclaimed_event;
+};
+
+}  // namespace crosskey::relation

@@ -1,0 +1,153 @@
+#include "common/rpc/calls.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "common/rpc/to_wire.h"
+#include "common/status/errors.h"
+#include "common/status/limits.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::rpc {
+namespace {
+
+constexpr size_t kMaxTraceparent = 64;  // version 00 has 55 bytes
+
+std::string CodeName(grpc::StatusCode code) {
+  static const char* const kNames[] = {"OK",
+                                       "Canceled",
+                                       "Unknown",
+                                       "InvalidArgument",
+                                       "DeadlineExceeded",
+                                       "NotFound",
+                                       "AlreadyExists",
+                                       "PermissionDenied",
+                                       "ResourceExhausted",
+                                       "FailedPrecondition",
+                                       "Aborted",
+                                       "OutOfRange",
+                                       "Unimplemented",
+                                       "Internal",
+                                       "Unavailable",
+                                       "DataLoss",
+                                       "Unauthenticated"};
+  const auto index = static_cast<size_t>(code);
+  return index < std::size(kNames) ? kNames[index] : "Unknown";
+}
+
+Call MakeCall(grpc::ServerContext& context, absl::Duration default_limit) {
+  Call call;
+  const absl::Time now = absl::Now();
+  // gRPC gives a time far in the future where the client set no deadline.
+  const absl::Time deadline = absl::FromChrono(context.deadline());
+  const bool unset = context.deadline() == std::chrono::system_clock::time_point::max() ||
+                     deadline - now > absl::Hours(24 * 365);
+  call.deadline = unset ? now + default_limit : deadline;
+  call.cancelled = [&context] { return context.IsCancelled(); };
+  const auto found = context.client_metadata().find("traceparent");
+  if (found != context.client_metadata().end() && found->second.size() <= kMaxTraceparent) {
+    call.traceparent.assign(found->second.data(), found->second.size());
+  }
+  return call;
+}
+
+}  // namespace
+
+absl::Status Admission::Enter() {
+  if (draining_) return errors::Draining();
+  if (++in_flight_ <= max_in_flight_) return absl::OkStatus();
+  --in_flight_;
+  return errors::Overloaded("calls");
+}
+
+struct Calls::Instruments {
+  explicit Instruments(prometheus::Registry& registry)
+      : started(prometheus::BuildCounter()
+                    .Name("grpc_server_started_total")
+                    .Help("Calls started on the server.")
+                    .Register(registry)),
+        handled(prometheus::BuildCounter()
+                    .Name("grpc_server_handled_total")
+                    .Help("Calls completed on the server, by code.")
+                    .Register(registry)),
+        seconds(prometheus::BuildHistogram()
+                    .Name("grpc_server_handling_seconds")
+                    .Help("Time that the server took for a call.")
+                    .Register(registry)),
+        in_flight(prometheus::BuildGauge()
+                      .Name("crosskey_calls_in_flight")
+                      .Help("Calls that are being handled.")
+                      .Register(registry)) {}
+
+  prometheus::Family<prometheus::Counter>& started;
+  prometheus::Family<prometheus::Counter>& handled;
+  prometheus::Family<prometheus::Histogram>& seconds;
+  prometheus::Family<prometheus::Gauge>& in_flight;
+};
+
+Calls::Calls(std::string service, std::shared_ptr<Admission> admission, telemetry::Metrics& metrics)
+    : service_(std::move(service)),
+      admission_(std::move(admission)),
+      instruments_(std::make_unique<Instruments>(metrics.registry())) {}
+
+Calls::~Calls() = default;
+
+grpc::Status Calls::Unary(grpc::ServerContext& context, const std::string& method,
+                          const std::function<absl::Status(const Call&)>& body) {
+  const Call call = MakeCall(context, limits::kDefaultDeadline);
+  return Run("unary", method, call, [&](const Call& same) -> absl::Status {
+    absl::Status admitted = admission_->Enter();
+    if (!admitted.ok()) return admitted;
+    struct Leave {
+      Admission& admission;
+      ~Leave() { admission.Leave(); }
+    } leave{*admission_};
+    return body(same);
+  });
+}
+
+grpc::Status Calls::ServerStream(grpc::ServerContext& context, const std::string& method,
+                                 const std::function<absl::Status(const Call&)>& body) {
+  Call call = MakeCall(context, absl::InfiniteDuration());
+  return Run("server_stream", method, call, body);
+}
+
+grpc::Status Calls::Run(const char* type, const std::string& method, const Call& call,
+                        const std::function<absl::Status(const Call&)>& body) {
+  const prometheus::Labels labels = {{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method}};
+  instruments_->started.Add(labels).Increment();
+  prometheus::Gauge& in_flight = instruments_->in_flight.Add({{"grpc_service", service_}});
+  in_flight.Increment();
+  const absl::Time begin = absl::Now();
+
+  absl::Status status;
+  try {
+    status = body(call);
+  } catch (const std::exception&) {
+    status = absl::InternalError("an exception reached the call wrapper");
+  }
+  const grpc::Status wire = ToWire(status, method);
+
+  const absl::Duration took = absl::Now() - begin;
+  in_flight.Decrement();
+  prometheus::Labels with_code = labels;
+  with_code["grpc_code"] = CodeName(wire.error_code());
+  instruments_->handled.Add(with_code).Increment();
+  instruments_->seconds
+      .Add(labels, prometheus::Histogram::BucketBoundaries{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10})
+      .Observe(absl::ToDoubleSeconds(took));
+  const bool fault = wire.error_code() == grpc::StatusCode::INTERNAL || wire.error_code() == grpc::StatusCode::UNAVAILABLE;
+  (fault ? log::Warning : log::Debug)("call", {{"service", service_},
+                                               {"method", method},
+                                               {"code", CodeName(wire.error_code())},
+                                               {"reason", errors::ReasonOf(status)},
+                                               {"ms", absl::ToDoubleMilliseconds(took)},
+                                               {"traceparent", call.traceparent}});
+  return wire;
+}
+
+}  // namespace crosskey::rpc

@@ -1,0 +1,35 @@
+#include "common/rpc/channel.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <algorithm>
+
+#include "common/status/limits.h"
+
+namespace crosskey::rpc {
+namespace {
+
+constexpr absl::Duration kMargin = absl::Milliseconds(20);  // to answer the caller in time
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);  // also the time a connection attempt is given
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+void Prepare(grpc::ClientContext& context, const Call& call) {
+  const absl::Time latest = absl::Now() + limits::kPeerCallTimeout;
+  context.set_deadline(absl::ToChronoTime(std::min(call.deadline - kMargin, latest)));
+  if (!call.traceparent.empty()) context.AddMetadata("traceparent", call.traceparent);
+}
+
+}  // namespace crosskey::rpc

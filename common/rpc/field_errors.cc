@@ -1,0 +1,30 @@
+#include "common/rpc/field_errors.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/status/limits.h"
+
+namespace crosskey::rpc {
+
+void FieldErrors::RequireId(const std::string& field, int64_t id) {
+  if (id <= 0) Add(field, absl::StrCat("must be positive, not ", id));
+}
+
+void FieldErrors::RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max) {
+  if (count < min || count > max) {
+    Add(field, absl::StrCat("must have ", min, " to ", max, " elements, not ", count));
+  }
+}
+
+absl::Status FieldErrors::status() const {
+  return violations_.empty() ? absl::OkStatus() : errors::InvalidFields(violations_);
+}
+
+int64_t PageSize(int32_t requested, FieldErrors& errors) {
+  if (requested < 0) errors.Add("page_size", absl::StrCat("must not be negative, not ", requested));
+  if (requested == 0) return limits::kDefaultPageRows;
+  return std::min<int64_t>(requested, limits::kMaxPageRows);
+}
+
+}  // namespace crosskey::rpc

@@ -1,0 +1,37 @@
+// Collects what is wrong with a request, so that the client learns of all of it at once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/status/errors.h"
+
+namespace crosskey::rpc {
+
+class FieldErrors {
+ public:
+  void Add(const std::string& field, const std::string& description) { violations_.push_back({field, description}); }
+  // Ids are positive.
+  void RequireId(const std::string& field, int64_t id);
+  // From `min` to `max` ids, each positive.
+  template <typename Ids>
+  void RequireIds(const std::string& field, const Ids& ids, int min, int max) {
+    RequireCount(field, ids.size(), min, max);
+    for (int i = 0; i < ids.size(); ++i) {
+      if (ids[i] <= 0) RequireId(field + "[" + std::to_string(i) + "]", ids[i]);
+    }
+  }
+  void RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max);
+
+  // OK, or INVALID_FIELD with all of them.
+  absl::Status status() const;
+
+ private:
+  std::vector<errors::FieldViolation> violations_;
+};
+
+// 0 means the default, more than the maximum means the maximum, negative is an error.
+int64_t PageSize(int32_t requested, FieldErrors& errors);
+
+}  // namespace crosskey::rpc

@@ -1,0 +1,26 @@
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include "common/rpc/listener.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+
+namespace crosskey::rpc {
+
+absl::Status CheckHealth(const std::string& address, absl::Duration timeout) {
+  const auto stub =
+      grpc::health::v1::Health::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service("readiness");
+  grpc::health::v1::HealthCheckResponse response;
+  const grpc::Status status = stub->Check(&context, request, &response);
+  if (!status.ok()) return absl::UnavailableError(address + ": " + status.error_message());
+  if (response.status() != grpc::health::v1::HealthCheckResponse::SERVING) {
+    return absl::UnavailableError(address + ": " +
+                                  grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace crosskey::rpc

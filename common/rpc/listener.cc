@@ -1,0 +1,67 @@
+#include "common/rpc/listener.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <mutex>
+
+#include "common/status/limits.h"
+
+namespace crosskey::rpc {
+namespace {
+
+void EnablePlugins() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options,
+                                                          const std::vector<grpc::Service*>& services) {
+  EnablePlugins();
+  std::unique_ptr<Listener> listener(new Listener());
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(), &listener->port_);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kRequestBytes));
+  // Two processes on one port would each get some of the calls: an error at start is better.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  if (options.rotate) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 15 * 60 * 1000);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 1000);
+  }
+  grpc::ResourceQuota quota;
+  quota.SetMaxThreads(options.max_threads);
+  builder.SetResourceQuota(quota);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+
+  listener->server_ = builder.BuildAndStart();
+  if (listener->server_ == nullptr || listener->port_ == 0) {
+    return absl::UnavailableError("cannot listen on " + options.address);
+  }
+  listener->health_names_ = options.health_names;
+  listener->health_names_.insert(listener->health_names_.end(), {"", "readiness"});
+  listener->SetServing(false);
+  listener->server_->GetHealthCheckService()->SetServingStatus("liveness", true);
+  return listener;
+}
+
+void Listener::SetServing(bool serving) {
+  for (const std::string& name : health_names_) {
+    server_->GetHealthCheckService()->SetServingStatus(name, serving);
+  }
+}
+
+void Listener::Shutdown(absl::Time deadline) { server_->Shutdown(absl::ToChronoTime(deadline)); }
+
+}  // namespace crosskey::rpc

@@ -1,0 +1,46 @@
+// One gRPC server on one address.
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace crosskey::rpc {
+
+// Serves some services with health and reflection. Every health name begins as NOT_SERVING. The services must outlive it.
+class Listener {
+ public:
+  struct Options {
+    std::string address;       // "host:port"; port 0: any free one
+    int max_threads = 512;     // a fuse against a flood of calls, far above what admission lets in
+    bool rotate = false;       // end connections after 15 minutes, so that clients find new replicas
+    std::vector<std::string> health_names;  // full names of the services, besides "", "readiness" and "liveness"
+  };
+
+  // UNAVAILABLE names the address if it cannot be bound.
+  static absl::StatusOr<std::unique_ptr<Listener>> Start(const Options& options,
+                                                         const std::vector<grpc::Service*>& services);
+
+  int port() const { return port_; }
+  // Sets the health of "", "readiness" and each service. "liveness" is SERVING from the start to the end of the process.
+  void SetServing(bool serving);
+  // Takes no new connections or calls, waits until those in flight are done, cancels them at the deadline.
+  void Shutdown(absl::Time deadline);
+
+ private:
+  Listener() = default;
+
+  std::unique_ptr<grpc::Server> server_;
+  std::vector<std::string> health_names_;
+  int port_ = 0;
+};
+
+// Calls grpc.health.v1.Health/Check for "readiness". OK if SERVING; UNAVAILABLE says what it is instead.
+absl::Status CheckHealth(const std::string& address, absl::Duration timeout);
+
+}  // namespace crosskey::rpc

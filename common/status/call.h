@@ -1,0 +1,34 @@
+// What every layer knows of the call that it works for.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace crosskey {
+
+// One call, or one round of a background worker. Cheap to copy. Threads: may be read by one thread at a time.
+struct Call {
+  absl::Time deadline = absl::InfiniteFuture();
+  // True once nobody waits for the result any more. Empty: never.
+  std::function<bool()> cancelled;
+  // W3C Trace Context; empty if the caller sent none.
+  std::string traceparent;
+
+  // A call of this process itself, for at most `limit`.
+  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, ""}; }
+
+  absl::Duration Remaining() const { return deadline - absl::Now(); }
+
+  // CANCELLED or DEADLINE_EXCEEDED once it is of no use to go on. Asked before each transaction and each call to a peer.
+  absl::Status Check() const {
+    if (cancelled && cancelled()) return absl::CancelledError("the caller has cancelled the call");
+    if (Remaining() <= absl::ZeroDuration()) return absl::DeadlineExceededError("the call's deadline has passed");
+    return absl::OkStatus();
+  }
+};
+
+}  // namespace crosskey

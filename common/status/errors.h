@@ -1,0 +1,72 @@
+// Every error that a client can get from a handler, as api.md's table of errors defines it.
+//
+// Each function gives a status with one google.rpc.ErrorInfo (domain "crosskey", the reason, and every variable of the message
+// as metadata) and the further details of its row. The details travel as payloads of absl::Status, keyed by their Any type
+// URL; common/rpc puts them on the wire. Their size stays under 4 KB: texts that came from a client are cut, lists are capped.
+// A status without an ErrorInfo that reaches the wire becomes INTERNAL_ERROR.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+
+namespace crosskey::errors {
+
+// Wrong fields of a request. At most the first 20 are sent.
+struct FieldViolation {
+  std::string field;  // path from the request message on, for example "requests[3].title"
+  std::string description;
+};
+absl::Status InvalidFields(const std::vector<FieldViolation>& violations);
+absl::Status InvalidField(const std::string& field, const std::string& description);
+
+absl::Status InvalidPageToken();
+
+// `type` is the full name of a message, "user.v1.User"; the reason is USER_NOT_FOUND, the resource "users/{id}".
+absl::Status NotFound(const std::string& type, int64_t id);
+// The row exists or has existed, but no deletion of it is recorded.
+absl::Status DeletionNotFound(const std::string& type, int64_t id);
+// `field` of some other resource of the type has the value already. The reason is {FIELD}_TAKEN.
+absl::Status Taken(const std::string& type, const std::string& field, const std::string& value);
+
+// A reference to something that does not exist (any more). At most the first 10 are sent.
+struct MissingReference {
+  std::string relationship;  // "post.v1.Post.user_id"
+  std::string type;          // "user.v1.User"
+  int64_t id;
+};
+absl::Status ForeignKeyViolation(const std::vector<MissingReference>& missing);
+// A change of, or a reference to, a row whose deletion is undecided.
+absl::Status ParentDeleting(const std::string& type, int64_t id);
+
+// A RESTRICT relationship has rows.
+struct Referencing {
+  std::string relationship;
+  int64_t rows;
+  bool is_minimum;  // there are more
+};
+absl::Status Restricted(const std::string& type, int64_t id, const std::vector<Referencing>& referencing);
+
+absl::Status EtagMismatch(const std::string& type, int64_t id);
+// Lost against other transactions, however often it was tried.
+absl::Status Conflict();
+absl::Status PeerUnavailable(const std::string& peer);
+absl::Status DatabaseUnavailable();
+// `what` is full: "calls", "database sessions", "feed subscribers".
+absl::Status Overloaded(const std::string& what);
+absl::Status Draining();
+// A subscriber that knows another history of the feed.
+absl::Status FeedMismatch(const std::string& feed_id);
+// `incident` is the id that the log has too.
+absl::Status Internal(const std::string& incident);
+
+// The reason of a status, empty if it carries no ErrorInfo.
+std::string ReasonOf(const absl::Status& status);
+
+// "user.v1.User", 7 -> "users/7": the name of a resource in details, events and logs.
+std::string ResourceName(const std::string& type, int64_t id);
+
+}  // namespace crosskey::errors

@@ -1,0 +1,64 @@
+// Every limit of the API, in one place: the constants, and below them the table that --help prints.
+#pragma once
+
+#include <variant>
+
+#include "absl/time/time.h"
+
+namespace crosskey::limits {
+
+inline constexpr int kMebibyte = 1024 * 1024;
+
+inline constexpr absl::Duration kDefaultDeadline = absl::Seconds(30);
+inline constexpr absl::Duration kPeerCallTimeout = absl::Seconds(2);
+inline constexpr int kTransactionRetries = 5;
+inline constexpr int kRequestBytes = 4 * kMebibyte;
+inline constexpr int kDefaultPageRows = 50;
+inline constexpr int kMaxPageRows = 1000;
+inline constexpr int kPageBytes = 3 * kMebibyte;
+inline constexpr int kRowsExamined = 10000;
+inline constexpr int kRestrictedRowsCounted = 1000;
+inline constexpr int kPreviewRowsCounted = 1000000;
+inline constexpr int kBatchIds = 1000;
+inline constexpr int kBatchPostIds = 50;
+inline constexpr int kBatchCreateBytes = 3 * kMebibyte;
+inline constexpr int kConsistencyRounds = 5;
+inline constexpr int kReclaimBatchRows = 1000;
+inline constexpr absl::Duration kIntentRecoveryAge = absl::Seconds(5);
+inline constexpr absl::Duration kBookmarkInterval = absl::Seconds(5);
+inline constexpr int kFeedSubscribers = 64;
+inline constexpr int kEventBatch = 500;
+inline constexpr int kEventBatchBytes = kMebibyte;
+inline constexpr absl::Duration kDeletionRecordRetention = absl::Hours(30 * 24);
+
+struct Limit {
+  const char* meaning;
+  std::variant<int, absl::Duration> value;
+  const char* unit;  // of an int; empty for a duration
+};
+
+inline constexpr Limit kTable[] = {
+    {"deadline of a call that brings none", kDefaultDeadline, ""},
+    {"call to the peer", kPeerCallTimeout, ""},
+    {"retries of a transaction after a conflict", kTransactionRetries, "times"},
+    {"request", kRequestBytes / kMebibyte, "MiB"},
+    {"page, when page_size is 0", kDefaultPageRows, "rows"},
+    {"page, at most", kMaxPageRows, "rows"},
+    {"page, at most", kPageBytes / kMebibyte, "MiB"},
+    {"rows examined for a page", kRowsExamined, "rows"},
+    {"rows counted for the error RESTRICTED", kRestrictedRowsCounted, "rows"},
+    {"rows counted for a preview", kPreviewRowsCounted, "rows"},
+    {"elements of a batch request", kBatchIds, "elements"},
+    {"ids of BatchGetPosts", kBatchPostIds, "ids"},
+    {"BatchCreatePosts request", kBatchCreateBytes / kMebibyte, "MiB"},
+    {"repetitions of a lookup or release that others overtook", kConsistencyRounds, "times"},
+    {"batch of a reclaim", kReclaimBatchRows, "rows"},
+    {"age at which an undecided deletion is taken up again", kIntentRecoveryAge, ""},
+    {"bookmark in an idle event stream, every", kBookmarkInterval, ""},
+    {"event streams at a time", kFeedSubscribers, "streams"},
+    {"batch of events", kEventBatch, "events"},
+    {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
+    {"record of a finished deletion is kept", kDeletionRecordRetention, ""},
+};
+
+}  // namespace crosskey::limits
