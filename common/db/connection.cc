@@ -1,16 +1,16 @@
 #include "common/db/connection.h"
 
-#include <soci/soci.h>
-
 #include <deque>
+
+#include <soci/soci.h>
 
 #include "common/db/sql_error.h"
 
 namespace crosskey::db {
 namespace {
 
-// A prepared SOCI statement with its bound values. SOCI keeps pointers to them, so they live in deques, which never move
-// their elements.
+// A prepared SOCI statement with its bound values. SOCI keeps pointers to them, so they live in deques, which never
+// move their elements.
 class Prepared {
  public:
   Prepared(soci::session& session, const Rendered& rendered, const std::vector<bool>& is_text) : statement_(session) {

@@ -18,13 +18,13 @@ class session;
 
 namespace crosskey::db {
 
-// Told of every statement after it has run. `rows` are those returned by a query, else those changed. Called on the thread
-// that runs the statement.
+// Told of every statement after it has run. `rows` are those returned by a query, else those changed. Called on the
+// thread that runs the statement.
 using StatementObserver = std::function<void(const Sql&, const Rendered&, int64_t rows)>;
 
-// One session, for one thread. Exceptions of the driver end here: every method returns them as the statuses of sql_error.h.
-// An error means that the statement had no effect; what the transaction did before is still there and must be rolled back,
-// because a lock timeout undoes only its statement.
+// One session, for one thread. Exceptions of the driver end here: every method returns them as the statuses of
+// sql_error.h. An error means that the statement had no effect; what the transaction did before is still there and must
+// be rolled back, because a lock timeout undoes only its statement.
 class Connection {
  public:
   Connection(soci::session& session, Dialect dialect, const StatementObserver& observer)
@@ -34,8 +34,8 @@ class Connection {
 
   Dialect dialect() const { return dialect_; }
 
-  // The rows of a SELECT, each a tuple of the column types: int64_t, std::string, or std::optional of one of them where the
-  // column can be null. Results are held in memory whole: every query needs a limit.
+  // The rows of a SELECT, each a tuple of the column types: int64_t, std::string, or std::optional of one of them where
+  // the column can be null. Results are held in memory whole: every query needs a limit.
   template <typename... Columns, typename... Arguments>
   absl::StatusOr<std::vector<std::tuple<Columns...>>> Query(const Sql& sql, const Arguments&... arguments) {
     CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Row> rows,
@@ -86,7 +86,8 @@ class Connection {
   // A null in a column that is not optional reads as zero or an empty text.
   template <typename Column>
   static Column Convert(const Value& value) {
-    if constexpr (std::is_same_v<Column, std::optional<int64_t>> || std::is_same_v<Column, std::optional<std::string>>) {
+    if constexpr (std::is_same_v<Column, std::optional<int64_t>> ||
+                  std::is_same_v<Column, std::optional<std::string>>) {
       if (std::holds_alternative<std::monostate>(value)) return std::nullopt;
       return std::get<typename Column::value_type>(value);
     } else {

@@ -1,12 +1,12 @@
 #include "common/db/database.h"
 
+#include <algorithm>
+#include <thread>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <soci/soci.h>
-
-#include <algorithm>
-#include <thread>
 
 #include "absl/random/random.h"
 #include "common/db/open_session.h"
@@ -159,8 +159,7 @@ void Database::NoteError(size_t position, const absl::Status& status) {
   slots_[position].generation = 0;
 }
 
-absl::Status Database::TransactOnce(const Call& call, const std::function<absl::Status(Tx&)>& body,
-                                    Outcome& outcome) {
+absl::Status Database::TransactOnce(const Call& call, const std::function<absl::Status(Tx&)>& body, Outcome& outcome) {
   // The turn comes before the session: writers that wait must not take the sessions away from readers.
   std::optional<WriterQueue::Turn> turn;
   if (dialect() == Dialect::kSqlite) {

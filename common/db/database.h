@@ -32,11 +32,11 @@ struct DatabaseOptions {
 // Thread-safe. Sessions are opened when first used, so a database that is away at start is no error.
 //
 // Errors, besides those that a body returns itself: RESOURCE_EXHAUSTED OVERLOADED (no session in the rest of the call's
-// deadline), ABORTED CONFLICT (after the last retry), UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED. Any other
-// error of the database is returned as sql_error.h makes it.
+// deadline), ABORTED CONFLICT (after the last retry), UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED.
+// Any other error of the database is returned as sql_error.h makes it.
 //
-// Broken sessions: a session that lost its connection, or that failed to roll back, is opened anew before its next use, and so
-// is every other session opened before that moment: after a restart of the server all of them are dead.
+// Broken sessions: a session that lost its connection, or that failed to roll back, is opened anew before its next use,
+// and so is every other session opened before that moment: after a restart of the server all of them are dead.
 class Database {
  public:
   Database(DatabaseOptions options, telemetry::Metrics& metrics);
@@ -46,10 +46,10 @@ class Database {
 
   Dialect dialect() const { return options_.url.dialect; }
 
-  // Runs `body` in a write transaction and commits if it returns OK, else rolls back. On SQLite it holds the write lock from
-  // its beginning. Deadlocks, lock timeouts and lost connections run the whole body again, at most 5 times with a growing
-  // pause: the body must set everything it leaves outside anew. OK: committed and durable. An error: nothing is stored, except
-  // that UNAVAILABLE can mean a COMMIT whose answer was lost; it is not repeated.
+  // Runs `body` in a write transaction and commits if it returns OK, else rolls back. On SQLite it holds the write lock
+  // from its beginning. Deadlocks, lock timeouts and lost connections run the whole body again, at most 5 times with a
+  // growing pause: the body must set everything it leaves outside anew. OK: committed and durable. An error: nothing is
+  // stored, except that UNAVAILABLE can mean a COMMIT whose answer was lost; it is not repeated.
   absl::Status Transact(const Call& call, const std::function<absl::Status(Tx&)>& body);
 
   // Runs `body` outside a transaction: every statement sees what is committed when it begins. Repeated like Transact.
@@ -77,9 +77,9 @@ class Database {
   std::unique_ptr<soci::connection_pool> pool_;
   WriterQueue writers_;  // SQLite only
 
-  std::mutex mutex_;            // guards what follows
-  std::vector<Slot> slots_;     // by pool position
-  uint64_t generation_ = 1;     // raised when a connection is found dead
+  std::mutex mutex_;         // guards what follows
+  std::vector<Slot> slots_;  // by pool position
+  uint64_t generation_ = 1;  // raised when a connection is found dead
   std::unique_ptr<Instruments> instruments_;
 };
 

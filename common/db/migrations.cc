@@ -1,8 +1,8 @@
 #include "common/db/migrations.h"
 
-#include <openssl/sha.h>
-
 #include <map>
+
+#include <openssl/sha.h>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"

@@ -15,10 +15,10 @@ struct Migration {
   std::string text;  // statements, each ending with a semicolon at the end of its line; `--` begins a comment line
 };
 
-// Applies what is missing. Safe to call from several processes at once: the others wait, at most until the call's deadline.
-// On SQLite all of it is one transaction. On MySQL every DDL statement commits by itself, so a migration that fails in its
-// middle has to be mended by hand; the error names it.
-// FAILED_PRECONDITION: an applied migration is not the one known here (its checksum differs); nothing was done.
+// Applies what is missing. Safe to call from several processes at once: the others wait, at most until the call's
+// deadline. On SQLite all of it is one transaction. On MySQL every DDL statement commits by itself, so a migration that
+// fails in its middle has to be mended by hand; the error names it. FAILED_PRECONDITION: an applied migration is not
+// the one known here (its checksum differs); nothing was done.
 absl::Status Migrate(Database& database, const Call& call, const std::vector<Migration>& migrations);
 
 // OK if the schema has at least these migrations, unchanged. FAILED_PRECONDITION says which one is missing or another.

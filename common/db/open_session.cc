@@ -28,7 +28,8 @@ absl::Status OpenMysql(soci::session& session, const Url& url, const std::string
                        absl::Duration statement_timeout) {
   const char quote = absl::StrContains(password, "'") ? '"' : '\'';
   if (absl::StrContains(password, std::string(1, quote))) {
-    return MakeSqlError(SqlError::kRefused, kOpen, "the password has both kinds of quotes, which the driver cannot take");
+    return MakeSqlError(SqlError::kRefused, kOpen,
+                        "the password has both kinds of quotes, which the driver cannot take");
   }
   const int64_t timeout = absl::ToInt64Seconds(statement_timeout);
   std::string parameters =

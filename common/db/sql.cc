@@ -12,10 +12,9 @@ namespace {
 
 std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   if (dialect == Dialect::kSqlite) {
-    return absl::StrReplaceAll(text, {{"{share}", ""},
-                                      {"{update}", ""},
-                                      {"{binary}", ""},
-                                      {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"}});
+    return absl::StrReplaceAll(
+        text,
+        {{"{share}", ""}, {"{update}", ""}, {"{binary}", ""}, {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"}});
   }
   // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9.
   return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},

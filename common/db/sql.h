@@ -13,11 +13,11 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 
 // A statement. The name labels metrics and logs: "users.get".
 //
-// In the text `?` stands for a value; a list value expands to as many as it has elements, so it is written `IN (?)`. No `?`
-// and no `:` may stand anywhere else. What the dialects say differently is written as a token:
-//   {share}   {update}   trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
-//   {binary}             before a `?` that holds bytes instead of text
-//   {keep_existing}      end of an INSERT: a row with the same `id` stays as it is (do not infer anything from the row count)
+// In the text `?` stands for a value; a list value expands to as many as it has elements, so it is written `IN (?)`. No
+// `?` and no `:` may stand anywhere else. What the dialects say differently is written as a token:
+//   {share}   {update}   trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all
+//   others {binary}             before a `?` that holds bytes instead of text {keep_existing}      end of an INSERT: a
+//   row with the same `id` stays as it is (do not infer anything from the row count)
 struct Sql {
   std::string name;
   std::string text;
@@ -28,14 +28,14 @@ using Value = std::variant<std::monostate, int64_t, std::string>;
 // What can be passed for a `?`.
 class Argument {
  public:
-  Argument(int64_t v) : values_{Value(v)} {}                                             // NOLINT: implicit on purpose
-  Argument(int v) : values_{Value(static_cast<int64_t>(v))} {}                           // NOLINT
-  Argument(bool v) : values_{Value(static_cast<int64_t>(v))} {}                          // NOLINT
-  Argument(const char* v) : values_{Value(std::string(v))} {}                            // NOLINT
-  Argument(std::string v) : values_{Value(std::move(v))} {}                              // NOLINT
+  Argument(int64_t v) : values_{Value(v)} {}                     // NOLINT: implicit on purpose
+  Argument(int v) : values_{Value(static_cast<int64_t>(v))} {}   // NOLINT
+  Argument(bool v) : values_{Value(static_cast<int64_t>(v))} {}  // NOLINT
+  Argument(const char* v) : values_{Value(std::string(v))} {}    // NOLINT
+  Argument(std::string v) : values_{Value(std::move(v))} {}      // NOLINT
   Argument(std::optional<int64_t> v) : values_{v ? Value(*v) : Value(std::monostate())} {}  // NOLINT
-  Argument(const std::vector<int64_t>& v) : values_(v.begin(), v.end()) {}               // NOLINT
-  Argument(const std::vector<std::string>& v) : values_(v.begin(), v.end()) {}           // NOLINT
+  Argument(const std::vector<int64_t>& v) : values_(v.begin(), v.end()) {}                  // NOLINT
+  Argument(const std::vector<std::string>& v) : values_(v.begin(), v.end()) {}              // NOLINT
 
   const std::vector<Value>& values() const { return values_; }
 
@@ -49,7 +49,8 @@ struct Rendered {
   std::vector<Value> values;
 };
 
-// Ends the process if the number of arguments is not the number of `?`: that is a mistake in the program, not in its input.
+// Ends the process if the number of arguments is not the number of `?`: that is a mistake in the program, not in its
+// input.
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments);
 
 // The same for an INSERT whose last part is `VALUES (...)` (and perhaps {keep_existing}): one group for each row.

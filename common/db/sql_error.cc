@@ -1,10 +1,10 @@
 #include "common/db/sql_error.h"
 
+#include <exception>
+
 #include <soci/mysql/soci-mysql.h>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
-
-#include <exception>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
@@ -110,7 +110,8 @@ absl::Status StatusOfCurrentException(const std::string& statement) {
   } catch (const soci::mysql_soci_error& e) {
     return MakeSqlError(KindOfMysql(e.err_num_), statement, absl::StrCat(e.get_error_message(), " (", e.err_num_, ")"));
   } catch (const soci::sqlite3_soci_error& e) {
-    return MakeSqlError(KindOfSqlite(e.result()), statement, absl::StrCat(e.get_error_message(), " (", e.result(), ")"));
+    return MakeSqlError(KindOfSqlite(e.result()), statement,
+                        absl::StrCat(e.get_error_message(), " (", e.result(), ")"));
   } catch (const soci::soci_error& e) {
     return MakeSqlError(SqlError::kOther, statement, e.get_error_message());
   } catch (const std::exception& e) {

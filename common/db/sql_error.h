@@ -23,8 +23,8 @@ absl::Status MakeSqlError(SqlError kind, const std::string& statement, const std
 // The kind of a status that came from a database; nullopt for every other status.
 std::optional<SqlError> SqlErrorOf(const absl::Status& status);
 
-// To be called in a catch (...) block around SOCI: turns the exception in flight into a status. Of a SOCI error it takes the
-// server's message, never what(), which holds every bound value.
+// To be called in a catch (...) block around SOCI: turns the exception in flight into a status. Of a SOCI error it
+// takes the server's message, never what(), which holds every bound value.
 absl::Status StatusOfCurrentException(const std::string& statement);
 
 }  // namespace crosskey::db

@@ -13,9 +13,7 @@ absl::Status Bad(const std::string& text, const std::string& why) {
 }
 
 // The parts become values of a SOCI connection string, which knows quotes but no escapes.
-bool IsPlain(const std::string& part) {
-  return !part.empty() && part.find_first_of("'\" \t\n=") == std::string::npos;
-}
+bool IsPlain(const std::string& part) { return !part.empty() && part.find_first_of("'\" \t\n=") == std::string::npos; }
 
 }  // namespace
 

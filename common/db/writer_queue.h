@@ -1,4 +1,5 @@
-// First come, first served for the one writer that SQLite allows: its own busy handler polls, and starves some for seconds.
+// First come, first served for the one writer that SQLite allows: its own busy handler polls, and starves some for
+// seconds.
 #pragma once
 
 #include <condition_variable>

@@ -1,9 +1,9 @@
 #include "common/events/consumer.h"
 
+#include <algorithm>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
-
-#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"

@@ -19,11 +19,11 @@ class Family;
 
 namespace crosskey::events {
 
-// One transaction a batch: it moves the checkpoint first, which locks it and fails if another consumer has moved it, and then
-// runs the effects. So a batch takes effect once, whatever is delivered twice and whoever else consumes.
+// One transaction a batch: it moves the checkpoint first, which locks it and fails if another consumer has moved it,
+// and then runs the effects. So a batch takes effect once, whatever is delivered twice and whoever else consumes.
 //
-// An event that cannot be applied stops the consumer: it is logged, shown by the metric crosskey_consumer_stalled, and tried
-// again until it can. An event of a type that nobody asked for is counted and passed over.
+// An event that cannot be applied stops the consumer: it is logged, shown by the metric crosskey_consumer_stalled, and
+// tried again until it can. An event of a type that nobody asked for is counted and passed over.
 class Consumer {
  public:
   using Effect = std::function<absl::Status(Tx&, const Event&)>;
@@ -33,7 +33,8 @@ class Consumer {
     kHint,      // may fail: then it is skipped, unless it was the database that failed
   };
 
-  // `feed` names the row of `checkpoints`: the service that publishes. `on_applied` is called after each commit with events.
+  // `feed` names the row of `checkpoints`: the service that publishes. `on_applied` is called after each commit with
+  // events.
   Consumer(std::string feed, Outbox& outbox, Transport& transport, std::function<void()> on_applied,
            telemetry::Metrics& metrics);
 
@@ -43,8 +44,8 @@ class Consumer {
   // Streams from the checkpoint on until the stream ends. Always returns an error: why it ended.
   absl::Status Run(const Call& call);
 
-  // Applies one batch. ABORTED: another consumer was faster; read the checkpoint again. FAILED_PRECONDITION: the batch belongs
-  // to another history or has a gap.
+  // Applies one batch. ABORTED: another consumer was faster; read the checkpoint again. FAILED_PRECONDITION: the batch
+  // belongs to another history or has a gap.
   absl::Status Apply(const Batch& batch);
 
  private:

@@ -1,6 +1,7 @@
 #include "common/events/event_rpc.h"
 
 #include "common/rpc/field_errors.h"
+#include "common/rpc/timestamp.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
 
@@ -15,9 +16,7 @@ void Fill(const Event& event, event::v1::Event& out) {
   out.set_source(event.source);
   out.set_type(event.type);
   out.set_subject(event.subject);
-  const int64_t micros = absl::ToUnixMicros(event.time);
-  out.mutable_time()->set_seconds(micros / 1'000'000);
-  out.mutable_time()->set_nanos(static_cast<int32_t>(micros % 1'000'000 * 1000));
+  rpc::SetTimestamp(absl::ToUnixMicros(event.time), out.mutable_time());
   out.set_sequence(event.sequence);
   out.set_traceparent(event.traceparent);
   out.mutable_payload()->set_type_url("type.googleapis.com/" + event.type);
@@ -41,6 +40,7 @@ grpc::Status EventRpc::Subscribe(grpc::ServerContext* context, const event::v1::
 
 absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeRequest& request,
                               grpc::ServerWriter<event::v1::SubscribeResponse>& writer) {
+  CROSSKEY_RETURN_IF_ERROR(calls_.admission().Check());
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
   if (!request.feed_id().empty() && request.feed_id() != info.feed_id) return errors::FeedMismatch(info.feed_id);
   if (request.after_sequence() < 0 || request.after_sequence() > info.head) {
@@ -49,7 +49,7 @@ absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeReques
   int64_t after = request.after_sequence();
   absl::Time next_bookmark = absl::InfinitePast();
   while (true) {
-    if (calls_.admission().draining()) return errors::Draining();
+    CROSSKEY_RETURN_IF_ERROR(calls_.admission().Check());
     CROSSKEY_RETURN_IF_ERROR(call.Check());
     const uint64_t seen = feed_.news().Now();
     Call read = call;

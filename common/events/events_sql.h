@@ -26,7 +26,8 @@ inline const db::Sql kCheckpoint{"consumer.checkpoint",
 // The first statement of every consuming transaction: it locks the checkpoint and fences off another consumer.
 inline const db::Sql kAdvance{
     "consumer.advance",
-    "UPDATE checkpoints SET feed_id = ?, last_sequence = ?, last_deletion_sequence = CASE WHEN last_deletion_sequence < ? "
+    "UPDATE checkpoints SET feed_id = ?, last_sequence = ?, last_deletion_sequence = CASE WHEN last_deletion_sequence "
+    "< ? "
     "THEN ? ELSE last_deletion_sequence END WHERE feed = ? AND last_sequence = ? AND feed_id IN ('', ?)"};
 // Held in shared mode while a reference row is added: the fence of design section 2.
 inline const db::Sql kLastDeletion{"consumer.last_deletion",

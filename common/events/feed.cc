@@ -31,16 +31,15 @@ absl::StatusOr<std::vector<Event>> Feed::Read(const Call& call, int64_t after) {
   std::vector<Event> events;
   CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(
-        auto rows,
-        (connection.Query<int64_t, std::string, std::string, std::string, int64_t, std::string, std::string>(
-            sql::kRead, after, limits::kEventBatch)));
+        auto rows, (connection.Query<int64_t, std::string, std::string, std::string, int64_t, std::string, std::string>(
+                       sql::kRead, after, limits::kEventBatch)));
     events.clear();
     size_t bytes = 0;
     for (auto& [sequence, id, type, subject, time, traceparent, payload] : rows) {
       bytes += payload.size() + subject.size() + 300;
       if (!events.empty() && bytes > limits::kEventBatchBytes) break;
-      events.push_back({sequence, std::move(id), source_, std::move(type), std::move(subject), absl::FromUnixMicros(time),
-                        std::move(traceparent), std::move(payload)});
+      events.push_back({sequence, std::move(id), source_, std::move(type), std::move(subject),
+                        absl::FromUnixMicros(time), std::move(traceparent), std::move(payload)});
     }
     return absl::OkStatus();
   }));

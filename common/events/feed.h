@@ -27,7 +27,8 @@ class Feed {
   // Gives the feed its name if it has none yet. To be called once at start.
   absl::Status EnsureNamed(const Call& call);
   absl::StatusOr<FeedInfo> Info(const Call& call);
-  // The events after `after` in order: at most limits::kEventBatch of them and, beyond the first, at most 1 MiB of payload.
+  // The events after `after` in order: at most limits::kEventBatch of them and, beyond the first, at most 1 MiB of
+  // payload.
   absl::StatusOr<std::vector<Event>> Read(const Call& call, int64_t after);
 
   // Notified when events were numbered.

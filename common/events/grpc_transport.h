@@ -1,11 +1,11 @@
 // Events from a peer's EventService.
 #pragma once
 
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-
 #include <memory>
 #include <mutex>
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
 
 #include "common/events/transport.h"
 

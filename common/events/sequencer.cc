@@ -13,8 +13,8 @@ absl::Status Number(db::Tx& tx, int64_t head, const std::vector<int64_t>& ids) {
   for (size_t i = 0; i < ids.size(); ++i) {
     absl::StrAppend(&cases, " WHEN ", ids[i], " THEN ", head + 1 + static_cast<int64_t>(i));
   }
-  const db::Sql number{"sequencer.number", absl::StrCat("UPDATE outbox SET sequence = CASE id", cases,
-                                                        " END WHERE id IN (?)")};
+  const db::Sql number{"sequencer.number",
+                       absl::StrCat("UPDATE outbox SET sequence = CASE id", cases, " END WHERE id IN (?)")};
   return tx.Execute(number, ids).status();
 }
 

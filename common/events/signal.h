@@ -1,5 +1,5 @@
-// Tells threads of this process that something is new. Only saves waiting: who waits also looks again after a while by itself,
-// because another process may have made the change.
+// Tells threads of this process that something is new. Only saves waiting: who waits also looks again after a while by
+// itself, because another process may have made the change.
 #pragma once
 
 #include <condition_variable>

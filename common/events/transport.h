@@ -9,14 +9,14 @@
 
 namespace crosskey::events {
 
-// A transport delivers one feed, from a position on, in order and without a gap; a batch may be delivered more than once (after
-// a reconnection), never out of order. It keeps no position: the consumer's checkpoint is the only one.
+// A transport delivers one feed, from a position on, in order and without a gap; a batch may be delivered more than
+// once (after a reconnection), never out of order. It keeps no position: the consumer's checkpoint is the only one.
 class Transport {
  public:
   virtual ~Transport() = default;
 
-  // Delivers batches, bookmarks included, until `deliver` returns an error (which is returned), the connection ends, or Cancel
-  // is called. Blocks. An empty feed_id stands for any history.
+  // Delivers batches, bookmarks included, until `deliver` returns an error (which is returned), the connection ends, or
+  // Cancel is called. Blocks. An empty feed_id stands for any history.
   virtual absl::Status Stream(const std::string& feed_id, int64_t after,
                               const std::function<absl::Status(const Batch&)>& deliver) = 0;
 

@@ -1,5 +1,7 @@
 #include "common/relation/declarations.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include "common/status/macros.h"
 #include "relation/v1/relation.pb.h"
 

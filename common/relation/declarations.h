@@ -1,12 +1,14 @@
 // The relationships as the protos declare them: the only place where a referential action is stated.
 #pragma once
 
-#include <google/protobuf/descriptor.h>
-
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+
+namespace google::protobuf {
+class FileDescriptor;
+}
 
 namespace crosskey::relation {
 
@@ -22,8 +24,8 @@ struct Declaration {
 
 class Declarations {
  public:
-  // Reads the option relation.v1.references of every field of these files. INVALID_ARGUMENT, with the names: a field that is
-  // not an int64, an action that is not stated or not known, a type that no linked file declares.
+  // Reads the option relation.v1.references of every field of these files. INVALID_ARGUMENT, with the names: a field
+  // that is not an int64, an action that is not stated or not known, a type that no linked file declares.
   static absl::StatusOr<Declarations> Read(const std::vector<const google::protobuf::FileDescriptor*>& files);
 
   // NOT_FOUND: no such relationship is declared.

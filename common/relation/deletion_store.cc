@@ -23,7 +23,8 @@ std::string InState(DeletionState state) { return absl::StrCat("state = ", stati
 DeletionStore::DeletionStore(const ParentTable& t)
     : removed_columns_(t.removed_columns),
       find_parent_{t.table + ".find", absl::StrCat("SELECT uid, state, version FROM ", t.table, " WHERE id = ?")},
-      lock_parent_{t.table + ".lock", absl::StrCat("SELECT uid, state, version FROM ", t.table, " WHERE id = ? {update}")},
+      lock_parent_{t.table + ".lock",
+                   absl::StrCat("SELECT uid, state, version FROM ", t.table, " WHERE id = ? {update}")},
       set_parent_state_{t.table + ".set_state", absl::StrCat("UPDATE ", t.table, " SET state = ? WHERE id = ?")},
       remove_parent_{t.table + ".remove", absl::StrCat("DELETE FROM ", t.table, " WHERE id = ?")},
       insert_{t.deletions_table + ".insert",
@@ -31,9 +32,8 @@ DeletionStore::DeletionStore(const ParentTable& t)
                            ", uid, action, state, blocked_reason, create_time) VALUES (?, ?, ?, ?, '', ?)")},
       find_{t.deletions_table + ".find",
             absl::StrCat("SELECT ", Columns(t), " FROM ", t.deletions_table, " WHERE deletion_id = ?")},
-      latest_{t.deletions_table + ".latest",
-              absl::StrCat("SELECT ", Columns(t), " FROM ", t.deletions_table, " WHERE ", t.id_column,
-                           " = ? ORDER BY deletion_id DESC LIMIT 1")},
+      latest_{t.deletions_table + ".latest", absl::StrCat("SELECT ", Columns(t), " FROM ", t.deletions_table, " WHERE ",
+                                                          t.id_column, " = ? ORDER BY deletion_id DESC LIMIT 1")},
       decide_{t.deletions_table + ".decide",
               absl::StrCat("UPDATE ", t.deletions_table,
                            " SET state = ?, blocked_reason = ?, complete_time = ? WHERE deletion_id = ? AND ",
@@ -53,7 +53,8 @@ DeletionStore::DeletionStore(const ParentTable& t)
              absl::StrCat("SELECT deletion_id FROM ", t.deletions_table, " WHERE state IN (",
                           static_cast<int>(DeletionState::kRefused), ", ", static_cast<int>(DeletionState::kCompleted),
                           ") AND complete_time < ? LIMIT ?")},
-      purge_{t.deletions_table + ".purge", absl::StrCat("DELETE FROM ", t.deletions_table, " WHERE deletion_id IN (?)")} {
+      purge_{t.deletions_table + ".purge",
+             absl::StrCat("DELETE FROM ", t.deletions_table, " WHERE deletion_id IN (?)")} {
   for (const RemovedColumn& column : removed_columns_) {
     set_rows_[column.relationship] = {
         absl::StrCat(t.deletions_table, ".set_", column.column),
@@ -78,7 +79,9 @@ absl::Status DeletionStore::SetParentState(db::Tx& tx, int64_t id, ParentState s
   return tx.Execute(set_parent_state_, static_cast<int64_t>(state), id).status();
 }
 
-absl::Status DeletionStore::RemoveParent(db::Tx& tx, int64_t id) const { return tx.Execute(remove_parent_, id).status(); }
+absl::Status DeletionStore::RemoveParent(db::Tx& tx, int64_t id) const {
+  return tx.Execute(remove_parent_, id).status();
+}
 
 absl::StatusOr<int64_t> DeletionStore::Insert(db::Tx& tx, const Parent& parent, Action action, int64_t now) const {
   return tx.Insert(insert_, parent.id, parent.uid, static_cast<int64_t>(action),
@@ -127,8 +130,7 @@ absl::StatusOr<bool> DeletionStore::Complete(db::Tx& tx, int64_t deletion_id, in
   return changed == 1;
 }
 
-absl::Status DeletionStore::SetRows(db::Tx& tx, int64_t deletion_id,
-                                    const std::map<std::string, int64_t>& rows) const {
+absl::Status DeletionStore::SetRows(db::Tx& tx, int64_t deletion_id, const std::map<std::string, int64_t>& rows) const {
   for (const auto& [relationship, count] : rows) {
     const auto set = set_rows_.find(relationship);
     if (set == set_rows_.end()) continue;

@@ -23,7 +23,7 @@ struct Deletion {
   DeletionState state = DeletionState::kNone;
   std::map<std::string, int64_t> rows;  // removed, by relationship; filled once completed
   std::string blocked_reason;
-  int64_t create_time = 0;                // microseconds since 1970
+  int64_t create_time = 0;  // microseconds since 1970
   std::optional<int64_t> complete_time;
 };
 

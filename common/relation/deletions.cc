@@ -116,8 +116,7 @@ absl::StatusOr<Deletion> Deletions::Preview(const Call& call, const Parent& pare
 }
 
 // Step 1, intent. nullopt: the row is not ACTIVE any more, look again.
-absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const DeleteRequest& request,
-                                                        Action action) {
+absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const DeleteRequest& request, Action action) {
   std::optional<int64_t> deletion_id;
   CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
     deletion_id.reset();
@@ -138,7 +137,8 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
   Deletion deletion;
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
     int64_t head = 0;
-    // First the head, then whether it is still an intent: a release that passes the fence cannot be older than the decision.
+    // First the head, then whether it is still an intent: a release that passes the fence cannot be older than the
+    // decision.
     CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
       CROSSKEY_ASSIGN_OR_RETURN(head, events::Feed::Head(connection));
       CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Deletion> found, store_.Find(connection, deletion_id));
@@ -196,8 +196,7 @@ absl::StatusOr<Deletion> Deletions::Decide(const Call& call, const Deletion& del
 }
 
 absl::Status Deletions::NoteBlocked(const Call& call, int64_t deletion_id) {
-  return outbox_.Transact(
-      call, [&](events::Tx& tx) { return store_.SetBlocked(tx.db(), deletion_id, PeerIsAway()); });
+  return outbox_.Transact(call, [&](events::Tx& tx) { return store_.SetBlocked(tx.db(), deletion_id, PeerIsAway()); });
 }
 
 absl::StatusOr<Deletion> Deletions::Latest(const Call& call, int64_t id) {
@@ -235,8 +234,8 @@ absl::Status Deletions::Recover(const Call& call) {
 
 absl::Status Deletions::Purge(const Call& call) {
   const int64_t before = absl::ToUnixMicros(now_() - limits::kDeletionRecordRetention);
-  return outbox_.Transact(
-      call, [&](events::Tx& tx) { return store_.Purge(tx.db(), before, kRecordsPerPurge).status(); });
+  return outbox_.Transact(call,
+                          [&](events::Tx& tx) { return store_.Purge(tx.db(), before, kRecordsPerPurge).status(); });
 }
 
 }  // namespace crosskey::relation

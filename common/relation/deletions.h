@@ -16,14 +16,14 @@ namespace crosskey::relation {
 
 struct DeleteRequest {
   int64_t id = 0;
-  std::optional<Action> action;         // kRestrict or kCascade in place of the declared one
-  std::optional<int64_t> version;       // delete only if the row still has it
+  std::optional<Action> action;    // kRestrict or kCascade in place of the declared one
+  std::optional<int64_t> version;  // delete only if the row still has it
   bool allow_missing = false;
   bool validate_only = false;
 };
 
-// Thread-safe. Several threads and processes may drive the same deletion: every step is idempotent, and the row's lock and the
-// state INTENT decide who does it.
+// Thread-safe. Several threads and processes may drive the same deletion: every step is idempotent, and the row's lock
+// and the state INTENT decide who does it.
 class Deletions {
  public:
   // `now` is the clock for the age of intents and for the recorded times.
@@ -31,12 +31,13 @@ class Deletions {
 
   // Deletes the row, or previews it. nullopt: allow_missing, and there is neither such a row nor a record of it.
   //
-  // The answer's state is RECLAIMING, COMPLETED or PENDING; with validate_only it is kNone and `rows` what would go, unless a
-  // deletion is under way already. From the moment the intent is stored the deletion goes on whatever happens to the caller.
+  // The answer's state is RECLAIMING, COMPLETED or PENDING; with validate_only it is kNone and `rows` what would go,
+  // unless a deletion is under way already. From the moment the intent is stored the deletion goes on whatever happens
+  // to the caller.
   //
-  // NOT_FOUND, ABORTED ETAG_MISMATCH, ABORTED PARENT_DELETING (an undecided deletion with another action), FAILED_PRECONDITION
-  // RESTRICTED. UNAVAILABLE PEER_UNAVAILABLE: before the intent nothing was done; after it (RESTRICT only) the outcome is open
-  // and the recovery finds it out.
+  // NOT_FOUND, ABORTED ETAG_MISMATCH, ABORTED PARENT_DELETING (an undecided deletion with another action),
+  // FAILED_PRECONDITION RESTRICTED. UNAVAILABLE PEER_UNAVAILABLE: before the intent nothing was done; after it
+  // (RESTRICT only) the outcome is open and the recovery finds it out.
   absl::StatusOr<std::optional<Deletion>> Delete(const Call& call, const DeleteRequest& request);
 
   // NOT_FOUND DELETION_NOT_FOUND.

@@ -1,10 +1,10 @@
 // The peer over gRPC.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <memory>
 #include <string>
+
+#include <grpcpp/channel.h>
 
 #include "common/relation/peer.h"
 #include "relation/v1/reference_service.grpc.pb.h"

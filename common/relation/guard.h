@@ -15,23 +15,24 @@ namespace crosskey::relation {
 
 // A foreign key check for the price of a local one. Thread-safe.
 //
-// The transaction locks the reference rows (shared, by ascending id) before it writes, and a release locks its row exclusively:
-// so a write either commits before the release, and is released with the rest, or finds the tombstone. A parent without a
-// reference row is looked up at its service outside of any transaction; the answer may be old when it is used, therefore the
-// row is added only if absent and only behind the fence: if a deletion event later than the answer has been taken in, the
-// answer is thrown away and asked for again.
+// The transaction locks the reference rows (shared, by ascending id) before it writes, and a release locks its row
+// exclusively: so a write either commits before the release, and is released with the rest, or finds the tombstone. A
+// parent without a reference row is looked up at its service outside of any transaction; the answer may be old when it
+// is used, therefore the row is added only if absent and only behind the fence: if a deletion event later than the
+// answer has been taken in, the answer is thrown away and asked for again.
 class Guard {
  public:
   // All must outlive it.
   Guard(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox, Peer& peer)
       : table_(table), sql_(sql), outbox_(outbox), peer_(peer) {}
 
-  // Runs `body` in a transaction that holds the references to all `parents` (1 to 1,000 ids; order and duplicates do not
-  // matter). `body` runs only if all of them are ACTIVE; it may run several times. `relationship` is named in errors.
+  // Runs `body` in a transaction that holds the references to all `parents` (1 to 1,000 ids; order and duplicates do
+  // not matter). `body` runs only if all of them are ACTIVE; it may run several times. `relationship` is named in
+  // errors.
   //
-  // FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: one is deleted or never existed. ABORTED PARENT_DELETING: a deletion of one is
-  // undecided. UNAVAILABLE PEER_UNAVAILABLE: one is not known here and its service does not answer. ABORTED CONFLICT: overtaken
-  // by deletions 5 times. In all these cases, and in every error of `body`, nothing is stored.
+  // FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: one is deleted or never existed. ABORTED PARENT_DELETING: a deletion of
+  // one is undecided. UNAVAILABLE PEER_UNAVAILABLE: one is not known here and its service does not answer. ABORTED
+  // CONFLICT: overtaken by deletions 5 times. In all these cases, and in every error of `body`, nothing is stored.
   absl::Status Write(const Call& call, const std::string& relationship, std::vector<int64_t> parents,
                      const std::function<absl::Status(events::Tx&)>& body);
 
@@ -49,8 +50,8 @@ class Guard {
   Peer& peer_;
 };
 
-// The fence: false if a deletion event after `as_of_sequence` has been taken in from the feed. Locks the checkpoint (shared), so
-// it comes first in a transaction and holds until its end.
+// The fence: false if a deletion event after `as_of_sequence` has been taken in from the feed. Locks the checkpoint
+// (shared), so it comes first in a transaction and holds until its end.
 absl::StatusOr<bool> PassesFence(db::Tx& tx, const std::string& feed, int64_t as_of_sequence);
 
 }  // namespace crosskey::relation

@@ -16,8 +16,8 @@ class Lookup {
  public:
   Lookup(const ParentTable& table, db::Database& database);
 
-  // The rows by ascending id. The head of the feed is read before the rows: a deletion that the rows do not show yet gets a
-  // later sequence.
+  // The rows by ascending id. The head of the feed is read before the rows: a deletion that the rows do not show yet
+  // gets a later sequence.
   absl::StatusOr<LookupAnswer> Run(const Call& call, const std::vector<int64_t>& ids);
 
  private:

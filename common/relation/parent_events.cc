@@ -9,8 +9,7 @@ absl::Status ParentEvents::OnCreated(events::Tx& tx, int64_t id, const std::stri
 }
 
 absl::Status ParentEvents::OnDeleted(events::Tx& tx, int64_t id, const std::string& uid, int64_t deletion_id) const {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row,
-                            (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, id)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, id)));
   if (!row.has_value()) {
     Reclaimed reclaimed{deletion_id, id, uid, {}};
     for (const ChildTable& child : table_.children) reclaimed.rows[child.declaration.relationship] = 0;

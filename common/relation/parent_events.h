@@ -1,4 +1,5 @@
-// What a parent's events do to its reference row. Effects of the consumer: they run in its transaction, after the checkpoint.
+// What a parent's events do to its reference row. Effects of the consumer: they run in its transaction, after the
+// checkpoint.
 #pragma once
 
 #include "absl/status/status.h"
@@ -16,9 +17,9 @@ class ParentEvents {
   // A hint that saves the first guarded write its lookup. A row that exists, a tombstone above all, stays as it is.
   absl::Status OnCreated(events::Tx& tx, int64_t id, const std::string& uid) const;
 
-  // The parent is gone for good. Releases the row if the release itself did not arrive, whatever was refused before, and opens
-  // it for the reclaim. Where there is no row nothing refers to the parent, and nothing ever will: that is reported at once.
-  // FAILED_PRECONDITION: the row has another uid.
+  // The parent is gone for good. Releases the row if the release itself did not arrive, whatever was refused before,
+  // and opens it for the reclaim. Where there is no row nothing refers to the parent, and nothing ever will: that is
+  // reported at once. FAILED_PRECONDITION: the row has another uid.
   absl::Status OnDeleted(events::Tx& tx, int64_t id, const std::string& uid, int64_t deletion_id) const;
 
  private:

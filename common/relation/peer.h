@@ -21,8 +21,8 @@ struct Found {
 };
 
 struct LookupAnswer {
-  std::vector<Found> found;     // ids that do not exist are absent
-  int64_t as_of_sequence = 0;   // the head of the owner's feed, read before the rows
+  std::vector<Found> found;    // ids that do not exist are absent
+  int64_t as_of_sequence = 0;  // the head of the owner's feed, read before the rows
 };
 
 struct ReleaseRequest {
@@ -48,8 +48,8 @@ class Peer {
   // Any error: UNAVAILABLE PEER_UNAVAILABLE.
   virtual absl::StatusOr<LookupAnswer> Lookup(const Call& call, const std::string& type,
                                               const std::vector<int64_t>& ids) = 0;
-  // ABORTED: nothing was done, read the head again and repeat. Every other error, UNAVAILABLE PEER_UNAVAILABLE, leaves the
-  // outcome unknown.
+  // ABORTED: nothing was done, read the head again and repeat. Every other error, UNAVAILABLE PEER_UNAVAILABLE, leaves
+  // the outcome unknown.
   virtual absl::StatusOr<ReleaseAnswer> Release(const Call& call, const ReleaseRequest& request) = 0;
 };
 

@@ -51,8 +51,8 @@ absl::StatusOr<bool> Reclaim::Batch(const Call& call, int64_t parent_id) {
 absl::StatusOr<int64_t> Reclaim::RemoveSome(events::Tx& tx, size_t child, int64_t parent_id) {
   const ChildTable& table = table_.children[child];
   const ChildSql& sql = sql_.children[child];
-  CROSSKEY_ASSIGN_OR_RETURN(
-      const auto rows, (tx.db().Query<int64_t, std::string>(sql.batch, parent_id, limits::kReclaimBatchRows)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows,
+                            (tx.db().Query<int64_t, std::string>(sql.batch, parent_id, limits::kReclaimBatchRows)));
   if (rows.empty()) return 0;
   std::vector<int64_t> ids;
   std::vector<Removed> removed;

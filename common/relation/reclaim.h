@@ -14,8 +14,9 @@ class Reclaim {
   Reclaim(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox)
       : table_(table), sql_(sql), outbox_(outbox) {}
 
-  // Removes one batch, at most limits::kReclaimBatchRows rows, of each of at most 100 parents, each in a transaction of its own.
-  // Returns whether there may be more to do. The state is in the database alone, so it goes on after a restart.
+  // Removes one batch, at most limits::kReclaimBatchRows rows, of each of at most 100 parents, each in a transaction of
+  // its own. Returns whether there may be more to do. The state is in the database alone, so it goes on after a
+  // restart.
   absl::StatusOr<bool> Round(const Call& call);
 
  private:

@@ -34,8 +34,8 @@ struct Reclaimed {
   std::map<std::string, int64_t> rows;  // by relationship
 };
 
-// One relationship, where the child service stores it. `table` has the columns `id` and `uid`, and `column` has a real foreign
-// key (NO ACTION) to the reference table and an index that ends in `id`.
+// One relationship, where the child service stores it. `table` has the columns `id` and `uid`, and `column` has a real
+// foreign key (NO ACTION) to the reference table and an index that ends in `id`.
 struct ChildTable {
   Declaration declaration;
   std::string table;         // "posts"

@@ -46,8 +46,8 @@ absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const
   if (!refusing.empty()) return ReleaseAnswer{false, std::move(refusing)};
   ReleaseAnswer answer{true, {}};
   for (size_t i = 0; i < table_.children.size(); ++i) {
-    CROSSKEY_ASSIGN_OR_RETURN(errors::Referencing count, Count(connection, sql_.children[i], table_.children[i], request.id,
-                                                               limits::kPreviewRowsCounted));
+    CROSSKEY_ASSIGN_OR_RETURN(errors::Referencing count, Count(connection, sql_.children[i], table_.children[i],
+                                                               request.id, limits::kPreviewRowsCounted));
     answer.counts.push_back(std::move(count));
   }
   return answer;
@@ -86,10 +86,10 @@ absl::StatusOr<ReleaseAnswer> Release::Decide(events::Tx& tx, const ReleaseReque
     CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.refuse, request.deletion_id, request.id).status());
     return ReleaseAnswer{false, std::move(refusing)};
   }
-  CROSSKEY_RETURN_IF_ERROR(tx.db()
-                               .Execute(sql_.release, static_cast<int64_t>(ReferenceState::kReleased),
-                                        request.deletion_id, request.id)
-                               .status());
+  CROSSKEY_RETURN_IF_ERROR(
+      tx.db()
+          .Execute(sql_.release, static_cast<int64_t>(ReferenceState::kReleased), request.deletion_id, request.id)
+          .status());
   return ReleaseAnswer{true, {}};
 }
 

@@ -15,11 +15,11 @@ class Release {
   Release(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox)
       : table_(table), sql_(sql), outbox_(outbox) {}
 
-  // One transaction, whose commit is the moment at which all referring rows vanish; its cost does not depend on their number
-  // (a refusal counts at most 1,000). Repeating it with the same deletion_id gives the same answer.
+  // One transaction, whose commit is the moment at which all referring rows vanish; its cost does not depend on their
+  // number (a refusal counts at most 1,000). Repeating it with the same deletion_id gives the same answer.
   //
-  // ABORTED CONFLICT: the reference row is absent and a deletion later than request.as_of_sequence has been taken in, so this
-  // may be a duplicate that comes after everything is over. FAILED_PRECONDITION: the row has another uid.
+  // ABORTED CONFLICT: the reference row is absent and a deletion later than request.as_of_sequence has been taken in,
+  // so this may be a duplicate that comes after everything is over. FAILED_PRECONDITION: the row has another uid.
   absl::StatusOr<ReleaseAnswer> Run(const Call& call, const ReleaseRequest& request);
 
  private:

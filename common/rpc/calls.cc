@@ -1,10 +1,10 @@
 #include "common/rpc/calls.h"
 
+#include <algorithm>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
-
-#include <algorithm>
 
 #include "absl/time/clock.h"
 #include "common/rpc/to_wire.h"
@@ -18,23 +18,11 @@ namespace {
 constexpr size_t kMaxTraceparent = 64;  // version 00 has 55 bytes
 
 std::string CodeName(grpc::StatusCode code) {
-  static const char* const kNames[] = {"OK",
-                                       "Canceled",
-                                       "Unknown",
-                                       "InvalidArgument",
-                                       "DeadlineExceeded",
-                                       "NotFound",
-                                       "AlreadyExists",
-                                       "PermissionDenied",
-                                       "ResourceExhausted",
-                                       "FailedPrecondition",
-                                       "Aborted",
-                                       "OutOfRange",
-                                       "Unimplemented",
-                                       "Internal",
-                                       "Unavailable",
-                                       "DataLoss",
-                                       "Unauthenticated"};
+  static const char* const kNames[] = {
+      "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+      "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+      "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+      "DataLoss", "Unauthenticated"};
   const auto index = static_cast<size_t>(code);
   return index < std::size(kNames) ? kNames[index] : "Unknown";
 }
@@ -44,8 +32,8 @@ Call MakeCall(grpc::ServerContext& context, absl::Duration default_limit) {
   const absl::Time now = absl::Now();
   // gRPC gives a time far in the future where the client set no deadline.
   const absl::Time deadline = absl::FromChrono(context.deadline());
-  const bool unset = context.deadline() == std::chrono::system_clock::time_point::max() ||
-                     deadline - now > absl::Hours(24 * 365);
+  const bool unset =
+      context.deadline() == std::chrono::system_clock::time_point::max() || deadline - now > absl::Hours(24 * 365);
   call.deadline = unset ? now + default_limit : deadline;
   call.cancelled = [&context] { return context.IsCancelled(); };
   const auto found = context.client_metadata().find("traceparent");
@@ -57,8 +45,14 @@ Call MakeCall(grpc::ServerContext& context, absl::Duration default_limit) {
 
 }  // namespace
 
-absl::Status Admission::Enter() {
+absl::Status Admission::Check() const {
   if (draining_) return errors::Draining();
+  return open_ ? absl::OkStatus() : errors::DatabaseUnavailable();
+}
+
+absl::Status Admission::Enter() {
+  const absl::Status status = Check();
+  if (!status.ok()) return status;
   if (++in_flight_ <= max_in_flight_) return absl::OkStatus();
   --in_flight_;
   return errors::Overloaded("calls");
@@ -138,9 +132,11 @@ grpc::Status Calls::Run(const char* type, const std::string& method, const Call&
   with_code["grpc_code"] = CodeName(wire.error_code());
   instruments_->handled.Add(with_code).Increment();
   instruments_->seconds
-      .Add(labels, prometheus::Histogram::BucketBoundaries{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10})
+      .Add(labels,
+           prometheus::Histogram::BucketBoundaries{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10})
       .Observe(absl::ToDoubleSeconds(took));
-  const bool fault = wire.error_code() == grpc::StatusCode::INTERNAL || wire.error_code() == grpc::StatusCode::UNAVAILABLE;
+  const bool fault =
+      wire.error_code() == grpc::StatusCode::INTERNAL || wire.error_code() == grpc::StatusCode::UNAVAILABLE;
   (fault ? log::Warning : log::Debug)("call", {{"service", service_},
                                                {"method", method},
                                                {"code", CodeName(wire.error_code())},

@@ -1,13 +1,13 @@
 // What every call goes through, whatever it does.
 #pragma once
 
-#include <grpcpp/server_context.h>
-#include <grpcpp/support/status.h>
-
 #include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/status.h>
 
 #include "absl/status/status.h"
 #include "common/status/call.h"
@@ -15,34 +15,37 @@
 
 namespace crosskey::rpc {
 
-// How many calls of a listener may be in flight, and whether it takes new ones. Thread-safe.
+// How many calls of a listener may be in flight, and whether it takes any. Begins closed. Thread-safe.
 class Admission {
  public:
   explicit Admission(int max_in_flight) : max_in_flight_(max_in_flight) {}
 
-  // OK: a place is taken, give it back with Leave. RESOURCE_EXHAUSTED OVERLOADED, UNAVAILABLE DRAINING: at once, without
-  // waiting.
+  // OK: a place is taken, give it back with Leave. Else at once, without waiting: RESOURCE_EXHAUSTED OVERLOADED, or
+  // what Check says.
   absl::Status Enter();
   void Leave() { --in_flight_; }
-  // From now on no call is let in.
+  // UNAVAILABLE DATABASE_UNAVAILABLE before Open, UNAVAILABLE DRAINING after Drain.
+  absl::Status Check() const;
+  void Open() { open_ = true; }
   void Drain() { draining_ = true; }
-  bool draining() const { return draining_; }
 
  private:
   const int max_in_flight_;
   std::atomic<int> in_flight_ = 0;
+  std::atomic<bool> open_ = false;
   std::atomic<bool> draining_ = false;
 };
 
-// Runs the methods of one gRPC service: admission, deadline, metrics, log, and the last line of defence against exceptions.
-// Thread-safe.
+// Runs the methods of one gRPC service: admission, deadline, metrics, log, and the last line of defence against
+// exceptions. Thread-safe.
 class Calls {
  public:
   // `service` is the full name, "user.v1.UserService".
   Calls(std::string service, std::shared_ptr<Admission> admission, telemetry::Metrics& metrics);
   ~Calls();
 
-  // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none), cancellation and trace context.
+  // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none), cancellation and trace
+  // context.
   grpc::Status Unary(grpc::ServerContext& context, const std::string& method,
                      const std::function<absl::Status(const Call&)>& body);
 

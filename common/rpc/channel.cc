@@ -1,9 +1,9 @@
 #include "common/rpc/channel.h"
 
+#include <algorithm>
+
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
-
-#include <algorithm>
 
 #include "common/status/limits.h"
 
@@ -16,6 +16,7 @@ constexpr absl::Duration kMargin = absl::Milliseconds(20);  // to answer the cal
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a peer is never behind one, whatever the environment says
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

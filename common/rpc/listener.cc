@@ -1,12 +1,12 @@
 #include "common/rpc/listener.h"
 
+#include <mutex>
+
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
-
-#include <mutex>
 
 #include "common/status/limits.h"
 

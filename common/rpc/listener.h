@@ -1,24 +1,25 @@
 // One gRPC server on one address.
 #pragma once
 
-#include <grpcpp/server.h>
-
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <grpcpp/server.h>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
 namespace crosskey::rpc {
 
-// Serves some services with health and reflection. Every health name begins as NOT_SERVING. The services must outlive it.
+// Serves some services with health and reflection. Every health name begins as NOT_SERVING. The services must outlive
+// it.
 class Listener {
  public:
   struct Options {
-    std::string address;       // "host:port"; port 0: any free one
-    int max_threads = 512;     // a fuse against a flood of calls, far above what admission lets in
-    bool rotate = false;       // end connections after 15 minutes, so that clients find new replicas
+    std::string address;                    // "host:port"; port 0: any free one
+    int max_threads = 512;                  // a fuse against a flood of calls, far above what admission lets in
+    bool rotate = false;                    // end connections after 15 minutes, so that clients find new replicas
     std::vector<std::string> health_names;  // full names of the services, besides "", "readiness" and "liveness"
   };
 
@@ -27,7 +28,8 @@ class Listener {
                                                          const std::vector<grpc::Service*>& services);
 
   int port() const { return port_; }
-  // Sets the health of "", "readiness" and each service. "liveness" is SERVING from the start to the end of the process.
+  // Sets the health of "", "readiness" and each service. "liveness" is SERVING from the start to the end of the
+  // process.
   void SetServing(bool serving);
   // Takes no new connections or calls, waits until those in flight are done, cancels them at the deadline.
   void Shutdown(absl::Time deadline);

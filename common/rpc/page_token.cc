@@ -23,7 +23,8 @@ std::string Digest(const std::string& list, int64_t last_id) {
 
 std::string EncodePageToken(const std::string& list, int64_t last_id) {
   std::string bytes;
-  for (size_t i = 0; i < kIdBytes; ++i) bytes.push_back(static_cast<char>((last_id >> (8 * (kIdBytes - 1 - i))) & 0xFF));
+  for (size_t i = 0; i < kIdBytes; ++i)
+    bytes.push_back(static_cast<char>((last_id >> (8 * (kIdBytes - 1 - i))) & 0xFF));
   return absl::WebSafeBase64Escape(bytes + Digest(list, last_id));
 }
 

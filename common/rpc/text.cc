@@ -27,8 +27,8 @@ bool IsControl(char32_t c) { return c < 0x20 || (c >= 0x7F && c <= 0x9F); }
 
 // The property White_Space of the Unicode Character Database, unchanged since version 6.3.
 bool IsWhiteSpace(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 std::string Problem(const std::string& text, const TextRule& rule) {
@@ -44,7 +44,9 @@ std::string Problem(const std::string& text, const TextRule& rule) {
   }
   if (!rule.allow_control) {
     for (const char32_t c : points) {
-      if (IsControl(c)) return absl::StrCat("must not have control characters (U+", absl::Hex(static_cast<uint32_t>(c), absl::kZeroPad4), ")");
+      if (IsControl(c))
+        return absl::StrCat("must not have control characters (U+",
+                            absl::Hex(static_cast<uint32_t>(c), absl::kZeroPad4), ")");
     }
   }
   if (rule.trimmed && !points.empty() && (IsWhiteSpace(points.front()) || IsWhiteSpace(points.back()))) {

@@ -1,5 +1,7 @@
 #include "common/rpc/to_wire.h"
 
+#include <map>
+
 #include "absl/random/random.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
@@ -11,16 +13,29 @@
 namespace crosskey::rpc {
 namespace {
 
+constexpr char kUrlPrefix[] = "type.googleapis.com/";
+constexpr char kErrorInfo[] = "type.googleapis.com/google.rpc.ErrorInfo";
+
+// ErrorInfo first, then the others by name: absl keeps payloads in no order.
 grpc::Status WithDetails(const absl::Status& status) {
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(std::string(status.message()));
+  std::map<std::string, std::string> payloads;
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
-    if (!absl::StartsWith(url, "type.googleapis.com/")) return;
-    auto* any = details.add_details();
-    any->set_type_url(std::string(url));
-    any->set_value(std::string(payload));
+    if (absl::StartsWith(url, kUrlPrefix)) payloads[std::string(url)] = std::string(payload);
   });
+  const auto add = [&details](const std::string& url, const std::string& payload) {
+    auto* any = details.add_details();
+    any->set_type_url(url);
+    any->set_value(payload);
+  };
+  for (const auto& [url, payload] : payloads) {
+    if (url == kErrorInfo) add(url, payload);
+  }
+  for (const auto& [url, payload] : payloads) {
+    if (url != kErrorInfo) add(url, payload);
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), details.message(), details.SerializeAsString());
 }
 

@@ -23,7 +23,8 @@ struct Call {
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 
-  // CANCELLED or DEADLINE_EXCEEDED once it is of no use to go on. Asked before each transaction and each call to a peer.
+  // CANCELLED or DEADLINE_EXCEEDED once it is of no use to go on. Asked before each transaction and each call to a
+  // peer.
   absl::Status Check() const {
     if (cancelled && cancelled()) return absl::CancelledError("the caller has cancelled the call");
     if (Remaining() <= absl::ZeroDuration()) return absl::DeadlineExceededError("the call's deadline has passed");

@@ -194,8 +194,7 @@ absl::Status PeerUnavailable(const std::string& peer) {
 }
 
 absl::Status DatabaseUnavailable() {
-  absl::Status status =
-      Make(absl::StatusCode::kUnavailable, "DATABASE_UNAVAILABLE", "the database is not reachable");
+  absl::Status status = Make(absl::StatusCode::kUnavailable, "DATABASE_UNAVAILABLE", "the database is not reachable");
   AttachRetry(status, absl::Seconds(1));
   return status;
 }
@@ -219,8 +218,8 @@ absl::Status FeedMismatch(const std::string& feed_id) {
 }
 
 absl::Status Internal(const std::string& incident) {
-  absl::Status status = Make(absl::StatusCode::kInternal, "INTERNAL_ERROR",
-                             "unexpected error, logged as " + incident, {{"incident", incident}});
+  absl::Status status = Make(absl::StatusCode::kInternal, "INTERNAL_ERROR", "unexpected error, logged as " + incident,
+                             {{"incident", incident}});
   google::rpc::RequestInfo info;
   info.set_request_id(incident);
   Attach(status, info);

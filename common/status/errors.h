@@ -1,9 +1,9 @@
 // Every error that a client can get from a handler, as api.md's table of errors defines it.
 //
-// Each function gives a status with one google.rpc.ErrorInfo (domain "crosskey", the reason, and every variable of the message
-// as metadata) and the further details of its row. The details travel as payloads of absl::Status, keyed by their Any type
-// URL; common/rpc puts them on the wire. Their size stays under 4 KB: texts that came from a client are cut, lists are capped.
-// A status without an ErrorInfo that reaches the wire becomes INTERNAL_ERROR.
+// Each function gives a status with one google.rpc.ErrorInfo (domain "crosskey", the reason, and every variable of the
+// message as metadata) and the further details of its row. The details travel as payloads of absl::Status, keyed by
+// their Any type URL; common/rpc puts them on the wire. Their size stays under 4 KB: texts that came from a client are
+// cut, lists are capped. A status without an ErrorInfo that reaches the wire becomes INTERNAL_ERROR.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,15 @@
+// Stored times, microseconds since 1970, as Protobuf has them.
+#pragma once
+
+#include <cstdint>
+
+#include <google/protobuf/timestamp.pb.h>
+
+namespace crosskey::rpc {
+
+inline void SetTimestamp(int64_t micros, google::protobuf::Timestamp* out) {
+  out->set_seconds(micros / 1'000'000);
+  out->set_nanos(static_cast<int32_t>(micros % 1'000'000 * 1000));
+}
+
+}  // namespace crosskey::rpc

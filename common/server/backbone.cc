@@ -1,0 +1,163 @@
+#include "common/server/backbone.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_cat.h"
+#include "common/db/url.h"
+#include "common/rpc/channel.h"
+#include "common/status/limits.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::server {
+namespace {
+
+constexpr absl::Duration kDrain = absl::Seconds(10);
+constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
+// How long the sequencer rests when nobody wakes it: another process may have appended events.
+constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
+constexpr int kInternalInFlight = 256;
+constexpr int kThreadReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
+
+absl::StatusOr<std::string> ReadPassword(const std::string& path) {
+  if (path.empty()) return "";
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return absl::InvalidArgumentError("--db-password-file: cannot read " + path);
+  std::string password = text.str();
+  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
+  return password;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backbone>> Backbone::Create(Settings settings) {
+  db::DatabaseOptions database;
+  CROSSKEY_ASSIGN_OR_RETURN(database.url, db::ParseUrl(settings.options.db));
+  CROSSKEY_ASSIGN_OR_RETURN(database.password, ReadPassword(settings.options.db_password_file));
+  database.pool_size = settings.options.db_pool;
+  return std::unique_ptr<Backbone>(new Backbone(std::move(settings), std::move(database)));
+}
+
+Backbone::Backbone(Settings settings, db::DatabaseOptions database)
+    : settings_(std::move(settings)),
+      metrics_(settings_.name, CROSSKEY_VERSION),
+      database_(std::move(database), metrics_),
+      feed_(database_, settings_.name),
+      sequencer_(database_),
+      sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),
+      outbox_(database_, [this] { sequencer_worker_.Wake(); }),
+      peer_(rpc::Connect(settings_.options.peer)),
+      transport_(peer_),
+      admission_(std::make_shared<rpc::Admission>(settings_.options.max_in_flight)),
+      internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight)),
+      event_rpc_(feed_, internal_admission_, metrics_),
+      monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
+  if (settings_.hooks.observer) database_.set_observer(settings_.hooks.observer);
+}
+
+Backbone::~Backbone() { Stop(); }
+
+Worker& Backbone::AddWorker(const std::string& name, Worker::Round round) {
+  workers_.push_back(std::make_unique<Worker>(name, limits::kDefaultDeadline, std::move(round)));
+  return *workers_.back();
+}
+
+absl::Status Backbone::Serve(const std::vector<Service>& services, const std::vector<Service>& internal_services) {
+  const process::Options& options = settings_.options;
+  CROSSKEY_ASSIGN_OR_RETURN(metrics_server_, telemetry::MetricsServer::Start(metrics_, options.metrics_listen));
+
+  rpc::Listener::Options internal{options.internal_listen, kInternalInFlight + kThreadReserve, false, {}};
+  std::vector<grpc::Service*> internal_list = {&event_rpc_};
+  internal.health_names.push_back("event.v1.EventService");
+  for (const Service& service : internal_services) {
+    internal.health_names.push_back(service.name);
+    internal_list.push_back(service.service);
+  }
+  CROSSKEY_ASSIGN_OR_RETURN(internal_listener_, rpc::Listener::Start(internal, internal_list));
+
+  rpc::Listener::Options external{options.listen, options.max_in_flight + kThreadReserve, true, {}};
+  std::vector<grpc::Service*> list;
+  for (const Service& service : services) {
+    external.health_names.push_back(service.name);
+    list.push_back(service.service);
+  }
+  CROSSKEY_ASSIGN_OR_RETURN(listener_, rpc::Listener::Start(external, list));
+
+  log::Info("listening", {{"listen", options.listen},
+                          {"port", port()},
+                          {"internal_port", internal_port()},
+                          {"metrics_port", metrics_port()}});
+  monitor_.Start();
+  return absl::OkStatus();
+}
+
+absl::Status Backbone::PrepareDatabase(const Call& call) {
+  const auto& migrations = settings_.migrations(database_.dialect());
+  if (database_.dialect() == db::Dialect::kSqlite) {
+    CROSSKEY_RETURN_IF_ERROR(db::Migrate(database_, call, migrations));
+  } else {
+    CROSSKEY_RETURN_IF_ERROR(db::CheckSchema(database_, call, migrations));
+  }
+  return feed_.EnsureNamed(call);
+}
+
+absl::Duration Backbone::Monitor(const Call& call) {
+  Call probe = call;
+  probe.deadline = absl::Now() + (ready_ ? absl::Seconds(5) : limits::kDefaultDeadline);
+  const absl::Status status = ready_ ? feed_.Info(probe).status() : PrepareDatabase(probe);
+  if (call.cancelled()) return kMonitorPeriod;
+  if (status.ok() && !ready_) {
+    sequencer_worker_.Start();
+    for (const auto& worker : workers_) worker->Start();
+    admission_->Open();
+    internal_admission_->Open();
+    ready_ = true;
+    log::Info("serving");
+  }
+  const std::string problem = status.ok() ? "" : std::string(status.message());
+  if (problem != last_problem_) {
+    if (problem.empty()) {
+      log::Info("the database is back");
+    } else {
+      log::Error("not serving", {{"error", problem}});
+    }
+    last_problem_ = problem;
+  }
+  // A database that is merely busy is no reason to be taken out of service: then nobody would serve.
+  const bool serving = status.ok() || (ready_ && status.code() == absl::StatusCode::kResourceExhausted);
+  listener_->SetServing(serving);
+  internal_listener_->SetServing(serving);
+  return kMonitorPeriod;
+}
+
+absl::Duration Backbone::NumberEvents(const Call& call) {
+  const absl::StatusOr<int64_t> numbered = sequencer_.Round(call);
+  if (!numbered.ok()) {
+    log::Warning("the sequencer could not number events", {{"error", std::string(numbered.status().message())}});
+    return kMonitorPeriod;
+  }
+  if (*numbered > 0) feed_.news().Notify();
+  return *numbered == limits::kEventBatch ? absl::ZeroDuration() : kSequencerPeriod;
+}
+
+void Backbone::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  monitor_.Stop();
+  const absl::Time deadline = absl::Now() + kDrain;
+  if (listener_ != nullptr) listener_->SetServing(false);
+  if (internal_listener_ != nullptr) internal_listener_->SetServing(false);
+  admission_->Drain();
+  internal_admission_->Drain();
+  feed_.news().Notify();
+  if (listener_ != nullptr) listener_->Shutdown(deadline);
+  if (internal_listener_ != nullptr) internal_listener_->Shutdown(deadline);
+  transport_.Cancel();
+  for (const auto& worker : workers_) worker->Stop();
+  sequencer_worker_.Stop();
+  log::Info("stopped");
+}
+
+}  // namespace crosskey::server

@@ -1,0 +1,109 @@
+// What both services are built on: database, event log, listeners, background workers, and their beginning and end.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/db/database.h"
+#include "common/db/migrations.h"
+#include "common/events/event_rpc.h"
+#include "common/events/feed.h"
+#include "common/events/grpc_transport.h"
+#include "common/events/outbox.h"
+#include "common/events/sequencer.h"
+#include "common/process/options.h"
+#include "common/process/worker.h"
+#include "common/rpc/calls.h"
+#include "common/rpc/listener.h"
+#include "common/telemetry/metrics.h"
+
+namespace crosskey::server {
+
+using MigrationsOf = const std::vector<db::Migration>& (*)(db::Dialect);
+
+// For tests; empty in production.
+struct Hooks {
+  db::StatementObserver observer;       // is told of every SQL statement
+  std::function<absl::Time()> now;      // the clock of deletions
+  std::function<bool()> hold_reclaim;   // while true, hidden rows are not removed
+  std::function<bool()> hold_consumer;  // while true, no event is taken in
+  std::function<bool()> hold_recovery;  // while true, unfinished deletions are left alone
+};
+
+// A gRPC service and its full name, for the health service.
+struct Service {
+  std::string name;
+  grpc::Service* service;
+};
+
+class Backbone {
+ public:
+  struct Settings {
+    process::Options options;
+    std::string name;  // "user-service": the source of its events
+    MigrationsOf migrations;
+    Hooks hooks;
+  };
+
+  // Builds everything that needs no database. INVALID_ARGUMENT: the options.
+  static absl::StatusOr<std::unique_ptr<Backbone>> Create(Settings settings);
+  ~Backbone();  // Stop()
+
+  telemetry::Metrics& metrics() { return metrics_; }
+  db::Database& database() { return database_; }
+  events::Outbox& outbox() { return outbox_; }
+  const std::shared_ptr<grpc::Channel>& peer() const { return peer_; }
+  events::GrpcTransport& transport() { return transport_; }
+  const std::shared_ptr<rpc::Admission>& admission() const { return admission_; }
+  const std::shared_ptr<rpc::Admission>& internal_admission() const { return internal_admission_; }
+
+  // A background thread; starts once the database is ready, stops with the rest. `wake` of the result is thread-safe.
+  Worker& AddWorker(const std::string& name, Worker::Round round);
+
+  // Opens the listeners, NOT_SERVING until the database is reachable and has its schema (which SQLite gets here).
+  // Returns at once. The internal listener has its own threads and admission and serves EventService as well.
+  absl::Status Serve(const std::vector<Service>& services, const std::vector<Service>& internal_services);
+
+  // True once it has been SERVING.
+  bool ready() const { return ready_; }
+  int port() const { return listener_->port(); }
+  int internal_port() const { return internal_listener_->port(); }
+  int metrics_port() const { return metrics_server_->port(); }
+
+  // NOT_SERVING, then no new calls, then waits for those in flight (at most 10 s), then ends the workers.
+  void Stop();
+
+ private:
+  Backbone(Settings settings, db::DatabaseOptions database);
+
+  absl::Duration Monitor(const Call& call);
+  absl::Status PrepareDatabase(const Call& call);
+  absl::Duration NumberEvents(const Call& call);
+
+  const Settings settings_;
+  telemetry::Metrics metrics_;
+  db::Database database_;
+  events::Feed feed_;
+  events::Sequencer sequencer_;
+  Worker sequencer_worker_;
+  events::Outbox outbox_;
+  std::shared_ptr<grpc::Channel> peer_;
+  events::GrpcTransport transport_;
+  std::shared_ptr<rpc::Admission> admission_;
+  std::shared_ptr<rpc::Admission> internal_admission_;
+  events::EventRpc event_rpc_;
+  std::unique_ptr<telemetry::MetricsServer> metrics_server_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<rpc::Listener> listener_;
+  std::unique_ptr<rpc::Listener> internal_listener_;
+  Worker monitor_;
+  std::atomic<bool> ready_ = false;
+  std::string last_problem_;  // the monitor's, so that it is logged once
+  bool stopped_ = false;
+};
+
+}  // namespace crosskey::server

@@ -1,0 +1,25 @@
+// post-service as a whole. app.cc is the only file that names all of its parts.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "common/server/command.h"
+
+namespace crosskey::posts {
+
+class App : public server::Running {
+ public:
+  // Serves when it returns; NOT_SERVING until the database is there.
+  static absl::StatusOr<std::unique_ptr<App>> Start(const process::Options& options, server::Hooks hooks = {});
+  ~App() override;
+
+  server::Backbone& backbone();
+
+ private:
+  struct Parts;
+  explicit App(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace crosskey::posts

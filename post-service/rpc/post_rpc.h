@@ -1,0 +1,39 @@
+// post.v1.PostService: check, convert, call the domain, convert.
+#pragma once
+
+#include <memory>
+
+#include "common/rpc/calls.h"
+#include "post-service/domain/posts.h"
+#include "post-service/peers/user_directory.h"
+#include "post/v1/post_service.grpc.pb.h"
+
+namespace crosskey::posts {
+
+class PostRpc final : public post::v1::PostService::Service {
+ public:
+  PostRpc(Posts& posts, UserDirectory& users, std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
+      : posts_(posts), users_(users), calls_("post.v1.PostService", std::move(admission), metrics) {}
+
+  grpc::Status CreatePost(grpc::ServerContext* context, const post::v1::CreatePostRequest* request,
+                          post::v1::CreatePostResponse* response) override;
+  grpc::Status BatchCreatePosts(grpc::ServerContext* context, const post::v1::BatchCreatePostsRequest* request,
+                                post::v1::BatchCreatePostsResponse* response) override;
+  grpc::Status GetPost(grpc::ServerContext* context, const post::v1::GetPostRequest* request,
+                       post::v1::GetPostResponse* response) override;
+  grpc::Status BatchGetPosts(grpc::ServerContext* context, const post::v1::BatchGetPostsRequest* request,
+                             post::v1::BatchGetPostsResponse* response) override;
+  grpc::Status ListPosts(grpc::ServerContext* context, const post::v1::ListPostsRequest* request,
+                         post::v1::ListPostsResponse* response) override;
+  grpc::Status UpdatePost(grpc::ServerContext* context, const post::v1::UpdatePostRequest* request,
+                          post::v1::UpdatePostResponse* response) override;
+  grpc::Status DeletePost(grpc::ServerContext* context, const post::v1::DeletePostRequest* request,
+                          post::v1::DeletePostResponse* response) override;
+
+ private:
+  Posts& posts_;
+  UserDirectory& users_;
+  rpc::Calls calls_;
+};
+
+}  // namespace crosskey::posts

@@ -1,0 +1,13 @@
+// The schema of post-service, from storage/migrations/*/*.sql. An applied file is never changed; a change is a new
+// file.
+#pragma once
+
+#include <vector>
+
+#include "common/db/migrations.h"
+
+namespace crosskey::posts {
+
+const std::vector<db::Migration>& Migrations(db::Dialect dialect);
+
+}  // namespace crosskey::posts

@@ -1,0 +1,93 @@
+#include "user-service/app.h"
+
+#include "common/events/consumer.h"
+#include "common/relation/deletions.h"
+#include "common/relation/grpc_peer.h"
+#include "common/relation/lookup.h"
+#include "common/relation/reference_rpc.h"
+#include "common/telemetry/log.h"
+#include "user-service/domain/users.h"
+#include "user-service/events/on_user_posts_reclaimed.h"
+#include "user-service/relationships.h"
+#include "user-service/rpc/user_rpc.h"
+#include "user-service/storage/migrations.h"
+#include "user-service/storage/user_store.h"
+
+namespace crosskey::users {
+namespace {
+
+constexpr absl::Duration kRecoveryPeriod = absl::Seconds(1);
+constexpr absl::Duration kPurgePeriod = absl::Hours(1);
+constexpr absl::Duration kReconnectPeriod = absl::Milliseconds(200);
+
+}  // namespace
+
+// In the order of construction; destroyed in reverse, after the backbone has stopped.
+struct App::Parts {
+  Parts(std::unique_ptr<server::Backbone> bone, relation::ParentTable parent_table, const server::Hooks& hooks)
+      : table(std::move(parent_table)),
+        backbone(std::move(bone)),
+        peer("post-service", backbone->peer()),
+        store(backbone->outbox()),
+        users(store),
+        deletions(
+            table, backbone->outbox(), peer, hooks.now ? hooks.now : [] { return absl::Now(); }),
+        lookup(table, backbone->database()),
+        consumer("post-service", backbone->outbox(), backbone->transport(), nullptr, backbone->metrics()),
+        user_rpc(users, deletions, backbone->admission(), backbone->metrics()),
+        internal_user_rpc(users, backbone->internal_admission(), backbone->metrics()),
+        reference_rpc(backbone->internal_admission(), backbone->metrics()) {
+    reference_rpc.Serve(table.type, lookup);
+    consumer.On(
+        "post.v1.UserPostsReclaimed", events::Consumer::Kind::kNormal,
+        [this](events::Tx& tx, const events::Event& event) { return OnUserPostsReclaimed(tx, event, deletions); });
+
+    backbone->AddWorker("consumer", [this, hooks](const Call& call) {
+      if (hooks.hold_consumer && hooks.hold_consumer()) return kReconnectPeriod;
+      const absl::Status end = consumer.Run(call);
+      log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
+      return kReconnectPeriod;
+    });
+    backbone->AddWorker("recovery", [this, hooks](const Call& call) {
+      if (hooks.hold_recovery && hooks.hold_recovery()) return kRecoveryPeriod;
+      const absl::Status status = deletions.Recover(call);
+      if (!status.ok()) log::Warning("a deletion is still undecided", {{"error", std::string(status.message())}});
+      return kRecoveryPeriod;
+    });
+    backbone->AddWorker("purge", [this](const Call& call) {
+      const absl::Status status = deletions.Purge(call);
+      if (!status.ok()) log::Warning("could not purge", {{"error", std::string(status.message())}});
+      return kPurgePeriod;
+    });
+  }
+
+  const relation::ParentTable table;
+  const std::unique_ptr<server::Backbone> backbone;
+  relation::GrpcPeer peer;
+  UserStore store;
+  Users users;
+  relation::Deletions deletions;
+  relation::Lookup lookup;
+  events::Consumer consumer;
+  UserRpc user_rpc;
+  InternalUserRpc internal_user_rpc;
+  relation::ReferenceRpc reference_rpc;
+};
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
+  CROSSKEY_ASSIGN_OR_RETURN(relation::ParentTable table, UsersAsParents());
+  CROSSKEY_ASSIGN_OR_RETURN(auto backbone, server::Backbone::Create({options, "user-service", Migrations, hooks}));
+  auto parts = std::make_unique<Parts>(std::move(backbone), std::move(table), hooks);
+  CROSSKEY_RETURN_IF_ERROR(parts->backbone->Serve(
+      {{"user.v1.UserService", &parts->user_rpc}},
+      {{"relation.v1.ReferenceService", &parts->reference_rpc}, {"user.v1.UserService", &parts->internal_user_rpc}}));
+  return std::unique_ptr<App>(new App(std::move(parts)));
+}
+
+App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+App::~App() { parts_->backbone->Stop(); }
+
+server::Backbone& App::backbone() { return *parts_->backbone; }
+
+}  // namespace crosskey::users

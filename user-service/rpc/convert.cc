@@ -1,0 +1,82 @@
+#include "user-service/rpc/convert.h"
+
+#include "common/rpc/etag.h"
+#include "common/rpc/field_mask.h"
+#include "common/rpc/text.h"
+#include "common/rpc/timestamp.h"
+#include "user-service/relationships.h"
+
+namespace crosskey::users {
+namespace {
+
+const rpc::TextRule kUsername{1, 50, 0, false, true};
+
+}  // namespace
+
+void ToWire(const User& user, user::v1::User* out) {
+  out->set_id(user.id);
+  out->set_uid(user.uid);
+  out->set_username(user.username);
+  out->set_state(user.state == relation::ParentState::kDeleting ? user::v1::USER_STATE_DELETING
+                                                                : user::v1::USER_STATE_ACTIVE);
+  rpc::SetTimestamp(user.create_time, out->mutable_create_time());
+  rpc::SetTimestamp(user.update_time, out->mutable_update_time());
+  out->set_etag(rpc::EtagOf(user.version));
+}
+
+void ToWire(const relation::Deletion& deletion, user::v1::UserDeletion* out) {
+  out->set_deletion_id(deletion.deletion_id);
+  out->set_user_id(deletion.parent_id);
+  out->set_user_uid(deletion.parent_uid);
+  out->set_on_delete(static_cast<::relation::v1::ReferentialAction>(deletion.action));
+  out->set_state(static_cast<user::v1::DeletionState>(deletion.state));
+  const auto posts = deletion.rows.find(kPostUser);
+  if (posts != deletion.rows.end()) out->set_posts(posts->second);
+  out->set_blocked_reason(deletion.blocked_reason);
+  if (deletion.create_time > 0) rpc::SetTimestamp(deletion.create_time, out->mutable_create_time());
+  if (deletion.complete_time.has_value()) rpc::SetTimestamp(*deletion.complete_time, out->mutable_complete_time());
+}
+
+absl::Status CheckCreate(const user::v1::CreateUserRequest& request) {
+  rpc::FieldErrors errors;
+  rpc::CheckText("username", request.username(), kUsername, errors);
+  return errors.status();
+}
+
+absl::StatusOr<UserChange> FromWire(const user::v1::UpdateUserRequest& request) {
+  rpc::FieldErrors errors;
+  errors.RequireId("user.id", request.user().id());
+  const auto fields = rpc::FieldsToUpdate(request.has_update_mask() ? &request.update_mask() : nullptr, request.user(),
+                                          {"username"}, errors);
+  UserChange change{request.user().id(), rpc::VersionOf(request.user().etag()), std::nullopt};
+  if (fields.count("username") > 0) {
+    rpc::CheckText("user.username", request.user().username(), kUsername, errors);
+    change.username = request.user().username();
+  }
+  CROSSKEY_RETURN_IF_ERROR(errors.status());
+  return change;
+}
+
+absl::StatusOr<relation::DeleteRequest> FromWire(const user::v1::DeleteUserRequest& request) {
+  rpc::FieldErrors errors;
+  errors.RequireId("id", request.id());
+  relation::DeleteRequest out{request.id(), std::nullopt, rpc::VersionOf(request.etag()), request.allow_missing(),
+                              request.validate_only()};
+  switch (request.on_delete()) {
+    case ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED:
+      break;
+    case ::relation::v1::REFERENTIAL_ACTION_RESTRICT:
+    case ::relation::v1::REFERENTIAL_ACTION_CASCADE:
+      out.action = static_cast<relation::Action>(request.on_delete());
+      break;
+    case ::relation::v1::REFERENTIAL_ACTION_SET_NULL:
+      errors.Add("on_delete", "must not be SET_NULL: a post must have a user");
+      break;
+    default:
+      errors.Add("on_delete", "is not a known action");
+  }
+  CROSSKEY_RETURN_IF_ERROR(errors.status());
+  return out;
+}
+
+}  // namespace crosskey::users

@@ -1,0 +1,124 @@
+#include "user-service/rpc/user_rpc.h"
+
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/field_errors.h"
+#include "common/rpc/page_token.h"
+#include "common/status/limits.h"
+#include "user-service/rpc/convert.h"
+
+namespace crosskey::users {
+namespace {
+
+absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::BatchGetUsersRequest& request,
+                            user::v1::BatchGetUsersResponse& response) {
+  rpc::FieldErrors errors;
+  errors.RequireIds("ids", request.ids(), 1, limits::kBatchIds);
+  CROSSKEY_RETURN_IF_ERROR(errors.status());
+  CROSSKEY_ASSIGN_OR_RETURN(const auto found, users.BatchGet(call, {request.ids().begin(), request.ids().end()}));
+  std::map<int64_t, const User*> by_id;
+  for (const User& user : found) by_id[user.id] = &user;
+  std::set<int64_t> answered;
+  for (const int64_t id : request.ids()) {
+    if (!answered.insert(id).second) continue;
+    const auto user = by_id.find(id);
+    if (user == by_id.end()) {
+      response.add_not_found_ids(id);
+    } else {
+      ToWire(*user->second, response.add_users());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+grpc::Status UserRpc::CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
+                                 user::v1::CreateUserResponse* response) {
+  return calls_.Unary(*context, "CreateUser", [&](const Call& call) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(CheckCreate(*request));
+    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Create(call, request->username()));
+    ToWire(user, response->mutable_user());
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status UserRpc::GetUser(grpc::ServerContext* context, const user::v1::GetUserRequest* request,
+                              user::v1::GetUserResponse* response) {
+  return calls_.Unary(*context, "GetUser", [&](const Call& call) -> absl::Status {
+    rpc::FieldErrors errors;
+    errors.RequireId("id", request->id());
+    CROSSKEY_RETURN_IF_ERROR(errors.status());
+    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Get(call, request->id()));
+    ToWire(user, response->mutable_user());
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status UserRpc::BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+                                    user::v1::BatchGetUsersResponse* response) {
+  return calls_.Unary(*context, "BatchGetUsers",
+                      [&](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
+}
+
+grpc::Status UserRpc::ListUsers(grpc::ServerContext* context, const user::v1::ListUsersRequest* request,
+                                user::v1::ListUsersResponse* response) {
+  return calls_.Unary(*context, "ListUsers", [&](const Call& call) -> absl::Status {
+    rpc::FieldErrors errors;
+    const int64_t size = rpc::PageSize(request->page_size(), errors);
+    CROSSKEY_RETURN_IF_ERROR(errors.status());
+    const std::string list = absl::StrCat("ListUsers\n", request->username());
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
+    CROSSKEY_ASSIGN_OR_RETURN(const auto users, users_.List(call, request->username(), after, size + 1));
+    for (const User& user : users) {
+      if (response->users_size() == size) {
+        response->set_next_page_token(rpc::EncodePageToken(list, response->users(response->users_size() - 1).id()));
+        break;
+      }
+      ToWire(user, response->add_users());
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status UserRpc::UpdateUser(grpc::ServerContext* context, const user::v1::UpdateUserRequest* request,
+                                 user::v1::UpdateUserResponse* response) {
+  return calls_.Unary(*context, "UpdateUser", [&](const Call& call) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const UserChange change, FromWire(*request));
+    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Update(call, change));
+    ToWire(user, response->mutable_user());
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status UserRpc::DeleteUser(grpc::ServerContext* context, const user::v1::DeleteUserRequest* request,
+                                 user::v1::DeleteUserResponse* response) {
+  return calls_.Unary(*context, "DeleteUser", [&](const Call& call) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const relation::DeleteRequest deletion_request, FromWire(*request));
+    CROSSKEY_ASSIGN_OR_RETURN(const auto deletion, deletions_.Delete(call, deletion_request));
+    if (deletion.has_value()) ToWire(*deletion, response->mutable_deletion());
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status UserRpc::GetUserDeletion(grpc::ServerContext* context, const user::v1::GetUserDeletionRequest* request,
+                                      user::v1::GetUserDeletionResponse* response) {
+  return calls_.Unary(*context, "GetUserDeletion", [&](const Call& call) -> absl::Status {
+    rpc::FieldErrors errors;
+    errors.RequireId("user_id", request->user_id());
+    CROSSKEY_RETURN_IF_ERROR(errors.status());
+    CROSSKEY_ASSIGN_OR_RETURN(const relation::Deletion deletion, deletions_.Latest(call, request->user_id()));
+    ToWire(deletion, response->mutable_deletion());
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status InternalUserRpc::BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+                                            user::v1::BatchGetUsersResponse* response) {
+  return calls_.Unary(*context, "BatchGetUsers",
+                      [&](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
+}
+
+}  // namespace crosskey::users

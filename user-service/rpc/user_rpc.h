@@ -1,0 +1,56 @@
+// user.v1.UserService: check, convert, call the domain, convert.
+#pragma once
+
+#include <memory>
+
+#include "common/relation/deletions.h"
+#include "common/rpc/calls.h"
+#include "user-service/domain/users.h"
+#include "user/v1/user_service.grpc.pb.h"
+
+namespace crosskey::users {
+
+// The public listener's service.
+class UserRpc final : public user::v1::UserService::Service {
+ public:
+  UserRpc(Users& users, relation::Deletions& deletions, std::shared_ptr<rpc::Admission> admission,
+          telemetry::Metrics& metrics)
+      : users_(users), deletions_(deletions), calls_("user.v1.UserService", std::move(admission), metrics) {}
+
+  grpc::Status CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
+                          user::v1::CreateUserResponse* response) override;
+  grpc::Status GetUser(grpc::ServerContext* context, const user::v1::GetUserRequest* request,
+                       user::v1::GetUserResponse* response) override;
+  grpc::Status BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+                             user::v1::BatchGetUsersResponse* response) override;
+  grpc::Status ListUsers(grpc::ServerContext* context, const user::v1::ListUsersRequest* request,
+                         user::v1::ListUsersResponse* response) override;
+  grpc::Status UpdateUser(grpc::ServerContext* context, const user::v1::UpdateUserRequest* request,
+                          user::v1::UpdateUserResponse* response) override;
+  grpc::Status DeleteUser(grpc::ServerContext* context, const user::v1::DeleteUserRequest* request,
+                          user::v1::DeleteUserResponse* response) override;
+  grpc::Status GetUserDeletion(grpc::ServerContext* context, const user::v1::GetUserDeletionRequest* request,
+                               user::v1::GetUserDeletionResponse* response) override;
+
+ private:
+  Users& users_;
+  relation::Deletions& deletions_;
+  rpc::Calls calls_;
+};
+
+// The internal listener's part of it: what post-service needs to include users. Every other method is UNIMPLEMENTED
+// there.
+class InternalUserRpc final : public user::v1::UserService::Service {
+ public:
+  InternalUserRpc(Users& users, std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
+      : users_(users), calls_("user.v1.UserService", std::move(admission), metrics) {}
+
+  grpc::Status BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+                             user::v1::BatchGetUsersResponse* response) override;
+
+ private:
+  Users& users_;
+  rpc::Calls calls_;
+};
+
+}  // namespace crosskey::users

@@ -1,0 +1,82 @@
+#include "user-service/storage/user_store.h"
+
+#include "common/db/sql_error.h"
+#include "common/status/errors.h"
+#include "user-service/storage/users_sql.h"
+
+namespace crosskey::users {
+namespace {
+
+template <typename... Arguments>
+absl::StatusOr<std::vector<User>> Select(db::Connection& connection, const db::Sql& sql,
+                                         const Arguments&... arguments) {
+  CROSSKEY_ASSIGN_OR_RETURN(
+      auto rows,
+      (connection.Query<int64_t, std::string, std::string, int64_t, int64_t, int64_t, int64_t>(sql, arguments...)));
+  std::vector<User> users;
+  users.reserve(rows.size());
+  for (auto& [id, uid, username, state, version, create_time, update_time] : rows) {
+    users.push_back({id, std::move(uid), std::move(username), static_cast<relation::ParentState>(state), version,
+                     create_time, update_time});
+  }
+  return users;
+}
+
+absl::Status NameTheDuplicate(const absl::Status& status, const User& user) {
+  if (db::SqlErrorOf(status) != db::SqlError::kDuplicate) return status;
+  return errors::Taken(kUserType, "username", user.username);
+}
+
+}  // namespace
+
+absl::Status UserTx::Insert(User& user) {
+  const absl::StatusOr<int64_t> id =
+      tx_.db().Insert(sql::kInsert, user.uid, user.username, static_cast<int64_t>(user.state), user.version,
+                      user.create_time, user.update_time);
+  if (!id.ok()) return NameTheDuplicate(id.status(), user);
+  user.id = *id;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<User>> UserTx::Lock(int64_t id) {
+  CROSSKEY_ASSIGN_OR_RETURN(auto users, Select(tx_.db(), sql::kLock, id));
+  if (users.empty()) return std::nullopt;
+  return std::move(users.front());
+}
+
+absl::Status UserTx::Update(const User& user) {
+  return NameTheDuplicate(
+      tx_.db().Execute(sql::kUpdate, user.username, user.version, user.update_time, user.id).status(), user);
+}
+
+absl::Status UserStore::Transact(const Call& call, const std::function<absl::Status(UserTx&)>& body) {
+  return outbox_.Transact(call, [&](events::Tx& tx) {
+    UserTx user_tx(tx);
+    return body(user_tx);
+  });
+}
+
+absl::StatusOr<std::vector<User>> UserStore::Get(const Call& call, const std::vector<int64_t>& ids) {
+  std::vector<User> users;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(users, Select(connection, sql::kGet, ids));
+    return absl::OkStatus();
+  }));
+  return users;
+}
+
+absl::StatusOr<std::vector<User>> UserStore::List(const Call& call, const std::string& username, int64_t after,
+                                                  int64_t limit) {
+  std::vector<User> users;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    if (username.empty()) {
+      CROSSKEY_ASSIGN_OR_RETURN(users, Select(connection, sql::kList, after, limit));
+    } else {
+      CROSSKEY_ASSIGN_OR_RETURN(users, Select(connection, sql::kListByName, username, after, limit));
+    }
+    return absl::OkStatus();
+  }));
+  return users;
+}
+
+}  // namespace crosskey::users
