@@ -16,7 +16,7 @@ absl::Status GrpcPeer::Unavailable(const char* method, const grpc::Status& statu
 absl::StatusOr<LookupAnswer> GrpcPeer::Lookup(const Call& call, const std::string& type,
                                               const std::vector<int64_t>& ids) {
   grpc::ClientContext context;
-  rpc::Prepare(context, call);
+  rpc::Prepare(context, call, *channel_);
   v1::LookupReferencedRequest request;
   request.set_type(type);
   request.mutable_ids()->Add(ids.begin(), ids.end());
@@ -35,7 +35,7 @@ absl::StatusOr<LookupAnswer> GrpcPeer::Lookup(const Call& call, const std::strin
 
 absl::StatusOr<ReleaseAnswer> GrpcPeer::Release(const Call& call, const ReleaseRequest& request) {
   grpc::ClientContext context;
-  rpc::Prepare(context, call);
+  rpc::Prepare(context, call, *channel_);
   v1::ReleaseReferencedRequest wire;
   wire.set_type(request.type);
   wire.set_id(request.id);

@@ -17,8 +17,8 @@ namespace v1 = ::relation::v1;
 class GrpcPeer final : public Peer {
  public:
   // `name` is for errors and logs, "user-service".
-  GrpcPeer(std::string name, const std::shared_ptr<grpc::Channel>& channel)
-      : name_(std::move(name)), stub_(v1::ReferenceService::NewStub(channel)) {}
+  GrpcPeer(std::string name, std::shared_ptr<grpc::Channel> channel)
+      : name_(std::move(name)), channel_(std::move(channel)), stub_(v1::ReferenceService::NewStub(channel_)) {}
 
   absl::StatusOr<LookupAnswer> Lookup(const Call& call, const std::string& type,
                                       const std::vector<int64_t>& ids) override;
@@ -28,6 +28,7 @@ class GrpcPeer final : public Peer {
   absl::Status Unavailable(const char* method, const grpc::Status& status) const;
 
   const std::string name_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::ReferenceService::Stub> stub_;
 };
 

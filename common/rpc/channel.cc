@@ -11,6 +11,7 @@ namespace crosskey::rpc {
 namespace {
 
 constexpr absl::Duration kMargin = absl::Milliseconds(20);  // to answer the caller in time
+constexpr absl::Duration kConnect = absl::Milliseconds(300);
 
 }  // namespace
 
@@ -21,13 +22,15 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);  // also the time a connection attempt is given
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 250);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-void Prepare(grpc::ClientContext& context, const Call& call) {
+void Prepare(grpc::ClientContext& context, const Call& call, grpc::Channel& channel) {
+  const absl::Time connected = std::min(call.deadline - kMargin, absl::Now() + kConnect);
+  channel.WaitForConnected(absl::ToChronoTime(connected));
   const absl::Time latest = absl::Now() + limits::kPeerCallTimeout;
   context.set_deadline(absl::ToChronoTime(std::min(call.deadline - kMargin, latest)));
   if (!call.traceparent.empty()) context.AddMetadata("traceparent", call.traceparent);

@@ -15,8 +15,9 @@ namespace crosskey::rpc {
 // wait for the connection.
 std::shared_ptr<grpc::Channel> Connect(const std::string& address);
 
-// Gives a call to a peer what is left of the caller's deadline less a margin, at most limits::kPeerCall, and the trace
-// context.
-void Prepare(grpc::ClientContext& context, const Call& call);
+// Before a call to a peer: waits at most 300 ms for the connection, so that a peer's restart is not taken for its
+// absence, and gives the call what is left of the caller's deadline less a margin, at most limits::kPeerCallTimeout,
+// and the trace context.
+void Prepare(grpc::ClientContext& context, const Call& call, grpc::Channel& channel);
 
 }  // namespace crosskey::rpc

@@ -66,7 +66,9 @@ Worker& Backbone::AddWorker(const std::string& name, Worker::Round round) {
 
 absl::Status Backbone::Serve(const std::vector<Service>& services, const std::vector<Service>& internal_services) {
   const process::Options& options = settings_.options;
-  CROSSKEY_ASSIGN_OR_RETURN(metrics_server_, telemetry::MetricsServer::Start(metrics_, options.metrics_listen));
+  if (!options.metrics_listen.empty()) {
+    CROSSKEY_ASSIGN_OR_RETURN(metrics_server_, telemetry::MetricsServer::Start(metrics_, options.metrics_listen));
+  }
 
   rpc::Listener::Options internal{options.internal_listen, kInternalInFlight + kThreadReserve, false, {}};
   std::vector<grpc::Service*> internal_list = {&event_rpc_};
@@ -88,14 +90,14 @@ absl::Status Backbone::Serve(const std::vector<Service>& services, const std::ve
   log::Info("listening", {{"listen", options.listen},
                           {"port", port()},
                           {"internal_port", internal_port()},
-                          {"metrics_port", metrics_port()}});
+                          {"metrics", options.metrics_listen}});
   monitor_.Start();
   return absl::OkStatus();
 }
 
 absl::Status Backbone::PrepareDatabase(const Call& call) {
   const auto& migrations = settings_.migrations(database_.dialect());
-  if (database_.dialect() == db::Dialect::kSqlite) {
+  if (database_.dialect() == db::Dialect::kSqlite || settings_.hooks.migrate) {
     CROSSKEY_RETURN_IF_ERROR(db::Migrate(database_, call, migrations));
   } else {
     CROSSKEY_RETURN_IF_ERROR(db::CheckSchema(database_, call, migrations));

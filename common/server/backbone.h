@@ -31,6 +31,7 @@ struct Hooks {
   std::function<absl::Time()> now;      // the clock of deletions
   std::function<bool()> hold_reclaim;   // while true, hidden rows are not removed
   std::function<bool()> hold_consumer;  // while true, no event is taken in
+  bool migrate = false;                 // MySQL too gets its schema when it is first reachable
   std::function<bool()> hold_recovery;  // while true, unfinished deletions are left alone
 };
 
@@ -72,7 +73,6 @@ class Backbone {
   bool ready() const { return ready_; }
   int port() const { return listener_->port(); }
   int internal_port() const { return internal_listener_->port(); }
-  int metrics_port() const { return metrics_server_->port(); }
 
   // NOT_SERVING, then no new calls, then waits for those in flight (at most 10 s), then ends the workers.
   void Stop();

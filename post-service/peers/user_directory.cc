@@ -10,7 +10,7 @@ absl::Status UserDirectory::Fetch(const Call& call, const std::set<int64_t>& ids
                                   google::protobuf::Map<int64_t, user::v1::User>& users) const {
   if (ids.empty()) return absl::OkStatus();
   grpc::ClientContext context;
-  rpc::Prepare(context, call);
+  rpc::Prepare(context, call, *channel_);
   user::v1::BatchGetUsersRequest request;
   request.mutable_ids()->Add(ids.begin(), ids.end());
   user::v1::BatchGetUsersResponse response;

@@ -16,8 +16,8 @@ namespace crosskey::posts {
 // Thread-safe.
 class UserDirectory {
  public:
-  explicit UserDirectory(const std::shared_ptr<grpc::Channel>& channel)
-      : stub_(user::v1::UserService::NewStub(channel)) {}
+  explicit UserDirectory(std::shared_ptr<grpc::Channel> channel)
+      : channel_(std::move(channel)), stub_(user::v1::UserService::NewStub(channel_)) {}
 
   // Adds those that exist to `users`, as user-service sends them, with one call; at most 1,000 ids, none for no ids.
   // UNAVAILABLE PEER_UNAVAILABLE.
@@ -25,6 +25,7 @@ class UserDirectory {
                      google::protobuf::Map<int64_t, user::v1::User>& users) const;
 
  private:
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<user::v1::UserService::Stub> stub_;
 };
 

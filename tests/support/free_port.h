@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+namespace crosskey::testing {
+
+// A TCP port of the loopback address that nobody listens on, outside the range from which the kernel takes the ports of
+// outgoing connections. Never the same one twice in a process.
+int FreePort();
+
+// "127.0.0.1:PORT"
+std::string Loopback(int port);
+
+}  // namespace crosskey::testing

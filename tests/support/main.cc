@@ -1,0 +1,16 @@
+// The main of every test program: quiet services, and no signal that ends the program because a peer closed a socket.
+#include <csignal>
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+
+#include "common/telemetry/log.h"
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleMock(&argc, argv);
+  std::signal(SIGPIPE, SIG_IGN);
+  const bool verbose = std::getenv("CROSSKEY_TEST_VERBOSE") != nullptr;
+  crosskey::log::Setup(verbose ? crosskey::log::Level::kDebug : crosskey::log::Level::kError,
+                       crosskey::log::Format::kText, "test");
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,239 @@
+#include "tests/support/pair.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/free_port.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using user::v1::UserService;
+
+enum { kUser, kPost, kUserInternal, kPostInternal };
+
+std::shared_ptr<grpc::Channel> Open(int port) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
+  return grpc::CreateCustomChannel(Loopback(port), grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
+std::unique_ptr<grpc::ClientContext> Context() {
+  auto context = std::make_unique<grpc::ClientContext>();
+  context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  context->set_wait_for_ready(true);
+  return context;
+}
+
+Pair::Pair(const std::string& backend, bool start)
+    : user_db_(std::make_unique<TestDatabase>(backend)), post_db_(std::make_unique<TestDatabase>(backend)) {
+  for (int& port : ports_) port = FreePort();
+  users_ = UserService::NewStub(Open(ports_[kUser]));
+  posts_ = post::v1::PostService::NewStub(Open(ports_[kPost]));
+  const auto user_internal = Open(ports_[kUserInternal]);
+  const auto post_internal = Open(ports_[kPostInternal]);
+  user_references_ = relation::v1::ReferenceService::NewStub(user_internal);
+  post_references_ = relation::v1::ReferenceService::NewStub(post_internal);
+  user_events_ = event::v1::EventService::NewStub(user_internal);
+  post_events_ = event::v1::EventService::NewStub(post_internal);
+  internal_users_ = UserService::NewStub(user_internal);
+  if (start) {
+    StartUsers();
+    StartPosts();
+  }
+}
+
+Pair::~Pair() {
+  StopPosts();
+  StopUsers();
+}
+
+void Pair::StartUsers() {
+  process::Options options;
+  options.db = user_db_->url();
+  options.db_pool = db_pool;
+  options.max_in_flight = max_in_flight;
+  options.listen = Loopback(ports_[kUser]);
+  options.internal_listen = Loopback(ports_[kUserInternal]);
+  options.peer = Loopback(ports_[kPostInternal]);
+  server::Hooks hooks;
+  hooks.observer = user_sql_.observer();
+  hooks.hold_consumer = [this] { return hold_user_consumer.load(); };
+  hooks.hold_recovery = [this] { return hold_recovery.load(); };
+  hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
+  hooks.migrate = true;
+  auto app = users::App::Start(options, hooks);
+  ASSERT_THAT(app, IsOk());
+  user_app_ = *std::move(app);
+  ASSERT_TRUE(WaitFor([&] { return user_app_->backbone().ready(); }));
+  AwaitConnected();
+}
+
+void Pair::StartPosts() {
+  process::Options options;
+  options.db = post_db_->url();
+  options.db_pool = db_pool;
+  options.max_in_flight = max_in_flight;
+  options.listen = Loopback(ports_[kPost]);
+  options.internal_listen = Loopback(ports_[kPostInternal]);
+  options.peer = Loopback(ports_[kUserInternal]);
+  server::Hooks hooks;
+  hooks.observer = post_sql_.observer();
+  hooks.hold_consumer = [this] { return hold_post_consumer.load(); };
+  hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
+  hooks.migrate = true;
+  auto app = posts::App::Start(options, hooks);
+  ASSERT_THAT(app, IsOk());
+  post_app_ = *std::move(app);
+  ASSERT_TRUE(WaitFor([&] { return post_app_->backbone().ready(); }));
+  AwaitConnected();
+}
+
+void Pair::AwaitConnected() {
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(60);
+  if (user_app_ == nullptr || post_app_ == nullptr) return;
+  EXPECT_TRUE(user_app_->backbone().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(post_app_->backbone().peer()->WaitForConnected(deadline));
+}
+
+void Pair::StopUsers() { user_app_.reset(); }
+void Pair::StopPosts() { post_app_.reset(); }
+
+int64_t Pair::CreateUser(const std::string& name) {
+  user::v1::CreateUserRequest request;
+  request.set_username(name);
+  user::v1::CreateUserResponse response;
+  EXPECT_THAT(Invoke(*users_, &UserService::Stub::CreateUser, request, &response), GrpcOk());
+  return response.user().id();
+}
+
+int64_t Pair::CreatePost(int64_t user_id, const std::string& title, const std::string& content) {
+  post::v1::CreatePostRequest request;
+  request.set_user_id(user_id);
+  request.set_title(title);
+  request.set_content(content);
+  post::v1::CreatePostResponse response;
+  EXPECT_THAT(Invoke(*posts_, &post::v1::PostService::Stub::CreatePost, request, &response), GrpcOk());
+  return response.post().id();
+}
+
+std::vector<int64_t> Pair::CreatePosts(int64_t user_id, int count) {
+  std::vector<int64_t> ids;
+  while (count > 0) {
+    post::v1::BatchCreatePostsRequest request;
+    for (; count > 0 && request.requests_size() < 1000; --count) {
+      auto* post = request.add_requests();
+      post->set_user_id(user_id);
+      post->set_title("title");
+    }
+    post::v1::BatchCreatePostsResponse response;
+    EXPECT_THAT(Invoke(*posts_, &post::v1::PostService::Stub::BatchCreatePosts, request, &response), GrpcOk());
+    for (const auto& post : response.posts()) ids.push_back(post.id());
+  }
+  return ids;
+}
+
+user::v1::UserDeletion Pair::Delete(int64_t user_id) {
+  user::v1::UserDeletion deletion;
+  EXPECT_THAT(TryDelete(user_id, relation::v1::REFERENTIAL_ACTION_UNSPECIFIED, &deletion), GrpcOk());
+  return deletion;
+}
+
+grpc::Status Pair::TryCreatePost(int64_t user_id, post::v1::Post* post) {
+  post::v1::CreatePostRequest request;
+  request.set_user_id(user_id);
+  request.set_title("title");
+  post::v1::CreatePostResponse response;
+  const grpc::Status status = Invoke(*posts_, &post::v1::PostService::Stub::CreatePost, request, &response);
+  if (post != nullptr) *post = response.post();
+  return status;
+}
+
+grpc::Status Pair::TryDelete(int64_t user_id, relation::v1::ReferentialAction action,
+                             user::v1::UserDeletion* deletion) {
+  user::v1::DeleteUserRequest request;
+  request.set_id(user_id);
+  request.set_on_delete(action);
+  user::v1::DeleteUserResponse response;
+  const grpc::Status status = Invoke(*users_, &UserService::Stub::DeleteUser, request, &response);
+  if (deletion != nullptr) *deletion = response.deletion();
+  return status;
+}
+
+grpc::Status Pair::TryGetPost(int64_t id) {
+  post::v1::GetPostRequest request;
+  request.set_id(id);
+  post::v1::GetPostResponse response;
+  return Invoke(*posts_, &post::v1::PostService::Stub::GetPost, request, &response);
+}
+
+grpc::Status Pair::TryGetUser(int64_t id, user::v1::User* user) {
+  user::v1::GetUserRequest request;
+  request.set_id(id);
+  user::v1::GetUserResponse response;
+  const grpc::Status status = Invoke(*users_, &UserService::Stub::GetUser, request, &response);
+  if (user != nullptr) *user = response.user();
+  return status;
+}
+
+std::vector<int64_t> Pair::ListPostIds(int64_t user_id) {
+  std::vector<int64_t> ids;
+  post::v1::ListPostsRequest request;
+  request.set_user_id(user_id);
+  request.set_page_size(1000);
+  do {
+    post::v1::ListPostsResponse response;
+    const grpc::Status status = Invoke(*posts_, &post::v1::PostService::Stub::ListPosts, request, &response);
+    EXPECT_THAT(status, GrpcOk());
+    for (const auto& post : response.posts()) ids.push_back(post.id());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return ids;
+}
+
+user::v1::UserDeletion Pair::GetDeletion(int64_t user_id) {
+  user::v1::GetUserDeletionRequest request;
+  request.set_user_id(user_id);
+  user::v1::GetUserDeletionResponse response;
+  EXPECT_THAT(Invoke(*users_, &UserService::Stub::GetUserDeletion, request, &response), GrpcOk());
+  return response.deletion();
+}
+
+void Pair::AwaitState(int64_t user_id, user::v1::DeletionState state) {
+  EXPECT_TRUE(WaitFor([&] { return GetDeletion(user_id).state() == state; }))
+      << GetDeletion(user_id).ShortDebugString();
+}
+
+int64_t Pair::Head(TestDatabase& database) { return database.Number("SELECT head FROM feed"); }
+int64_t Pair::Unnumbered(TestDatabase& database) {
+  return database.Number("SELECT COUNT(*) FROM outbox WHERE sequence IS NULL");
+}
+int64_t Pair::Consumed(TestDatabase& database) { return database.Number("SELECT last_sequence FROM checkpoints"); }
+
+void Pair::AwaitQuiet() {
+  EXPECT_TRUE(WaitFor([&] {
+    return Unnumbered(*user_db_) == 0 && Unnumbered(*post_db_) == 0 && Consumed(*post_db_) == Head(*user_db_) &&
+           Consumed(*user_db_) == Head(*post_db_) && Unnumbered(*user_db_) == 0 && Unnumbered(*post_db_) == 0 &&
+           post_db_->Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1") == 0;
+  }));
+}
+
+int64_t Pair::Orphans() {
+  std::string existing = "0";
+  for (const auto& row : user_db_->Query("SELECT id FROM users")) absl::StrAppend(&existing, ",", row.front());
+  return post_db_->Number("SELECT COUNT(*) FROM posts WHERE user_id NOT IN (" + existing + ")") +
+         post_db_->Number(
+             "SELECT COUNT(*) FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id WHERE r.id IS NULL OR r.state <> "
+             "1");
+}
+
+}  // namespace crosskey::testing

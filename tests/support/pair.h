@@ -1,0 +1,115 @@
+// Both services in this process, over real sockets and real databases, with the switches that tests need.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <grpcpp/channel.h>
+
+#include "event/v1/event_service.grpc.pb.h"
+#include "post-service/app.h"
+#include "post/v1/post_service.grpc.pb.h"
+#include "relation/v1/reference_service.grpc.pb.h"
+#include "tests/support/recorder.h"
+#include "tests/support/test_database.h"
+#include "user-service/app.h"
+#include "user/v1/user_service.grpc.pb.h"
+
+namespace crosskey::testing {
+
+class Pair {
+ public:
+  // `start` false: starts neither.
+  explicit Pair(const std::string& backend, bool start = true);
+  ~Pair();
+
+  // Each waits until the service is ready and, if both run, until they are connected. Starting again keeps database and
+  // addresses.
+  void StartUsers();
+  void StartPosts();
+  void StopUsers();
+  void StopPosts();
+
+  user::v1::UserService::Stub& users() { return *users_; }
+  post::v1::PostService::Stub& posts() { return *posts_; }
+  relation::v1::ReferenceService::Stub& user_references() { return *user_references_; }
+  relation::v1::ReferenceService::Stub& post_references() { return *post_references_; }
+  event::v1::EventService::Stub& user_events() { return *user_events_; }
+  event::v1::EventService::Stub& post_events() { return *post_events_; }
+  user::v1::UserService::Stub& internal_users() { return *internal_users_; }
+
+  // Fail the test, and return 0 or an empty answer, if the call does.
+  int64_t CreateUser(const std::string& name);
+  int64_t CreatePost(int64_t user_id, const std::string& title = "title", const std::string& content = "content");
+  std::vector<int64_t> CreatePosts(int64_t user_id, int count);  // by batches of 1,000
+  user::v1::UserDeletion Delete(int64_t user_id);
+
+  // One call each, returning its status.
+  grpc::Status TryCreatePost(int64_t user_id, post::v1::Post* post = nullptr);
+  grpc::Status TryDelete(int64_t user_id, relation::v1::ReferentialAction action,
+                         user::v1::UserDeletion* deletion = nullptr);
+  grpc::Status TryGetPost(int64_t id);
+  grpc::Status TryGetUser(int64_t id, user::v1::User* user = nullptr);
+  std::vector<int64_t> ListPostIds(int64_t user_id);  // all pages
+  user::v1::UserDeletion GetDeletion(int64_t user_id);
+
+  // With a deadline; the test fails if it passes.
+  void AwaitState(int64_t user_id, user::v1::DeletionState state);
+  // Until each service has taken in every event of the other.
+  void AwaitQuiet();
+
+  // Rows that violate I1, over both databases: posts of users that do not exist, and hidden posts.
+  int64_t Orphans();
+
+  TestDatabase& user_db() { return *user_db_; }
+  TestDatabase& post_db() { return *post_db_; }
+  Recorder& user_sql() { return user_sql_; }
+  Recorder& post_sql() { return post_sql_; }
+  users::App& user_app() { return *user_app_; }
+  posts::App& post_app() { return *post_app_; }
+
+  std::atomic<bool> hold_reclaim = false;
+  std::atomic<bool> hold_user_consumer = false;  // user-service takes in no events; set before it starts
+  std::atomic<bool> hold_post_consumer = false;  // post-service likewise
+  std::atomic<bool> hold_recovery = false;
+  std::atomic<int64_t> clock_offset_seconds = 0;  // of the clock that deletions see
+  int max_in_flight = 256;
+  int db_pool = 8;
+
+ private:
+  void AwaitConnected();
+  int64_t Head(TestDatabase& database);
+  int64_t Unnumbered(TestDatabase& database);
+  int64_t Consumed(TestDatabase& database);
+
+  std::unique_ptr<TestDatabase> user_db_;
+  std::unique_ptr<TestDatabase> post_db_;
+  Recorder user_sql_;
+  Recorder post_sql_;
+  int ports_[4];
+  std::unique_ptr<users::App> user_app_;
+  std::unique_ptr<posts::App> post_app_;
+  std::unique_ptr<user::v1::UserService::Stub> users_;
+  std::unique_ptr<post::v1::PostService::Stub> posts_;
+  std::unique_ptr<relation::v1::ReferenceService::Stub> user_references_;
+  std::unique_ptr<relation::v1::ReferenceService::Stub> post_references_;
+  std::unique_ptr<event::v1::EventService::Stub> user_events_;
+  std::unique_ptr<event::v1::EventService::Stub> post_events_;
+  std::unique_ptr<user::v1::UserService::Stub> internal_users_;
+};
+
+// A context with the deadline that every call of a test has.
+std::unique_ptr<grpc::ClientContext> Context();
+
+// Runs `method` of `stub` and returns its status: Call(stub, &Stub::GetUser, request, &response).
+template <typename Stub, typename Request, typename Response>
+grpc::Status Invoke(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response* response) {
+  const auto context = Context();
+  return (stub.*method)(context.get(), request, response);
+}
+
+}  // namespace crosskey::testing

@@ -1,0 +1,54 @@
+// Counts the SQL of a service.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "common/db/connection.h"
+
+namespace crosskey::testing {
+
+struct Counted {
+  int64_t statements = 0;
+  int64_t rows = 0;  // returned by queries, changed by others
+  bool operator==(const Counted& o) const { return statements == o.statements && rows == o.rows; }
+};
+
+// Thread-safe. Hand observer() to server::Hooks or db::Database.
+class Recorder {
+ public:
+  struct Sample {
+    db::Sql sql;
+    db::Rendered rendered;  // of one execution
+  };
+
+  db::StatementObserver observer() {
+    return [this](const db::Sql& sql, const db::Rendered& rendered, int64_t rows) {
+      std::lock_guard lock(mutex_);
+      counted_[sql.name].statements += 1;
+      counted_[sql.name].rows += rows;
+      samples_[sql.name] = {sql, rendered};
+    };
+  }
+
+  void Reset() {
+    std::lock_guard lock(mutex_);
+    counted_.clear();
+  }
+  std::map<std::string, Counted> counted() const {
+    std::lock_guard lock(mutex_);
+    return counted_;
+  }
+  std::map<std::string, Sample> samples() const {
+    std::lock_guard lock(mutex_);
+    return samples_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, Counted> counted_;
+  std::map<std::string, Sample> samples_;
+};
+
+}  // namespace crosskey::testing

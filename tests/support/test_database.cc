@@ -1,0 +1,122 @@
+#include "tests/support/test_database.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include <mysql.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include "common/db/url.h"
+
+namespace crosskey::testing {
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+[[noreturn]] void Die(const std::string& what, const std::string& sql) {
+  std::fprintf(stderr, "test database: %s: %s\n", what.c_str(), sql.c_str());
+  std::abort();
+}
+
+Rows RunSqlite(const std::string& path, const std::string& sql) {
+  sqlite3* raw = nullptr;
+  if (sqlite3_open(path.c_str(), &raw) != SQLITE_OK) Die("cannot open", path);
+  const std::unique_ptr<sqlite3, int (*)(sqlite3*)> connection(raw, sqlite3_close);
+  sqlite3_busy_timeout(raw, 10'000);
+  Rows rows;
+  char* error = nullptr;
+  const int result = sqlite3_exec(
+      raw, sql.c_str(),
+      [](void* out, int columns, char** values, char**) {
+        auto& row = static_cast<Rows*>(out)->emplace_back();
+        for (int i = 0; i < columns; ++i) row.emplace_back(values[i] == nullptr ? "NULL" : values[i]);
+        return 0;
+      },
+      &rows, &error);
+  if (result != SQLITE_OK) Die(error == nullptr ? "failed" : error, sql);
+  return rows;
+}
+
+Rows RunMysql(const std::string& server, const std::string& database, const std::string& sql) {
+  const auto url = db::ParseUrl(server + "/" + (database.empty() ? "mysql" : database));
+  if (!url.ok()) Die("bad server", server);
+  const std::unique_ptr<MYSQL, void (*)(MYSQL*)> connection(mysql_init(nullptr), mysql_close);
+  if (mysql_real_connect(connection.get(), url->host.c_str(), url->user.c_str(), "", database.c_str(),
+                         static_cast<unsigned>(url->port), nullptr, CLIENT_MULTI_STATEMENTS) == nullptr) {
+    Die(mysql_error(connection.get()), server);
+  }
+  mysql_set_character_set(connection.get(), "utf8mb4");
+  if (mysql_real_query(connection.get(), sql.data(), sql.size()) != 0) Die(mysql_error(connection.get()), sql);
+  Rows rows;
+  do {
+    const std::unique_ptr<MYSQL_RES, void (*)(MYSQL_RES*)> result(mysql_store_result(connection.get()),
+                                                                  mysql_free_result);
+    if (result == nullptr) continue;
+    const unsigned columns = mysql_num_fields(result.get());
+    while (const MYSQL_ROW values = mysql_fetch_row(result.get())) {
+      const unsigned long* lengths = mysql_fetch_lengths(result.get());
+      auto& row = rows.emplace_back();
+      for (unsigned i = 0; i < columns; ++i) {
+        row.push_back(values[i] == nullptr ? "NULL" : std::string(values[i], lengths[i]));
+      }
+    }
+  } while (mysql_next_result(connection.get()) == 0);
+  if (mysql_errno(connection.get()) != 0) Die(mysql_error(connection.get()), sql);
+  return rows;
+}
+
+const char* Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+std::vector<std::string> Backends() {
+  std::vector<std::string> backends = {"sqlite"};
+  if (*Environment("CROSSKEY_TEST_MARIADB") != '\0') backends.emplace_back("mariadb");
+  if (*Environment("CROSSKEY_TEST_MYSQL") != '\0') backends.emplace_back("mysql");
+  return backends;
+}
+
+TestDatabase::TestDatabase(const std::string& backend) {
+  static std::atomic<int> count = 0;
+  const std::string unique = std::to_string(getpid()) + "_" + std::to_string(++count);
+  if (backend == "sqlite") {
+    const auto folder = std::filesystem::temp_directory_path() / ("crosskey_test_" + unique);
+    std::filesystem::create_directories(folder);
+    name_ = folder / "test.db";
+    url_ = "sqlite:" + name_;
+    return;
+  }
+  server_ = Environment(backend == "mariadb" ? "CROSSKEY_TEST_MARIADB" : "CROSSKEY_TEST_MYSQL");
+  name_ = "crosskey_test_" + unique;
+  url_ = server_ + "/" + name_;
+  RunMysql(server_, "", "CREATE DATABASE " + name_);
+}
+
+TestDatabase::~TestDatabase() {
+  if (is_sqlite()) {
+    std::error_code ignored;
+    std::filesystem::remove_all(std::filesystem::path(name_).parent_path(), ignored);
+  } else {
+    RunMysql(server_, "", "DROP DATABASE " + name_);
+  }
+}
+
+void TestDatabase::Run(const std::string& sql) const { Query(sql); }
+
+Rows TestDatabase::Query(const std::string& sql) const {
+  return is_sqlite() ? RunSqlite(name_, sql) : RunMysql(server_, name_, sql);
+}
+
+int64_t TestDatabase::Number(const std::string& sql) const {
+  const Rows rows = Query(sql);
+  return rows.empty() ? 0 : std::atoll(rows.front().front().c_str());
+}
+
+}  // namespace crosskey::testing

@@ -1,0 +1,46 @@
+// A database of a test's own, on each kind of server, and a look into it that does not go through the code under test.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace crosskey::testing {
+
+// The databases to test on: "sqlite" always; "mariadb" where CROSSKEY_TEST_MARIADB names a server
+// (mysql://user@host:port, no password); "mysql" where CROSSKEY_TEST_MYSQL names one.
+std::vector<std::string> Backends();
+
+// A fixture that runs every test on each of them: derive, then CROSSKEY_ON_EVERY_DATABASE(Name).
+class DatabaseTest : public ::testing::TestWithParam<std::string> {};
+
+#define CROSSKEY_ON_EVERY_DATABASE(name)                                     \
+  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(Backends()), \
+                           [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
+
+class TestDatabase {
+ public:
+  explicit TestDatabase(const std::string& backend);
+  ~TestDatabase();  // drops it
+  TestDatabase(const TestDatabase&) = delete;
+  TestDatabase& operator=(const TestDatabase&) = delete;
+
+  // For --db.
+  const std::string& url() const { return url_; }
+  bool is_sqlite() const { return server_.empty(); }
+
+  // Runs a statement on a session of its own. Ends the test program if it fails.
+  void Run(const std::string& sql) const;
+  // The rows as texts; null is "NULL".
+  std::vector<std::vector<std::string>> Query(const std::string& sql) const;
+  // The first value of the first row as a number.
+  int64_t Number(const std::string& sql) const;
+
+ private:
+  std::string server_;  // empty for sqlite
+  std::string name_;    // of the database, or the file's path
+  std::string url_;
+};
+
+}  // namespace crosskey::testing
