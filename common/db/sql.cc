@@ -28,8 +28,10 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   std::abort();
 }
 
-// Appends `text` with its placeholders numbered from out.values.size() on.
-void Expand(const Sql& sql, const std::string& text, const std::vector<Argument>& arguments, Rendered& out) {
+// Appends `text` and its values. SQLite looks every named parameter up among all others, so thousands of them take seconds
+// there: it gets plain question marks. The driver for MySQL pastes the values in itself and only knows names.
+void Expand(const Sql& sql, Dialect dialect, const std::string& text, const std::vector<Argument>& arguments,
+            Rendered& out) {
   size_t next = 0;
   for (const char c : text) {
     if (c != '?') {
@@ -40,7 +42,12 @@ void Expand(const Sql& sql, const std::string& text, const std::vector<Argument>
     const std::vector<Value>& values = arguments[next++].values();
     if (values.empty()) out.text += "NULL";  // IN (NULL) holds for no row
     for (size_t i = 0; i < values.size(); ++i) {
-      absl::StrAppend(&out.text, i == 0 ? "" : ", ", ":v", out.values.size());
+      if (i > 0) out.text += ", ";
+      if (dialect == Dialect::kSqlite) {
+        out.text += "?";
+      } else {
+        absl::StrAppend(&out.text, ":v", out.values.size());
+      }
       out.values.push_back(values[i]);
     }
   }
@@ -51,7 +58,7 @@ void Expand(const Sql& sql, const std::string& text, const std::vector<Argument>
 
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments) {
   Rendered out;
-  Expand(sql, ReplaceTokens(sql.text, dialect), arguments, out);
+  Expand(sql, dialect, ReplaceTokens(sql.text, dialect), arguments, out);
   return out;
 }
 
@@ -64,7 +71,7 @@ Rendered RenderRows(const Sql& sql, Dialect dialect, const std::vector<std::vect
   out.text = text.substr(0, group);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (i > 0) out.text += ", ";
-    Expand(sql, text.substr(group, end - group + 1), rows[i], out);
+    Expand(sql, dialect, text.substr(group, end - group + 1), rows[i], out);
   }
   out.text += text.substr(end + 1);
   return out;

@@ -43,7 +43,7 @@ class Argument {
   std::vector<Value> values_;
 };
 
-// A statement ready for SOCI: placeholders :v0, :v1 and so on, and the values in that order.
+// A statement ready for SOCI: placeholders as the dialect wants them, and the values in that order.
 struct Rendered {
   std::string text;
   std::vector<Value> values;
