@@ -113,7 +113,7 @@ TEST_P(DeletionTest, RestrictIsRefusedWhilePostsExistAndAllowedAfterwards) {
   Pair pair(GetParam());
   const int64_t user = pair.CreateUser("ada");
   const int64_t post = pair.CreatePost(user);
-  const grpc::Status refused = pair.TryDelete(user, relation::v1::REFERENTIAL_ACTION_RESTRICT);
+  const grpc::Status refused = pair.TryDelete(user, ::relation::v1::REFERENTIAL_ACTION_RESTRICT);
   EXPECT_THAT(refused, GrpcError(grpc::StatusCode::FAILED_PRECONDITION, "RESTRICTED"));
   user::v1::User seen;
   EXPECT_THAT(pair.TryGetUser(user, &seen), GrpcOk());
@@ -125,8 +125,8 @@ TEST_P(DeletionTest, RestrictIsRefusedWhilePostsExistAndAllowedAfterwards) {
   post::v1::DeletePostResponse removed;
   ASSERT_THAT(Invoke(pair.posts(), &PostService::Stub::DeletePost, remove, &removed), GrpcOk());
   user::v1::UserDeletion deletion;
-  EXPECT_THAT(pair.TryDelete(user, relation::v1::REFERENTIAL_ACTION_RESTRICT, &deletion), GrpcOk());
-  EXPECT_EQ(deletion.on_delete(), relation::v1::REFERENTIAL_ACTION_RESTRICT);
+  EXPECT_THAT(pair.TryDelete(user, ::relation::v1::REFERENTIAL_ACTION_RESTRICT, &deletion), GrpcOk());
+  EXPECT_EQ(deletion.on_delete(), ::relation::v1::REFERENTIAL_ACTION_RESTRICT);
   pair.AwaitState(user, user::v1::DELETION_STATE_COMPLETED);
 }
 

@@ -19,7 +19,7 @@ TEST_P(Lifecycle, ACascadeTakesAllPostsOfTheUserAndNoOthers) {
 
   const auto deletion = pair.Delete(ada);
   EXPECT_EQ(deletion.state(), user::v1::DELETION_STATE_RECLAIMING);
-  EXPECT_EQ(deletion.on_delete(), relation::v1::REFERENTIAL_ACTION_CASCADE);
+  EXPECT_EQ(deletion.on_delete(), ::relation::v1::REFERENTIAL_ACTION_CASCADE);
   EXPECT_TRUE(pair.ListPostIds(ada).empty());
   EXPECT_EQ(pair.ListPostIds(0), std::vector<int64_t>{kept});
   EXPECT_THAT(pair.TryCreatePost(ada), GrpcError(grpc::StatusCode::FAILED_PRECONDITION, "FOREIGN_KEY_VIOLATION"));

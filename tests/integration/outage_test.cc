@@ -8,8 +8,8 @@
 namespace crosskey::testing {
 namespace {
 
-using relation::v1::REFERENTIAL_ACTION_CASCADE;
-using relation::v1::REFERENTIAL_ACTION_RESTRICT;
+using ::relation::v1::REFERENTIAL_ACTION_CASCADE;
+using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
 
 class OutageTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(OutageTest);
@@ -134,14 +134,14 @@ TEST_P(OutageTest, AReleaseThatComesAfterEverythingIsOverLeavesNothingBehind) {
   pair.AwaitState(user, user::v1::DELETION_STATE_COMPLETED);
   pair.AwaitQuiet();
 
-  relation::v1::ReleaseReferencedRequest late;
+  ::relation::v1::ReleaseReferencedRequest late;
   late.set_type("user.v1.User");
   late.set_id(user);
   late.set_uid(before.uid());
   late.set_deletion_id(deletion.deletion_id());
   late.set_as_of_sequence(0);
-  relation::v1::ReleaseReferencedResponse response;
-  EXPECT_THAT(Invoke(pair.post_references(), &relation::v1::ReferenceService::Stub::ReleaseReferenced, late, &response),
+  ::relation::v1::ReleaseReferencedResponse response;
+  EXPECT_THAT(Invoke(pair.post_references(), &::relation::v1::ReferenceService::Stub::ReleaseReferenced, late, &response),
               GrpcError(grpc::StatusCode::ABORTED, "CONFLICT"));
   EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM user_refs"), 0);
 }

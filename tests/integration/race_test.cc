@@ -10,8 +10,8 @@
 namespace crosskey::testing {
 namespace {
 
-using relation::v1::REFERENTIAL_ACTION_CASCADE;
-using relation::v1::REFERENTIAL_ACTION_RESTRICT;
+using ::relation::v1::REFERENTIAL_ACTION_CASCADE;
+using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
 
 class RaceTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(RaceTest);

@@ -41,8 +41,8 @@ Pair::Pair(const std::string& backend, bool start)
   posts_ = post::v1::PostService::NewStub(Open(ports_[kPost]));
   const auto user_internal = Open(ports_[kUserInternal]);
   const auto post_internal = Open(ports_[kPostInternal]);
-  user_references_ = relation::v1::ReferenceService::NewStub(user_internal);
-  post_references_ = relation::v1::ReferenceService::NewStub(post_internal);
+  user_references_ = ::relation::v1::ReferenceService::NewStub(user_internal);
+  post_references_ = ::relation::v1::ReferenceService::NewStub(post_internal);
   user_events_ = event::v1::EventService::NewStub(user_internal);
   post_events_ = event::v1::EventService::NewStub(post_internal);
   internal_users_ = UserService::NewStub(user_internal);
@@ -144,7 +144,7 @@ std::vector<int64_t> Pair::CreatePosts(int64_t user_id, int count) {
 
 user::v1::UserDeletion Pair::Delete(int64_t user_id) {
   user::v1::UserDeletion deletion;
-  EXPECT_THAT(TryDelete(user_id, relation::v1::REFERENTIAL_ACTION_UNSPECIFIED, &deletion), GrpcOk());
+  EXPECT_THAT(TryDelete(user_id, ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED, &deletion), GrpcOk());
   return deletion;
 }
 
@@ -158,7 +158,7 @@ grpc::Status Pair::TryCreatePost(int64_t user_id, post::v1::Post* post) {
   return status;
 }
 
-grpc::Status Pair::TryDelete(int64_t user_id, relation::v1::ReferentialAction action,
+grpc::Status Pair::TryDelete(int64_t user_id, ::relation::v1::ReferentialAction action,
                              user::v1::UserDeletion* deletion) {
   user::v1::DeleteUserRequest request;
   request.set_id(user_id);

@@ -35,8 +35,8 @@ class Pair {
 
   user::v1::UserService::Stub& users() { return *users_; }
   post::v1::PostService::Stub& posts() { return *posts_; }
-  relation::v1::ReferenceService::Stub& user_references() { return *user_references_; }
-  relation::v1::ReferenceService::Stub& post_references() { return *post_references_; }
+  ::relation::v1::ReferenceService::Stub& user_references() { return *user_references_; }
+  ::relation::v1::ReferenceService::Stub& post_references() { return *post_references_; }
   event::v1::EventService::Stub& user_events() { return *user_events_; }
   event::v1::EventService::Stub& post_events() { return *post_events_; }
   user::v1::UserService::Stub& internal_users() { return *internal_users_; }
@@ -49,7 +49,7 @@ class Pair {
 
   // One call each, returning its status.
   grpc::Status TryCreatePost(int64_t user_id, post::v1::Post* post = nullptr);
-  grpc::Status TryDelete(int64_t user_id, relation::v1::ReferentialAction action,
+  grpc::Status TryDelete(int64_t user_id, ::relation::v1::ReferentialAction action,
                          user::v1::UserDeletion* deletion = nullptr);
   grpc::Status TryGetPost(int64_t id);
   grpc::Status TryGetUser(int64_t id, user::v1::User* user = nullptr);
@@ -94,8 +94,8 @@ class Pair {
   std::unique_ptr<posts::App> post_app_;
   std::unique_ptr<user::v1::UserService::Stub> users_;
   std::unique_ptr<post::v1::PostService::Stub> posts_;
-  std::unique_ptr<relation::v1::ReferenceService::Stub> user_references_;
-  std::unique_ptr<relation::v1::ReferenceService::Stub> post_references_;
+  std::unique_ptr<::relation::v1::ReferenceService::Stub> user_references_;
+  std::unique_ptr<::relation::v1::ReferenceService::Stub> post_references_;
   std::unique_ptr<event::v1::EventService::Stub> user_events_;
   std::unique_ptr<event::v1::EventService::Stub> post_events_;
   std::unique_ptr<user::v1::UserService::Stub> internal_users_;

@@ -20,7 +20,7 @@ class Recorder {
  public:
   struct Sample {
     db::Sql sql;
-    db::Rendered rendered;  // of one execution
+    db::Rendered rendered;  // of the execution with the most values
   };
 
   db::StatementObserver observer() {
@@ -28,7 +28,8 @@ class Recorder {
       std::lock_guard lock(mutex_);
       counted_[sql.name].statements += 1;
       counted_[sql.name].rows += rows;
-      samples_[sql.name] = {sql, rendered};
+      Sample& sample = samples_[sql.name];
+      if (rendered.values.size() >= sample.rendered.values.size()) sample = {sql, rendered};
     };
   }
 

@@ -26,7 +26,8 @@ CREATE TABLE posts (
   CONSTRAINT posts_user_id FOREIGN KEY (user_id) REFERENCES user_refs (id) ON DELETE NO ACTION ON UPDATE NO ACTION
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 
--- The event log. sequence is null until the sequencer has numbered the committed row.
+-- The event log. sequence is null until the sequencer has numbered the committed row. Its index is not unique, because from a
+-- unique one MariaDB does not take the order by id; that sequences are unique and gapless is checked by every consumer.
 CREATE TABLE outbox (
   id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   sequence BIGINT,
@@ -36,7 +37,7 @@ CREATE TABLE outbox (
   time BIGINT NOT NULL,
   traceparent VARBINARY(64) NOT NULL,
   payload MEDIUMBLOB NOT NULL,
-  UNIQUE KEY outbox_by_sequence (sequence)
+  KEY outbox_by_sequence (sequence, id)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 
 -- The one row of this service's own feed.

@@ -28,7 +28,8 @@ CREATE TABLE user_deletions (
   KEY user_deletions_by_end (state, complete_time)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 
--- The event log. sequence is null until the sequencer has numbered the committed row.
+-- The event log. sequence is null until the sequencer has numbered the committed row. Its index is not unique, because from a
+-- unique one MariaDB does not take the order by id; that sequences are unique and gapless is checked by every consumer.
 CREATE TABLE outbox (
   id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
   sequence BIGINT,
@@ -38,7 +39,7 @@ CREATE TABLE outbox (
   time BIGINT NOT NULL,
   traceparent VARBINARY(64) NOT NULL,
   payload MEDIUMBLOB NOT NULL,
-  UNIQUE KEY outbox_by_sequence (sequence)
+  KEY outbox_by_sequence (sequence, id)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4;
 
 -- The one row of this service's own feed.

@@ -28,7 +28,7 @@ CREATE INDEX user_deletions_by_end ON user_deletions (state, complete_time);
 -- The event log. sequence is null until the sequencer has numbered the committed row.
 CREATE TABLE outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  sequence INTEGER UNIQUE,
+  sequence INTEGER,
   event_id TEXT NOT NULL,
   type TEXT NOT NULL,
   subject TEXT NOT NULL,
@@ -36,6 +36,7 @@ CREATE TABLE outbox (
   traceparent TEXT NOT NULL,
   payload BLOB NOT NULL
 );
+CREATE INDEX outbox_by_sequence ON outbox (sequence, id);
 
 -- The one row of this service's own feed.
 CREATE TABLE feed (

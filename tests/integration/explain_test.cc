@@ -1,0 +1,244 @@
+// Every named statement finds its rows by an index: on tables of some size, with the plan that the database itself shows.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "post-service/relationships.h"
+#include "common/relation/reference_sql.h"
+#include "tests/support/pair.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+class ExplainTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(ExplainTest);
+
+// The statements of the *_sql.h files, by name.
+std::set<std::string> StatementsOf(const std::string& file) {
+  std::ifstream in(std::filesystem::path(CROSSKEY_SOURCE_DIR) / file);
+  std::stringstream text;
+  text << in.rdbuf();
+  const std::string source = text.str();
+  const std::regex declaration("db::Sql k\\w+\\{\\s*\"([^\"]+)\"");
+  std::set<std::string> names;
+  for (std::sregex_iterator it(source.begin(), source.end(), declaration), end; it != end; ++it) names.insert((*it)[1]);
+  return names;
+}
+
+std::set<std::string> StatementsOfTheMechanism() {
+  const auto table = posts::ReferencesToUsers();
+  const relation::ReferenceSql sql(*table);
+  std::set<std::string> names;
+  for (const db::Sql* each : {&sql.lock_shared, &sql.lock, &sql.add, &sql.insert, &sql.refuse, &sql.release,
+                              &sql.reclaimable, &sql.remove}) {
+    names.insert(each->name);
+  }
+  for (const relation::ChildSql& child : sql.children) {
+    // set_null is for another action than the one that posts declare.
+    for (const db::Sql* each : {&child.count, &child.batch, &child.remove, &child.add_count, &child.counted}) {
+      names.insert(each->name);
+    }
+  }
+  for (const char* name : {"find", "latest", "insert", "decide", "complete", "set_blocked", "stale", "ended", "purge"}) {
+    names.insert(absl::StrCat("user_deletions.", name));
+  }
+  for (const char* name : {"find", "lock", "set_state", "remove", "lookup"}) names.insert(absl::StrCat("users.", name));
+  return names;
+}
+
+// Enough rows that a scan would be the dearer plan.
+void Fill(Pair& pair) {
+  const auto insert = [](TestDatabase& database, const std::string& head, int from, int to, const auto& row) {
+    for (int begin = from; begin < to; begin += 500) {
+      std::string sql = head;
+      for (int i = begin; i < std::min(to, begin + 500); ++i) absl::StrAppend(&sql, i == begin ? "" : ",", row(i));
+      database.Run(sql);
+    }
+  };
+  insert(pair.user_db(), "INSERT INTO users (uid, username, state, version, create_time, update_time) VALUES ", 0, 3000,
+         [](int i) { return absl::StrCat("('u", i, "','name", i, "',1,1,1,1)"); });
+  insert(pair.user_db(),
+         "INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time, complete_time) VALUES ", 0,
+         3000, [](int i) { return absl::StrCat("(", 100'000 + i, ",'d", i, "',2,5,'',", i, ",", 9'000'000'000'000'000 + i, ")"); });
+  insert(pair.post_db(), "INSERT INTO user_refs (id, uid, state) VALUES ", 1, 3000,
+         [](int i) { return absl::StrCat("(", 10'000 + i, ",'r", i, "',1)"); });
+  insert(pair.post_db(),
+         "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) VALUES ", 1,
+         20'000, [](int i) { return absl::StrCat("('p", i, "',", 10'001 + i % 2990, ",'t','c',1,1,1,1)"); });
+  for (TestDatabase* database : {&pair.user_db(), &pair.post_db()}) {
+    if (database->is_sqlite()) {
+      database->Run("ANALYZE");
+      continue;
+    }
+    for (const auto& table : database->Query("SHOW TABLES")) database->Run("ANALYZE TABLE " + table.front());
+  }
+}
+
+// One call of everything, so that every statement runs.
+void CallEverything(Pair& pair) {
+  using user::v1::UserService;
+  using post::v1::PostService;
+  const int64_t ada = pair.CreateUser("ada");
+  const int64_t grace = pair.CreateUser("grace");
+  const int64_t held = pair.CreateUser("held");
+  const int64_t post = pair.CreatePost(ada);
+  pair.CreatePost(held);
+  pair.CreatePosts(grace, 2);
+
+  user::v1::BatchGetUsersRequest batch;
+  batch.add_ids(ada);
+  user::v1::BatchGetUsersResponse users;
+  EXPECT_THAT(Invoke(pair.users(), &UserService::Stub::BatchGetUsers, batch, &users), GrpcOk());
+  for (const char* name : {"", "ada"}) {
+    user::v1::ListUsersRequest list;
+    list.set_username(name);
+    user::v1::ListUsersResponse page;
+    EXPECT_THAT(Invoke(pair.users(), &UserService::Stub::ListUsers, list, &page), GrpcOk());
+  }
+  user::v1::UpdateUserRequest rename;
+  rename.mutable_user()->set_id(grace);
+  rename.mutable_user()->set_username("grace h");
+  user::v1::UpdateUserResponse renamed;
+  EXPECT_THAT(Invoke(pair.users(), &UserService::Stub::UpdateUser, rename, &renamed), GrpcOk());
+
+  for (const int64_t user : {int64_t{0}, ada}) {
+    for (const bool newest : {false, true}) {
+      post::v1::ListPostsRequest list;
+      list.set_user_id(user);
+      list.set_newest_first(newest);
+      list.set_include_users(true);
+      post::v1::ListPostsResponse page;
+      EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::ListPosts, list, &page), GrpcOk());
+    }
+  }
+  post::v1::UpdatePostRequest move;
+  move.mutable_post()->set_id(post);
+  move.mutable_post()->set_user_id(grace);
+  post::v1::UpdatePostResponse moved;
+  EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::UpdatePost, move, &moved), GrpcOk());
+  post::v1::DeletePostRequest remove;
+  remove.set_id(post);
+  post::v1::DeletePostResponse removed;
+  EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::DeletePost, remove, &removed), GrpcOk());
+
+  user::v1::DeleteUserRequest preview;
+  preview.set_id(grace);
+  preview.set_validate_only(true);
+  user::v1::DeleteUserResponse previewed;
+  EXPECT_THAT(Invoke(pair.users(), &UserService::Stub::DeleteUser, preview, &previewed), GrpcOk());
+  pair.Delete(grace);
+  pair.AwaitState(grace, user::v1::DELETION_STATE_COMPLETED);
+
+  // An intent that post-service refuses: set_blocked while it is away, refuse afterwards.
+  pair.StopPosts();
+  pair.user_db().Run(absl::StrCat("UPDATE users SET state = 2 WHERE id = ", held));
+  pair.user_db().Run(absl::StrCat("INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time) "
+                                  "SELECT id, uid, 1, 1, '', 1 FROM users WHERE id = ", held));
+  EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("user_deletions.set_blocked") > 0; }));
+  // A user that post-service has no reference row of is inserted by the release.
+  pair.hold_post_consumer = true;
+  pair.StartPosts();
+  pair.AwaitState(held, user::v1::DELETION_STATE_REFUSED);
+  pair.CreatePost(pair.CreateUser("looked up"));
+  const int64_t unmet = pair.CreateUser("unmet");
+  pair.Delete(unmet);
+  pair.hold_post_consumer = false;
+  pair.AwaitState(unmet, user::v1::DELETION_STATE_COMPLETED);
+
+  // Forty days later the records go, when the service starts.
+  pair.StopUsers();
+  pair.clock_offset_seconds = int64_t{40} * 24 * 3600;
+  pair.StartUsers();
+  EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("user_deletions.purge") > 0; }));
+  // The feed is named once, by the first start; the event log's own statements run by themselves.
+  pair.AwaitQuiet();
+}
+
+// The statement with its values in it, for MariaDB's EXPLAIN.
+std::string WithValues(const db::Rendered& rendered) {
+  std::string sql = rendered.text;
+  for (size_t i = rendered.values.size(); i-- > 0;) {
+    std::string literal = "NULL";
+    if (const auto* number = std::get_if<int64_t>(&rendered.values[i])) literal = absl::StrCat(*number);
+    if (const auto* text = std::get_if<std::string>(&rendered.values[i])) {
+      literal = absl::StrCat("'", absl::StrReplaceAll(*text, {{"\\", "\\\\"}, {"'", "\\'"}}), "'");
+    }
+    sql = absl::StrReplaceAll(sql, {{absl::StrCat(":v", i, " "), literal + " "},
+                                    {absl::StrCat(":v", i, ","), literal + ","},
+                                    {absl::StrCat(":v", i, ")"), literal + ")"}});
+    if (absl::EndsWith(sql, absl::StrCat(":v", i))) sql = sql.substr(0, sql.rfind(':')) + literal;
+  }
+  return sql;
+}
+
+// What is wrong with the plan; empty if nothing is.
+std::string Problem(const TestDatabase& database, const db::Rendered& rendered) {
+  if (database.is_sqlite()) {
+    for (const auto& row : database.Query("EXPLAIN QUERY PLAN " + rendered.text)) {
+      const std::string& step = row.back();
+      // A subquery is scanned after it has been limited.
+      const bool scan = absl::StartsWith(step, "SCAN ") && !absl::StartsWith(step, "SCAN referencing");
+      if (scan || absl::StrContains(step, "TEMP B-TREE")) return step;
+    }
+    return "";
+  }
+  for (const auto& row : database.Query("EXPLAIN " + WithValues(rendered))) {
+    const std::string& table = row[2];
+    const std::string& type = row[3];
+    const std::string& extra = row.back();
+    const bool derived = absl::StartsWith(table, "<derived");
+    if (!derived && (type == "ALL" || type == "index")) return absl::StrCat(table, " is scanned: ", type, " ", extra);
+    if (absl::StrContains(extra, "filesort") || absl::StrContains(extra, "temporary")) return extra;
+  }
+  return "";
+}
+
+TEST_P(ExplainTest, EveryStatementUsesAnIndex) {
+  Pair pair(GetParam());
+  pair.AwaitQuiet();
+  Fill(pair);
+  CallEverything(pair);
+
+  std::set<std::string> expected = StatementsOfTheMechanism();
+  for (const char* file : {"user-service/storage/users_sql.h", "post-service/storage/posts_sql.h",
+                           "common/events/events_sql.h"}) {
+    const std::set<std::string> names = StatementsOf(file);
+    ASSERT_FALSE(names.empty()) << file;
+    expected.insert(names.begin(), names.end());
+  }
+  std::set<std::string> seen;
+  for (const auto& [database, samples] : {std::pair(&pair.user_db(), pair.user_sql().samples()),
+                                          std::pair(&pair.post_db(), pair.post_sql().samples())}) {
+    for (const auto& [name, sample] : samples) {
+      seen.insert(name);
+      const std::string& text = sample.rendered.text;
+      const bool plain_insert = absl::StartsWith(text, "INSERT");
+      const bool migration = absl::StartsWith(name, "migrations.") || absl::StartsWith(name, "0001_");
+      if (plain_insert || migration || absl::StartsWith(name, "transaction.")) continue;
+      EXPECT_EQ(Problem(*database, sample.rendered), "") << name << ": " << text;
+    }
+  }
+  for (const std::string& name : expected) EXPECT_EQ(seen.count(name), 1u) << name << " has not run: call it above";
+}
+
+TEST_P(ExplainTest, AScanIsNoticed) {
+  TestDatabase database(GetParam());
+  database.Run("CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY, x BIGINT NOT NULL)");
+  for (int i = 0; i < 100; ++i) database.Run(absl::StrCat("INSERT INTO t VALUES (", i, ", ", i, ")"));
+  const std::string marker = database.is_sqlite() ? "?" : ":v0";
+  EXPECT_EQ(Problem(database, {"SELECT x FROM t WHERE id = " + marker, {int64_t{5}}}), "");
+  EXPECT_NE(Problem(database, {"SELECT id FROM t WHERE x = " + marker, {int64_t{5}}}), "");
+  EXPECT_NE(Problem(database, {"SELECT id FROM t WHERE id > " + marker + " ORDER BY x", {int64_t{5}}}), "");
+}
+
+}  // namespace
+}  // namespace crosskey::testing
