@@ -15,9 +15,9 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 //
 // In the text `?` stands for a value; a list value expands to as many as it has elements, so it is written `IN (?)`. No
 // `?` and no `:` may stand anywhere else. What the dialects say differently is written as a token:
-//   {share}   {update}   trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all
-//   others {binary}             before a `?` that holds bytes instead of text {keep_existing}      end of an INSERT: a
-//   row with the same `id` stays as it is (do not infer anything from the row count)
+//   {share} {update}  trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
+//   {binary}          before a `?` that holds bytes instead of text
+//   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (infer nothing from the row count)
 struct Sql {
   std::string name;
   std::string text;
@@ -33,9 +33,11 @@ class Argument {
   Argument(bool v) : values_{Value(static_cast<int64_t>(v))} {}  // NOLINT
   Argument(const char* v) : values_{Value(std::string(v))} {}    // NOLINT
   Argument(std::string v) : values_{Value(std::move(v))} {}      // NOLINT
-  Argument(std::optional<int64_t> v) : values_{v ? Value(*v) : Value(std::monostate())} {}  // NOLINT
-  Argument(const std::vector<int64_t>& v) : values_(v.begin(), v.end()) {}                  // NOLINT
-  Argument(const std::vector<std::string>& v) : values_(v.begin(), v.end()) {}              // NOLINT
+  Argument(std::optional<int64_t> v) : values_(1) {              // NOLINT
+    if (v.has_value()) values_.front() = *v;
+  }
+  Argument(const std::vector<int64_t>& v) : values_(v.begin(), v.end()) {}      // NOLINT
+  Argument(const std::vector<std::string>& v) : values_(v.begin(), v.end()) {}  // NOLINT
 
   const std::vector<Value>& values() const { return values_; }
 

@@ -142,7 +142,7 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
     CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
       CROSSKEY_ASSIGN_OR_RETURN(head, events::Feed::Head(connection));
       CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Deletion> found, store_.Find(connection, deletion_id));
-      if (!found.has_value()) return errors::NotFound(table_.type, deletion_id);
+      if (!found.has_value()) return absl::InternalError("a deletion record has vanished");
       deletion = *found;
       return absl::OkStatus();
     }));

@@ -80,6 +80,7 @@ absl::Status Guard::Write(const Call& call, const std::string& relationship, std
       return missing == Missing::kNone ? body(tx) : Leave();
     });
     if (status.ok() || missing == Missing::kNone) return status;
+    if (round == limits::kConsistencyRounds) break;
     // No session is held from here on.
     if (missing == Missing::kFenced) {
       for (const Found& found : answer.found) unknown.push_back(found.id);

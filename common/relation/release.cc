@@ -16,6 +16,11 @@ absl::StatusOr<errors::Referencing> Count(db::Connection& connection, const Chil
   return errors::Referencing{child.declaration.relationship, std::min(rows, limit), rows > limit};
 }
 
+absl::Status CheckUid(const ReleaseRequest& request, const std::string& uid) {
+  if (uid == request.uid) return absl::OkStatus();
+  return absl::FailedPreconditionError(errors::ResourceName(request.type, request.id) + " has another uid here");
+}
+
 Action ActionOf(const ChildTable& child, const ReleaseRequest& request) {
   const auto found = request.overrides.find(child.declaration.relationship);
   return found == request.overrides.end() ? child.declaration.on_delete : found->second;
@@ -42,6 +47,9 @@ absl::StatusOr<ReleaseAnswer> Release::Run(const Call& call, const ReleaseReques
 }
 
 absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const ReleaseRequest& request) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row,
+                            (connection.QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.look, request.id)));
+  if (row.has_value()) CROSSKEY_RETURN_IF_ERROR(CheckUid(request, std::get<0>(*row)));
   CROSSKEY_ASSIGN_OR_RETURN(std::vector<errors::Referencing> refusing, Refusing(connection, request));
   if (!refusing.empty()) return ReleaseAnswer{false, std::move(refusing)};
   ReleaseAnswer answer{true, {}};
@@ -60,9 +68,7 @@ absl::StatusOr<Release::Row> Release::LockOrInsert(events::Tx& tx, const Release
                             (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, request.id)));
   if (found.has_value()) {
     const auto& [uid, state, refused_through, deletion_id] = *found;
-    if (uid != request.uid) {
-      return absl::FailedPreconditionError(errors::ResourceName(request.type, request.id) + " has another uid here");
-    }
+    CROSSKEY_RETURN_IF_ERROR(CheckUid(request, uid));
     return Row{uid, static_cast<ReferenceState>(state), refused_through};
   }
   if (!passes) return errors::Conflict();

@@ -1,7 +1,7 @@
 // Deleting a user with many posts: what it costs, what readers see, whom it disturbs.
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
@@ -19,8 +19,9 @@ constexpr int kMany = 100'000;
 
 // What the workers do over and over, deletion or not.
 bool IsHousekeeping(const std::string& statement) {
-  static const std::set<std::string> kNames = {"sequencer.unnumbered", "feed.read", "feed.info", "consumer.checkpoint",
-                                               "user_deletions.stale", "user_refs.reclaimable"};
+  static const std::set<std::string> kNames = {
+      "sequencer.unnumbered", "feed.read", "feed.info", "consumer.checkpoint", "user_deletions.stale",
+      "user_refs.reclaimable"};
   return kNames.count(statement) > 0;
 }
 
@@ -29,9 +30,8 @@ std::map<std::string, Counted> CostOfDeletion(Pair& pair, int64_t user_id) {
   pair.user_sql().Reset();
   pair.post_sql().Reset();
   EXPECT_EQ(pair.Delete(user_id).state(), user::v1::DELETION_STATE_RECLAIMING);
-  EXPECT_TRUE(WaitFor([&] {
-    return pair.post_db().Number("SELECT state FROM user_refs WHERE id = " + std::to_string(user_id)) == 3;
-  }));
+  EXPECT_TRUE(WaitFor(
+      [&] { return pair.post_db().Number("SELECT state FROM user_refs WHERE id = " + std::to_string(user_id)) == 3; }));
   std::map<std::string, Counted> cost;
   for (const auto& [name, counted] : pair.user_sql().counted()) {
     if (!IsHousekeeping(name)) cost["user-service " + name] = counted;

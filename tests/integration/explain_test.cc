@@ -1,17 +1,17 @@
 // Every named statement finds its rows by an index: on tables of some size, with the plan that the database itself shows.
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
 #include <regex>
 #include <set>
 #include <sstream>
 
+#include <gtest/gtest.h>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "post-service/relationships.h"
 #include "common/relation/reference_sql.h"
+#include "post-service/relationships.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
@@ -38,8 +38,8 @@ std::set<std::string> StatementsOfTheMechanism() {
   const auto table = posts::ReferencesToUsers();
   const relation::ReferenceSql sql(*table);
   std::set<std::string> names;
-  for (const db::Sql* each : {&sql.lock_shared, &sql.lock, &sql.add, &sql.insert, &sql.refuse, &sql.release,
-                              &sql.reclaimable, &sql.remove}) {
+  for (const db::Sql* each :
+       {&sql.lock_shared, &sql.lock, &sql.add, &sql.insert, &sql.refuse, &sql.release, &sql.reclaimable, &sql.remove}) {
     names.insert(each->name);
   }
   for (const relation::ChildSql& child : sql.children) {
@@ -48,7 +48,8 @@ std::set<std::string> StatementsOfTheMechanism() {
       names.insert(each->name);
     }
   }
-  for (const char* name : {"find", "latest", "insert", "decide", "complete", "set_blocked", "stale", "ended", "purge"}) {
+  for (const char* name :
+       {"find", "latest", "insert", "decide", "complete", "set_blocked", "stale", "ended", "purge"}) {
     names.insert(absl::StrCat("user_deletions.", name));
   }
   for (const char* name : {"find", "lock", "set_state", "remove", "lookup"}) names.insert(absl::StrCat("users.", name));
@@ -67,13 +68,15 @@ void Fill(Pair& pair) {
   insert(pair.user_db(), "INSERT INTO users (uid, username, state, version, create_time, update_time) VALUES ", 0, 3000,
          [](int i) { return absl::StrCat("('u", i, "','name", i, "',1,1,1,1)"); });
   insert(pair.user_db(),
-         "INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time, complete_time) VALUES ", 0,
-         3000, [](int i) { return absl::StrCat("(", 100'000 + i, ",'d", i, "',2,5,'',", i, ",", 9'000'000'000'000'000 + i, ")"); });
+         "INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time, complete_time) VALUES ",
+         0, 3000, [](int i) {
+           return absl::StrCat("(", 100'000 + i, ",'d", i, "',2,5,'',", i, ",", 9'000'000'000'000'000 + i, ")");
+         });
   insert(pair.post_db(), "INSERT INTO user_refs (id, uid, state) VALUES ", 1, 3000,
          [](int i) { return absl::StrCat("(", 10'000 + i, ",'r", i, "',1)"); });
   insert(pair.post_db(),
-         "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) VALUES ", 1,
-         20'000, [](int i) { return absl::StrCat("('p", i, "',", 10'001 + i % 2990, ",'t','c',1,1,1,1)"); });
+         "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) VALUES ",
+         1, 20'000, [](int i) { return absl::StrCat("('p", i, "',", 10'001 + i % 2990, ",'t','c',1,1,1,1)"); });
   for (TestDatabase* database : {&pair.user_db(), &pair.post_db()}) {
     if (database->is_sqlite()) {
       database->Run("ANALYZE");
@@ -85,8 +88,8 @@ void Fill(Pair& pair) {
 
 // One call of everything, so that every statement runs.
 void CallEverything(Pair& pair) {
-  using user::v1::UserService;
   using post::v1::PostService;
+  using user::v1::UserService;
   const int64_t ada = pair.CreateUser("ada");
   const int64_t grace = pair.CreateUser("grace");
   const int64_t held = pair.CreateUser("held");
@@ -141,8 +144,10 @@ void CallEverything(Pair& pair) {
   // An intent that post-service refuses: set_blocked while it is away, refuse afterwards.
   pair.StopPosts();
   pair.user_db().Run(absl::StrCat("UPDATE users SET state = 2 WHERE id = ", held));
-  pair.user_db().Run(absl::StrCat("INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time) "
-                                  "SELECT id, uid, 1, 1, '', 1 FROM users WHERE id = ", held));
+  pair.user_db().Run(
+      absl::StrCat("INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time) "
+                   "SELECT id, uid, 1, 1, '', 1 FROM users WHERE id = ",
+                   held));
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("user_deletions.set_blocked") > 0; }));
   // A user that post-service has no reference row of is inserted by the release.
   pair.hold_post_consumer = true;
@@ -209,15 +214,15 @@ TEST_P(ExplainTest, EveryStatementUsesAnIndex) {
   CallEverything(pair);
 
   std::set<std::string> expected = StatementsOfTheMechanism();
-  for (const char* file : {"user-service/storage/users_sql.h", "post-service/storage/posts_sql.h",
-                           "common/events/events_sql.h"}) {
+  for (const char* file :
+       {"user-service/storage/users_sql.h", "post-service/storage/posts_sql.h", "common/events/events_sql.h"}) {
     const std::set<std::string> names = StatementsOf(file);
     ASSERT_FALSE(names.empty()) << file;
     expected.insert(names.begin(), names.end());
   }
   std::set<std::string> seen;
-  for (const auto& [database, samples] : {std::pair(&pair.user_db(), pair.user_sql().samples()),
-                                          std::pair(&pair.post_db(), pair.post_sql().samples())}) {
+  for (const auto& [database, samples] :
+       {std::pair(&pair.user_db(), pair.user_sql().samples()), std::pair(&pair.post_db(), pair.post_sql().samples())}) {
     for (const auto& [name, sample] : samples) {
       seen.insert(name);
       const std::string& text = sample.rendered.text;

@@ -102,8 +102,10 @@ TEST_P(OutageTest, AnUnfinishedDeletionIsFinishedByTheRecovery) {
   pair.CreatePost(restrict_held);
   for (const auto& [user, action] : {std::pair(cascade, 2), std::pair(restrict_free, 1), std::pair(restrict_held, 1)}) {
     const std::string id = std::to_string(user);
-    pair.user_db().Run("INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time) "
-                       "SELECT id, uid, " + std::to_string(action) + ", 1, '', create_time FROM users WHERE id = " + id);
+    pair.user_db().Run(
+        "INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time) "
+        "SELECT id, uid, " +
+        std::to_string(action) + ", 1, '', create_time FROM users WHERE id = " + id);
     pair.user_db().Run("UPDATE users SET state = 2 WHERE id = " + id);
   }
   user::v1::User seen;
@@ -141,8 +143,9 @@ TEST_P(OutageTest, AReleaseThatComesAfterEverythingIsOverLeavesNothingBehind) {
   late.set_deletion_id(deletion.deletion_id());
   late.set_as_of_sequence(0);
   ::relation::v1::ReleaseReferencedResponse response;
-  EXPECT_THAT(Invoke(pair.post_references(), &::relation::v1::ReferenceService::Stub::ReleaseReferenced, late, &response),
-              GrpcError(grpc::StatusCode::ABORTED, "CONFLICT"));
+  EXPECT_THAT(
+      Invoke(pair.post_references(), &::relation::v1::ReferenceService::Stub::ReleaseReferenced, late, &response),
+      GrpcError(grpc::StatusCode::ABORTED, "CONFLICT"));
   EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM user_refs"), 0);
 }
 

@@ -1,8 +1,8 @@
 // Writers against deletions, through gRPC.
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"

@@ -16,7 +16,9 @@ using user::v1::UserService;
 
 enum { kUser, kPost, kUserInternal, kPostInternal };
 
-std::shared_ptr<grpc::Channel> Open(int port) {
+}  // namespace
+
+std::shared_ptr<grpc::Channel> OpenChannel(int port) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
@@ -24,8 +26,6 @@ std::shared_ptr<grpc::Channel> Open(int port) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
   return grpc::CreateCustomChannel(Loopback(port), grpc::InsecureChannelCredentials(), arguments);
 }
-
-}  // namespace
 
 std::unique_ptr<grpc::ClientContext> Context() {
   auto context = std::make_unique<grpc::ClientContext>();
@@ -37,10 +37,10 @@ std::unique_ptr<grpc::ClientContext> Context() {
 Pair::Pair(const std::string& backend, bool start)
     : user_db_(std::make_unique<TestDatabase>(backend)), post_db_(std::make_unique<TestDatabase>(backend)) {
   for (int& port : ports_) port = FreePort();
-  users_ = UserService::NewStub(Open(ports_[kUser]));
-  posts_ = post::v1::PostService::NewStub(Open(ports_[kPost]));
-  const auto user_internal = Open(ports_[kUserInternal]);
-  const auto post_internal = Open(ports_[kPostInternal]);
+  users_ = UserService::NewStub(OpenChannel(ports_[kUser]));
+  posts_ = post::v1::PostService::NewStub(OpenChannel(ports_[kPost]));
+  const auto user_internal = OpenChannel(ports_[kUserInternal]);
+  const auto post_internal = OpenChannel(ports_[kPostInternal]);
   user_references_ = ::relation::v1::ReferenceService::NewStub(user_internal);
   post_references_ = ::relation::v1::ReferenceService::NewStub(post_internal);
   user_events_ = event::v1::EventService::NewStub(user_internal);

@@ -101,6 +101,9 @@ class Pair {
   std::unique_ptr<user::v1::UserService::Stub> internal_users_;
 };
 
+// A channel to a port of the loopback address that notices soon that a server has come back.
+std::shared_ptr<grpc::Channel> OpenChannel(int port);
+
 // A context with the deadline that every call of a test has.
 std::unique_ptr<grpc::ClientContext> Context();
 

@@ -1,0 +1,207 @@
+// The binaries as an operator meets them: commands, flags, logs, metrics, signals.
+#include <atomic>
+#include <sstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <nlohmann/json.hpp>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "tests/support/free_port.h"
+#include "tests/support/pair.h"
+#include "tests/support/process_pair.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kUserService[] = "user-service/user-service";
+
+std::string HttpGet(int port, const std::string& path) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+    if (write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
+      char buffer[4096];
+      for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<size_t>(n));
+    }
+  }
+  close(fd);
+  return answer;
+}
+
+TEST(Command, VersionAndHelpNeedNothing) {
+  std::string output;
+  EXPECT_EQ(RunProgram(kUserService, {"version"}, &output), 0);
+  EXPECT_THAT(output, HasSubstr("user-service "));
+  EXPECT_EQ(RunProgram(kUserService, {"--help"}, &output), 0);
+  EXPECT_THAT(output, HasSubstr("--internal-listen"));
+}
+
+TEST(Command, MistakesAreNamed) {
+  std::string output;
+  EXPECT_EQ(RunProgram(kUserService, {"serve", "--listne", "x"}, &output), 2);
+  EXPECT_THAT(output, HasSubstr("--listne"));
+  EXPECT_EQ(RunProgram(kUserService, {"serve"}, &output, {{"CROSSKEY_USER_MAX_IN_FLIGHT", "many"}}), 2);
+  EXPECT_THAT(output, HasSubstr("CROSSKEY_USER_MAX_IN_FLIGHT"));
+}
+
+TEST(Command, ATakenPortEndsTheStartWithItsAddress) {
+  ProcessPair pair("sqlite");
+  pair.StartUsers();
+  const TestDatabase database("sqlite");
+  std::string output;
+  EXPECT_EQ(RunProgram(kUserService,
+                       {"serve", "--db", database.url(), "--listen", pair.user_address(), "--internal-listen",
+                        Loopback(FreePort()), "--metrics-listen", Loopback(FreePort())},
+                       &output),
+            1);
+  EXPECT_THAT(output, HasSubstr(pair.user_address()));
+}
+
+TEST(Command, LogsAreJsonAndMetricsAreCounted) {
+  ProcessPair pair("sqlite");
+  pair.StartUsers();
+  user::v1::CreateUserRequest request;
+  request.set_username("ada");
+  user::v1::CreateUserResponse response;
+  ASSERT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::CreateUser, request, &response), GrpcOk());
+  EXPECT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::CreateUser, request, &response),
+              GrpcError(grpc::StatusCode::ALREADY_EXISTS, "USERNAME_TAKEN"));
+
+  const std::string metrics = HttpGet(pair.user_metrics_port(), "/metrics");
+  for (const char* expected :
+       {"grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"CreateUser\",grpc_service=\"user.v1.UserService\","
+        "grpc_type=\"unary\"} 1",
+        "grpc_server_handled_total{grpc_code=\"AlreadyExists\",grpc_method=\"CreateUser\"", "crosskey_db_sessions 16",
+        "crosskey_db_sessions_in_use", "crosskey_db_statements_total{statement=\"users.insert\"} 1",
+        "grpc_server_handling_seconds_bucket", "crosskey_build_info"}) {
+    EXPECT_THAT(metrics, HasSubstr(expected));
+  }
+
+  pair.user_process().Signal(SIGTERM);
+  EXPECT_EQ(pair.user_process().Wait(), 0);
+  std::istringstream lines(pair.user_process().Output());
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const auto entry = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_TRUE(entry.is_object()) << line;
+    EXPECT_EQ(entry["service"], "user-service");
+    EXPECT_TRUE(entry.contains("ts") && entry.contains("level") && entry.contains("message")) << line;
+  }
+  EXPECT_GT(count, 3);
+}
+
+class ServiceProcess : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(ServiceProcess);
+
+TEST_P(ServiceProcess, ServesOnlyOnceTheSchemaIsThere) {
+  ProcessPair pair(GetParam());
+  pair.StartUsers(false);
+  if (!pair.user_db().is_sqlite()) {
+    // SQLite gets its schema from `serve`; a server of databases gets it from `migrate` alone.
+    EXPECT_TRUE(WaitFor([&] { return absl::StrContains(pair.user_process().Output(), "run `migrate`"); }));
+    EXPECT_FALSE(pair.Healthy("user-service"));
+    user::v1::GetUserRequest request;
+    request.set_id(1);
+    user::v1::GetUserResponse response;
+    EXPECT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::GetUser, request, &response),
+                GrpcError(grpc::StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE"));
+    pair.Migrate();
+  }
+  EXPECT_TRUE(WaitFor([&] { return pair.Healthy("user-service"); }));
+  pair.Migrate();  // again: nothing to do
+}
+
+TEST_P(ServiceProcess, SigtermLetsCallsFinishAndEndsWithZero) {
+  ProcessPair pair(GetParam());
+  pair.Migrate();
+  pair.StartUsers();
+  pair.StartPosts();
+  std::atomic<int> acknowledged = 0;
+  std::atomic<bool> refused = false;
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 8; ++client) {
+    clients.emplace_back([&, client] {
+      for (int i = 0; i < 10'000; ++i) {
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+        user::v1::CreateUserRequest request;
+        request.set_username(absl::StrCat("user ", client, " ", i));
+        user::v1::CreateUserResponse response;
+        const grpc::Status status = pair.users().CreateUser(&context, request, &response);
+        if (status.ok()) {
+          ++acknowledged;
+          continue;
+        }
+        refused = true;
+        EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE) << status.error_message();
+        return;
+      }
+    });
+  }
+  EXPECT_TRUE(WaitFor([&] { return acknowledged > 50; }));
+  pair.user_process().Signal(SIGTERM);
+  pair.post_process().Signal(SIGTERM);
+  EXPECT_EQ(pair.user_process().Wait(), 0);
+  EXPECT_EQ(pair.post_process().Wait(), 0);
+  for (std::thread& client : clients) client.join();
+  EXPECT_TRUE(refused);
+  // Nothing that was acknowledged is missing; a call whose connection broke may have been stored.
+  EXPECT_GE(pair.user_db().Number("SELECT COUNT(*) FROM users"), acknowledged);
+}
+
+TEST_P(ServiceProcess, ACascadeSurvivesKillsOfPostService) {
+  ProcessPair pair(GetParam());
+  pair.Migrate();
+  pair.StartUsers();
+  pair.StartPosts();
+  user::v1::CreateUserRequest create;
+  create.set_username("ada");
+  user::v1::CreateUserResponse created;
+  ASSERT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::CreateUser, create, &created), GrpcOk());
+  post::v1::BatchCreatePostsRequest batch;
+  for (int i = 0; i < 1000; ++i) {
+    batch.add_requests()->set_user_id(created.user().id());
+    batch.mutable_requests(i)->set_title("title");
+  }
+  constexpr int kBatches = 10;
+  for (int i = 0; i < kBatches; ++i) {
+    post::v1::BatchCreatePostsResponse response;
+    ASSERT_THAT(Invoke(pair.posts(), &post::v1::PostService::Stub::BatchCreatePosts, batch, &response), GrpcOk());
+  }
+  user::v1::DeleteUserRequest remove;
+  remove.set_id(created.user().id());
+  user::v1::DeleteUserResponse removed;
+  ASSERT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::DeleteUser, remove, &removed), GrpcOk());
+  for (int kills = 0; kills < 3; ++kills) {
+    pair.DropPosts();
+    pair.StartPosts();
+  }
+  user::v1::GetUserDeletionRequest get;
+  get.set_user_id(created.user().id());
+  user::v1::GetUserDeletionResponse deletion;
+  EXPECT_TRUE(WaitFor([&] {
+    EXPECT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::GetUserDeletion, get, &deletion), GrpcOk());
+    return deletion.deletion().state() == user::v1::DELETION_STATE_COMPLETED;
+  }));
+  EXPECT_EQ(deletion.deletion().posts(), kBatches * 1000);
+  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM posts"), 0);
+  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM user_refs"), 0);
+}
+
+}  // namespace
+}  // namespace crosskey::testing

@@ -1,0 +1,97 @@
+#include "tests/support/child_process.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/wait.h"
+
+extern char** environ;
+
+namespace crosskey::testing {
+namespace {
+
+std::filesystem::path BuildFolder() {
+  const char* folder = std::getenv("CROSSKEY_BUILD_DIR");
+  if (folder != nullptr && *folder != '\0') return folder;
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+}
+
+}  // namespace
+
+ChildProcess::ChildProcess(const std::string& program, const std::vector<std::string>& arguments,
+                           const std::map<std::string, std::string>& environment) {
+  char path[] = "/tmp/crosskey_output_XXXXXX";
+  const int output = mkstemp(path);
+  output_path_ = path;
+
+  // Built before the fork: afterwards the child of a threaded process may only exec.
+  const std::string binary = BuildFolder() / program;
+  std::vector<std::string> words = {binary};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
+  for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::vector<char*> envp;
+  for (std::string& variable : variables) envp.push_back(variable.data());
+  envp.push_back(nullptr);
+
+  pid_ = fork();
+  if (pid_ == 0) {
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    execve(binary.c_str(), argv.data(), envp.data());
+    _exit(127);
+  }
+  close(output);
+}
+
+ChildProcess::~ChildProcess() {
+  if (!exit_.has_value()) {
+    kill(pid_, SIGKILL);
+    Wait();
+  }
+  std::error_code ignored;
+  std::filesystem::remove(output_path_, ignored);
+}
+
+void ChildProcess::Signal(int signal) const { kill(pid_, signal); }
+
+std::optional<int> ChildProcess::Wait(absl::Duration limit) {
+  WaitFor(
+      [&] {
+        int status = 0;
+        if (!exit_.has_value() && waitpid(pid_, &status, WNOHANG) == pid_) {
+          exit_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+        return exit_.has_value();
+      },
+      limit);
+  return exit_;
+}
+
+std::string ChildProcess::Output() const {
+  std::ifstream in(output_path_);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+int RunProgram(const std::string& program, const std::vector<std::string>& arguments, std::string* output,
+               const std::map<std::string, std::string>& environment) {
+  ChildProcess process(program, arguments, environment);
+  const int code = process.Wait().value_or(-1);
+  if (output != nullptr) *output = process.Output();
+  return code;
+}
+
+}  // namespace crosskey::testing
