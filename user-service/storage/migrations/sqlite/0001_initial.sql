@@ -1,13 +1,15 @@
 -- Users, and the records of their deletions.
 CREATE TABLE users (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  uid TEXT NOT NULL UNIQUE,
-  username TEXT NOT NULL UNIQUE,
+  uid TEXT NOT NULL,
+  username TEXT NOT NULL,
   state INTEGER NOT NULL,
   version INTEGER NOT NULL,
   create_time INTEGER NOT NULL,
   update_time INTEGER NOT NULL
 );
+CREATE UNIQUE INDEX users_by_uid ON users (uid);
+CREATE UNIQUE INDEX users_by_username ON users (username);
 
 -- One row for each run of the protocol. AUTOINCREMENT, so that a deletion_id is never used again.
 CREATE TABLE user_deletions (
@@ -28,7 +30,7 @@ CREATE INDEX user_deletions_by_end ON user_deletions (state, complete_time);
 -- The event log. sequence is null until the sequencer has numbered the committed row.
 CREATE TABLE outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  sequence INTEGER UNIQUE,
+  sequence INTEGER,
   event_id TEXT NOT NULL,
   type TEXT NOT NULL,
   subject TEXT NOT NULL,
@@ -36,6 +38,7 @@ CREATE TABLE outbox (
   traceparent TEXT NOT NULL,
   payload BLOB NOT NULL
 );
+CREATE UNIQUE INDEX outbox_by_sequence ON outbox (sequence);
 
 -- The one row of this service's own feed.
 CREATE TABLE feed (
