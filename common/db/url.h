@@ -17,7 +17,8 @@ struct Url {
   std::string database;
 };
 
-// `sqlite:PATH` or `mysql://user@host:port/database`. INVALID_ARGUMENT says what is wrong. An in-memory SQLite database
+// `sqlite:PATH` or `mysql://user@host:port/database`. INVALID_ARGUMENT says what is wrong, without repeating the
+// text, in case there is a password in it. An in-memory SQLite database
 // is refused: every session of the pool would get an empty one of its own. The host "localhost" means 127.0.0.1, for
 // MySQL clients would take it as the local socket and ignore the port.
 absl::StatusOr<Url> ParseUrl(const std::string& text);

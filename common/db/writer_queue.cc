@@ -17,6 +17,11 @@ std::optional<WriterQueue::Turn> WriterQueue::Enter(const Call& call) {
   return std::nullopt;
 }
 
+size_t WriterQueue::size() const {
+  std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
 void WriterQueue::Leave() {
   {
     std::lock_guard lock(mutex_);

@@ -33,10 +33,13 @@ class WriterQueue {
   // Waits until all who came before are done; nullopt once the call's deadline has passed.
   std::optional<Turn> Enter(const Call& call);
 
+  // How many write or wait.
+  size_t size() const;
+
  private:
   void Leave();
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<uint64_t> waiting_;  // the front one writes
   uint64_t next_ = 0;

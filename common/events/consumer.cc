@@ -79,7 +79,7 @@ absl::Status Consumer::Apply(const Batch& batch) {
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
                               tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
                                               feed_, batch.after, batch.feed_id));
-    if (moved != 1) return absl::AbortedError("another consumer has moved the checkpoint of " + feed_);
+    if (moved != 1) return WhyNotMoved(tx, batch);
     for (const Event& event : batch.events) {
       culprit = &event;
       CROSSKEY_RETURN_IF_ERROR(ApplyEvent(tx, event));
@@ -104,6 +104,16 @@ absl::Status Consumer::Apply(const Batch& batch) {
   }
   if (on_applied_) on_applied_();
   return absl::OkStatus();
+}
+
+absl::Status Consumer::WhyNotMoved(Tx& tx, const Batch& batch) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (tx.db().QueryOne<std::string, int64_t>(sql::kCheckpoint, feed_)));
+  const std::string known = row.has_value() ? std::get<0>(*row) : "";
+  if (!known.empty() && known != batch.feed_id) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the feed ", feed_, " has the history ", batch.feed_id, " instead of ", known));
+  }
+  return absl::AbortedError("another consumer has moved the checkpoint of " + feed_);
 }
 
 absl::Status Consumer::ApplyEvent(Tx& tx, const Event& event) {

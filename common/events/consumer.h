@@ -59,6 +59,8 @@ class Consumer {
   };
 
   absl::StatusOr<Position> ReadCheckpoint(const Call& call);
+  // Of a batch that does not follow the checkpoint.
+  absl::Status WhyNotMoved(Tx& tx, const Batch& batch);
   absl::Status ApplyEvent(Tx& tx, const Event& event);
 
   const std::string feed_;

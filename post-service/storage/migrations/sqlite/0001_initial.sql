@@ -13,7 +13,7 @@ CREATE INDEX user_refs_by_state ON user_refs (state, id);
 -- content_bytes lets a list find out where its page ends without reading the content.
 CREATE TABLE posts (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  uid TEXT NOT NULL UNIQUE,
+  uid TEXT NOT NULL,
   user_id INTEGER NOT NULL REFERENCES user_refs (id),
   title TEXT NOT NULL,
   content TEXT NOT NULL,
@@ -22,6 +22,7 @@ CREATE TABLE posts (
   create_time INTEGER NOT NULL,
   update_time INTEGER NOT NULL
 );
+CREATE UNIQUE INDEX posts_by_uid ON posts (uid);
 CREATE INDEX posts_by_user ON posts (user_id, id);
 
 -- The event log. sequence is null until the sequencer has numbered the committed row.

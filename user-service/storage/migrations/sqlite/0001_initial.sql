@@ -1,13 +1,15 @@
 -- Users, and the records of their deletions.
 CREATE TABLE users (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
-  uid TEXT NOT NULL UNIQUE,
-  username TEXT NOT NULL UNIQUE,
+  uid TEXT NOT NULL,
+  username TEXT NOT NULL,
   state INTEGER NOT NULL,
   version INTEGER NOT NULL,
   create_time INTEGER NOT NULL,
   update_time INTEGER NOT NULL
 );
+CREATE UNIQUE INDEX users_by_uid ON users (uid);
+CREATE UNIQUE INDEX users_by_username ON users (username);
 
 -- One row for each run of the protocol. AUTOINCREMENT, so that a deletion_id is never used again.
 CREATE TABLE user_deletions (

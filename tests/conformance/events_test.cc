@@ -1,0 +1,518 @@
+// The event log from outbox to consumer: nothing is lost, nothing takes effect twice.
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/db/migrations.h"
+#include "common/db/sql_error.h"
+#include "common/events/consumer.h"
+#include "common/events/events_sql.h"
+#include "common/events/feed.h"
+#include "common/events/outbox.h"
+#include "common/events/sequencer.h"
+#include "common/status/limits.h"
+#include "post-service/storage/migrations.h"
+#include "tests/conformance/storage.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using absl::StatusCode;
+using events::Batch;
+using events::Consumer;
+using events::Event;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kFeed[] = "user-service";  // of the checkpoint that post-service's schema has
+
+// A database with the schema of post-service, and what publishes and follows events in it.
+struct Log {
+  explicit Log(const std::string& backend)
+      : storage(backend),
+        outbox(storage.database, [this] { ++notified; }),
+        sequencer(storage.database),
+        feed(storage.database, "post-service") {
+    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Migrations(storage.database.dialect())), IsOk());
+  }
+
+  void Append(const std::vector<std::string>& subjects) {
+    EXPECT_THAT(outbox.Transact(TestCall(),
+                                [&](events::Tx& tx) {
+                                  for (const std::string& subject : subjects) tx.Append({"t.Type", subject, "p"});
+                                  return absl::OkStatus();
+                                }),
+                IsOk());
+  }
+
+  int64_t Round() {
+    const auto numbered = sequencer.Round(TestCall());
+    EXPECT_THAT(numbered, IsOk());
+    return numbered.value_or(-1);
+  }
+
+  // What a reader gets that has read up to `after`: "SEQUENCE SUBJECT" of each event.
+  std::vector<std::string> Follow(int64_t after) {
+    const auto events = feed.Read(TestCall(), after);
+    EXPECT_THAT(events, IsOk());
+    std::vector<std::string> texts;
+    for (const Event& event : *events) texts.push_back(absl::StrCat(event.sequence, " ", event.subject));
+    return texts;
+  }
+
+  int64_t Stored() { return storage.own.Number("SELECT COUNT(*) FROM outbox"); }
+
+  std::atomic<int> notified = 0;
+  Storage storage;
+  events::Outbox outbox;
+  events::Sequencer sequencer;
+  events::Feed feed;
+};
+
+class Outbox : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(Outbox);
+
+TEST_P(Outbox, StoresAnEventWithItsTransaction) {
+  Log log(GetParam());
+  Call call = TestCall();
+  call.traceparent = "00-11-22-01";
+  const std::string payload("a\0'\\\xFF", 5);
+  EXPECT_THAT(log.outbox.Transact(call,
+                                  [&](events::Tx& tx) -> absl::Status {
+                                    tx.Append({"t.Type", "users/7", payload});
+                                    EXPECT_EQ(log.notified, 0);
+                                    return tx.db().Execute(kInsertItem, "a").status();
+                                  }),
+              IsOk());
+  EXPECT_EQ(log.notified, 1);
+  EXPECT_EQ(log.storage.Names(), "a");
+  EXPECT_EQ(log.Round(), 1);
+  const std::vector<Event> events = log.feed.Read(TestCall(), 0).value();
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].sequence, 1);
+  EXPECT_EQ(events[0].id.size(), 36U);
+  EXPECT_EQ(events[0].source, "post-service");
+  EXPECT_EQ(events[0].type, "t.Type");
+  EXPECT_EQ(events[0].subject, "users/7");
+  EXPECT_EQ(events[0].traceparent, "00-11-22-01");
+  EXPECT_EQ(events[0].payload, payload);
+  EXPECT_LE(events[0].time, absl::Now());
+  EXPECT_GT(events[0].time, absl::Now() - absl::Hours(1));
+}
+
+TEST_P(Outbox, StoresNothingOfATransactionThatFails) {
+  Log log(GetParam());
+  EXPECT_THAT(log.outbox.Transact(TestCall(),
+                                  [](events::Tx& tx) {
+                                    tx.Append({"t.Type", "users/7", ""});
+                                    return absl::NotFoundError("the body's own");
+                                  }),
+              StatusIs(StatusCode::kNotFound, ""));
+  EXPECT_EQ(log.Stored(), 0);
+  EXPECT_EQ(log.notified, 0);
+}
+
+TEST_P(Outbox, StoresTheEventsOfABodysLastRunOnly) {
+  Log log(GetParam());
+  int runs = 0;
+  EXPECT_THAT(log.outbox.Transact(TestCall(),
+                                  [&](events::Tx& tx) -> absl::Status {
+                                    tx.Append({"t.Type", absl::StrCat("run/", ++runs), ""});
+                                    if (runs == 1) return db::MakeSqlError(db::SqlError::kRetry, "test", "conflict");
+                                    return absl::OkStatus();
+                                  }),
+              IsOk());
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(log.Round(), 1);
+  EXPECT_THAT(log.Follow(0), ElementsAre("1 run/2"));
+}
+
+TEST_P(Outbox, KeepsTheOrderOfAppend) {
+  Log log(GetParam());
+  log.Append({"c", "a", "b"});
+  log.Append({"a"});
+  EXPECT_EQ(log.Round(), 4);
+  EXPECT_THAT(log.Follow(0), ElementsAre("1 c", "2 a", "3 b", "4 a"));
+}
+
+class Sequencing : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(Sequencing);
+
+TEST_P(Sequencing, GoesOnWhereTheLastRoundEnded) {
+  Log log(GetParam());
+  EXPECT_EQ(log.Round(), 0);
+  log.Append({"a", "b"});
+  EXPECT_THAT(log.Follow(0), IsEmpty());  // not numbered yet
+  EXPECT_EQ(log.Round(), 2);
+  EXPECT_EQ(log.Round(), 0);
+  log.Append({"c"});
+  EXPECT_EQ(log.Round(), 1);
+  EXPECT_THAT(log.Follow(2), ElementsAre("3 c"));
+  EXPECT_THAT(log.Follow(3), IsEmpty());
+  EXPECT_EQ(log.feed.Info(TestCall()).value().head, 3);
+}
+
+TEST_P(Sequencing, LeavesNoGapOfTransactionsThatFailed) {
+  Log log(GetParam());
+  log.Append({"a"});
+  // Takes an id of the table, which is never used again.
+  EXPECT_THAT(
+      log.storage.database.Transact(
+          TestCall(),
+          [](db::Tx& tx) -> absl::Status {
+            CROSSKEY_RETURN_IF_ERROR(tx.ExecuteRows(events::sql::kAppend, {{"id", "t", "x", 0, "", ""}}).status());
+            return absl::NotFoundError("the body's own");
+          }),
+      Not(IsOk()));
+  log.Append({"b"});
+  EXPECT_EQ(log.Round(), 2);
+  EXPECT_THAT(log.Follow(0), ElementsAre("1 a", "2 b"));
+}
+
+TEST_P(Sequencing, TakesABoundedNumberARound) {
+  Log log(GetParam());
+  log.Append(std::vector<std::string>(limits::kEventBatch + 1, "s"));
+  EXPECT_EQ(log.Round(), limits::kEventBatch);
+  EXPECT_EQ(log.Round(), 1);
+  EXPECT_EQ(log.Follow(0).size(), static_cast<size_t>(limits::kEventBatch));
+}
+
+TEST_P(Sequencing, SeveralSequencersNumberEveryEventOnce) {
+  Log log(GetParam());
+  const int threads = 3, each = 40;
+  std::atomic<bool> done = false;
+  std::vector<std::thread> sequencers, publishers;
+  std::atomic<int64_t> numbered = 0;
+  for (int i = 0; i < threads; ++i) {
+    sequencers.emplace_back([&] {
+      while (!done) numbered += log.Round();
+    });
+    publishers.emplace_back([&] {
+      for (int n = 0; n < each; ++n) log.Append({"a", "b"});
+    });
+  }
+  for (std::thread& publisher : publishers) publisher.join();
+  const int64_t all = 2 * threads * each;
+  EXPECT_TRUE(WaitFor([&] { return log.storage.own.Number("SELECT COUNT(sequence) FROM outbox") == all; }));
+  done = true;
+  for (std::thread& sequencer : sequencers) sequencer.join();
+  EXPECT_EQ(numbered, all);
+  EXPECT_EQ(log.storage.own.Query("SELECT MIN(sequence), MAX(sequence), COUNT(DISTINCT sequence) FROM outbox"),
+            (std::vector<std::vector<std::string>>{{"1", std::to_string(all), std::to_string(all)}}));
+  EXPECT_EQ(log.feed.Info(TestCall()).value().head, all);
+}
+
+class SequencingOnServer : public DatabaseTest {};
+CROSSKEY_ON_EVERY_SERVER(SequencingOnServer);
+
+// The order of ids is not that of commits. SQLite has one writer at a time, so there it is.
+TEST_P(SequencingOnServer, AReaderGetsAnEventWhoseTransactionCommitsAfterALaterOne) {
+  Log log(GetParam());
+  const auto insert = [](const std::string& subject) {
+    return "INSERT INTO outbox (event_id, type, subject, time, traceparent, payload) VALUES (UUID(), 't', '" + subject +
+           "', 0, '', '')";
+  };
+  OtherSession slow(log.storage.own);
+  slow.Run("START TRANSACTION");
+  slow.Run(insert("early-id"));
+  log.storage.own.Run(insert("late-id"));
+
+  EXPECT_EQ(log.Round(), 1);
+  EXPECT_THAT(log.Follow(0), ElementsAre("1 late-id"));
+  slow.Run("COMMIT");
+  EXPECT_EQ(log.Round(), 1);
+  EXPECT_THAT(log.Follow(1), ElementsAre("2 early-id"));
+  EXPECT_EQ(log.storage.own.Number("SELECT COUNT(*) FROM outbox o, outbox e WHERE o.subject = 'late-id' AND "
+                                   "e.subject = 'early-id' AND e.id < o.id AND e.sequence > o.sequence"),
+            1);
+}
+
+class FeedReading : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(FeedReading);
+
+TEST_P(FeedReading, IsNamedOnce) {
+  Log log(GetParam());
+  EXPECT_THAT(log.feed.EnsureNamed(TestCall()), IsOk());
+  const std::string name = log.feed.Info(TestCall()).value().feed_id;
+  EXPECT_EQ(name.size(), 36U);
+  EXPECT_THAT(log.feed.EnsureNamed(TestCall()), IsOk());
+  EXPECT_EQ(log.feed.Info(TestCall()).value().feed_id, name);
+}
+
+TEST_P(FeedReading, BoundsABatchByItsBytesButAlwaysGoesOn) {
+  Log log(GetParam());
+  for (const int size : {limits::kEventBatchBytes + 1, limits::kEventBatchBytes / 2, 1}) {
+    EXPECT_THAT(log.outbox.Transact(TestCall(),
+                                    [&](events::Tx& tx) {
+                                      tx.Append({"t.Type", "s", std::string(static_cast<size_t>(size), '\0')});
+                                      return absl::OkStatus();
+                                    }),
+                IsOk());
+  }
+  EXPECT_EQ(log.Round(), 3);
+  EXPECT_THAT(log.Follow(0), ElementsAre("1 s"));
+  EXPECT_THAT(log.Follow(1), ElementsAre("2 s", "3 s"));
+}
+
+// Delivers what it is given, from the position it is asked for, and then says that the connection has ended.
+class FakeTransport final : public events::Transport {
+ public:
+  absl::Status Stream(const std::string& feed_id, int64_t after,
+                      const std::function<absl::Status(const Batch&)>& deliver) override {
+    asked.emplace_back(feed_id, after);
+    for (const Batch& batch : batches) CROSSKEY_RETURN_IF_ERROR(deliver(batch));
+    return absl::UnavailableError("the stream has ended");
+  }
+  void Cancel() override {}
+
+  std::vector<Batch> batches;
+  std::vector<std::pair<std::string, int64_t>> asked;
+};
+
+constexpr char kHistory[] = "history-1";
+
+// Consecutive events of these types from `after` on.
+Batch BatchOf(int64_t after, const std::vector<std::string>& types) {
+  Batch batch{kHistory, after, after, {}};
+  for (const std::string& type : types) {
+    Event event;
+    event.sequence = ++batch.through;
+    event.type = type;
+    batch.events.push_back(event);
+  }
+  return batch;
+}
+
+// A consumer whose effects insert the sequence into `items`.
+struct Consuming {
+  explicit Consuming(const std::string& backend)
+      : log(backend),
+        consumer(
+            kFeed, log.outbox, transport, [this] { ++applied; }, log.storage.metrics) {
+    consumer.On("t.Normal", Consumer::Kind::kNormal, Effect());
+    consumer.On("t.Deleted", Consumer::Kind::kDeletion, Effect());
+    consumer.On("t.Hint", Consumer::Kind::kHint, Effect());
+  }
+
+  Consumer::Effect Effect() {
+    return [this](events::Tx& tx, const Event& event) -> absl::Status {
+      CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(kInsertItem, std::to_string(event.sequence)).status());
+      return before_return ? before_return(event) : absl::OkStatus();
+    };
+  }
+
+  // The row of the checkpoint: "feed_id last_sequence last_deletion_sequence".
+  std::string Checkpoint() {
+    const auto row = log.storage.own
+                         .Query(
+                             "SELECT feed_id, last_sequence, last_deletion_sequence FROM checkpoints WHERE feed = "
+                             "'user-service'")
+                         .at(0);
+    return absl::StrCat(row[0], " ", row[1], " ", row[2]);
+  }
+  std::string Effects() { return log.storage.Names(); }
+  double Metric(const std::string& name, const std::map<std::string, std::string>& labels = {}) {
+    return MetricOf(log.storage.metrics, name, labels);
+  }
+
+  std::function<absl::Status(const Event&)> before_return;
+  std::atomic<int> applied = 0;
+  FakeTransport transport;
+  Log log;
+  Consumer consumer;
+};
+
+class Consume : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(Consume);
+
+TEST_P(Consume, MovesTheCheckpointWithTheEffects) {
+  Consuming at(GetParam());
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal", "t.Normal"})), IsOk());
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_sequence"), 2);
+  EXPECT_EQ(at.applied, 1);
+}
+
+TEST_P(Consume, ABatchDeliveredTwiceTakesEffectOnce) {
+  Consuming at(GetParam());
+  const Batch batch = BatchOf(0, {"t.Normal", "t.Deleted"});
+  EXPECT_THAT(at.consumer.Apply(batch), IsOk());
+  EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kAborted, ""));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 2");
+  EXPECT_EQ(at.applied, 1);
+}
+
+TEST_P(Consume, AsksForWhatFollowsTheCheckpoint) {
+  Consuming at(GetParam());
+  at.transport.batches = {BatchOf(0, {"t.Normal"}), BatchOf(1, {}), BatchOf(1, {"t.Normal"})};
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kUnavailable, ""));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.applied, 2);  // not for the bookmark
+  // Both are delivered again.
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kAborted, ""));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_THAT(at.transport.asked, ElementsAre(std::make_pair("", 0), std::make_pair(kHistory, 2)));
+}
+
+TEST_P(Consume, StopsWhenItsCallIsCancelled) {
+  Consuming at(GetParam());
+  at.transport.batches = {BatchOf(0, {"t.Normal"}), BatchOf(1, {"t.Normal"})};
+  Call call = TestCall();
+  call.cancelled = [&] { return at.applied > 0; };
+  EXPECT_THAT(at.consumer.Run(call), StatusIs(StatusCode::kCancelled, ""));
+  EXPECT_EQ(at.Effects(), "1");
+}
+
+TEST_P(Consume, RefusesAGap) {
+  Consuming at(GetParam());
+  Batch hole = BatchOf(0, {"t.Normal", "t.Normal", "t.Normal"});
+  hole.events.erase(hole.events.begin() + 1);
+  Batch late = BatchOf(0, {"t.Normal", "t.Normal"});
+  late.events.erase(late.events.begin());
+  Batch early_end = BatchOf(0, {"t.Normal", "t.Normal"});
+  early_end.events.pop_back();
+  Batch disordered = BatchOf(0, {"t.Normal", "t.Normal"});
+  std::swap(disordered.events[0], disordered.events[1]);
+  for (const Batch& batch : {hole, late, early_end, disordered}) {
+    EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kFailedPrecondition, ""));
+  }
+  // One that begins beyond the checkpoint.
+  EXPECT_THAT(at.consumer.Apply(BatchOf(1, {"t.Normal"})), Not(IsOk()));
+  EXPECT_EQ(at.Effects(), "");
+  EXPECT_EQ(at.Checkpoint(), " 0 0");
+}
+
+TEST_P(Consume, RefusesAnotherHistory) {
+  Consuming at(GetParam());
+  ASSERT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
+  Batch other = BatchOf(1, {"t.Normal"});
+  other.feed_id = "history-2";
+  EXPECT_THAT(at.consumer.Apply(other), StatusIs(StatusCode::kFailedPrecondition, ""));
+  EXPECT_EQ(at.Effects(), "1");
+  EXPECT_EQ(at.Checkpoint(), "history-1 1 0");
+}
+
+TEST_P(Consume, OfTwoConsumersOneLosesAndChangesNothing) {
+  Consuming at(GetParam());
+  // Where the database lets both begin, the first one waits for that with its transaction open.
+  std::atomic<int> begun = 0;
+  at.log.storage.database.set_observer([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+    if (sql.name == "transaction.begin") ++begun;
+  });
+  if (GetParam() != "sqlite") {
+    at.before_return = [&](const Event&) {
+      EXPECT_TRUE(WaitFor([&] { return begun >= 2; }));
+      return absl::OkStatus();
+    };
+  }
+  const Batch batch = BatchOf(0, {"t.Normal", "t.Deleted"});
+  std::mutex mutex;
+  std::vector<StatusCode> answers;
+  std::vector<std::thread> consumers;
+  for (int i = 0; i < 2; ++i) {
+    consumers.emplace_back([&] {
+      const absl::Status status = at.consumer.Apply(batch);
+      std::lock_guard lock(mutex);
+      answers.push_back(status.code());
+    });
+  }
+  for (std::thread& consumer : consumers) consumer.join();
+  EXPECT_THAT(answers, UnorderedElementsAre(StatusCode::kOk, StatusCode::kAborted));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 2");
+}
+
+// A read before the checkpoint's lock could see a reference row that a release is about to change.
+TEST_P(Consume, TheCheckpointIsTheFirstStatement) {
+  Consuming at(GetParam());
+  std::vector<std::string> statements;
+  at.log.storage.database.set_observer(
+      [&](const db::Sql& sql, const db::Rendered&, int64_t) { statements.push_back(sql.name); });
+  ASSERT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
+  EXPECT_THAT(statements, ElementsAre("transaction.begin", "consumer.advance", "items.insert", "transaction.commit"));
+}
+
+TEST_P(Consume, AnEventThatCannotBeAppliedStopsItAndShows) {
+  Consuming at(GetParam());
+  bool broken = true;
+  at.before_return = [&](const Event& event) {
+    return broken && event.sequence == 2 ? absl::InvalidArgumentError("undecodable") : absl::OkStatus();
+  };
+  const Batch batch = BatchOf(0, {"t.Normal", "t.Deleted", "t.Normal"});
+  EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kInvalidArgument, ""));
+  EXPECT_EQ(at.Effects(), "");
+  EXPECT_EQ(at.Checkpoint(), " 0 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_stalled", {{"feed", kFeed}}), 1);
+  EXPECT_EQ(at.applied, 0);
+
+  broken = false;
+  EXPECT_THAT(at.consumer.Apply(batch), IsOk());
+  EXPECT_EQ(at.Effects(), "1,2,3");
+  EXPECT_EQ(at.Checkpoint(), "history-1 3 2");
+  EXPECT_EQ(at.Metric("crosskey_consumer_stalled", {{"feed", kFeed}}), 0);
+}
+
+TEST_P(Consume, AHintThatFailsIsSkipped) {
+  Consuming at(GetParam());
+  at.before_return = [](const Event& event) {
+    return event.type == "t.Hint" ? absl::InvalidArgumentError("undecodable") : absl::OkStatus();
+  };
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Hint", "t.Normal"})), IsOk());
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_stalled"), 0);
+}
+
+TEST_P(Consume, AHintIsNotSkippedWhenTheDatabaseFails) {
+  Consuming at(GetParam());
+  at.consumer.On("t.Broken", Consumer::Kind::kHint, [](events::Tx& tx, const Event&) {
+    return tx.db().Execute({"test.nonsense", "NONSENSE"}).status();
+  });
+  const absl::Status status = at.consumer.Apply(BatchOf(0, {"t.Normal", "t.Broken"}));
+  EXPECT_EQ(db::SqlErrorOf(status), db::SqlError::kOther);
+  EXPECT_EQ(at.Checkpoint(), " 0 0");
+  EXPECT_EQ(at.Effects(), "");
+
+  // A conflict runs the whole batch again instead.
+  int conflicts = 1;
+  at.before_return = [&](const Event&) {
+    return conflicts-- > 0 ? db::MakeSqlError(db::SqlError::kRetry, "test", "conflict") : absl::OkStatus();
+  };
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Hint"})), IsOk());
+  EXPECT_EQ(at.Effects(), "1");
+}
+
+TEST_P(Consume, ATypeThatNobodyAskedForIsPassedOverAndCounted) {
+  Consuming at(GetParam());
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Future", "t.Normal", "t.Later"})), IsOk());
+  EXPECT_EQ(at.Effects(), "2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 3 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_events_total", {{"handled", "false"}}), 2);
+  EXPECT_EQ(at.Metric("crosskey_consumer_events_total", {{"handled", "true"}, {"type", "t.Normal"}}), 1);
+}
+
+TEST_P(Consume, OnlyDeletionsMoveTheFenceAndNeverBack) {
+  Consuming at(GetParam());
+  const auto apply = [&](int64_t after, const std::vector<std::string>& types) {
+    EXPECT_THAT(at.consumer.Apply(BatchOf(after, types)), IsOk());
+    return at.Checkpoint();
+  };
+  EXPECT_EQ(apply(0, {"t.Normal", "t.Hint", "t.Future"}), "history-1 3 0");
+  EXPECT_EQ(apply(3, {"t.Deleted", "t.Deleted", "t.Normal"}), "history-1 6 5");
+  EXPECT_EQ(apply(6, {"t.Normal"}), "history-1 7 5");
+  at.log.storage.own.Run("UPDATE checkpoints SET last_deletion_sequence = 100");
+  EXPECT_EQ(apply(7, {"t.Deleted"}), "history-1 8 100");
+}
+
+}  // namespace
+}  // namespace crosskey::testing

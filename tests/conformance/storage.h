@@ -1,0 +1,69 @@
+// What the tests of storage and events stand on: a database of the code under test, and sessions beside it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <soci/soci.h>
+
+#include "common/db/database.h"
+#include "common/telemetry/metrics.h"
+#include "tests/support/test_database.h"
+
+namespace crosskey::testing {
+
+// Backends() without SQLite: those with row locks, and sessions that can be killed.
+std::vector<std::string> Servers();
+
+// Like CROSSKEY_ON_EVERY_DATABASE. A machine without a server has none of these tests.
+#define CROSSKEY_ON_EVERY_SERVER(name)                                      \
+  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(name);                      \
+  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(Servers()), \
+                           [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
+
+db::DatabaseOptions OptionsFor(const TestDatabase& database, int pool_size = 4);
+
+// The current value of a counter or gauge whose labels include these.
+double MetricOf(telemetry::Metrics& metrics, const std::string& name,
+                const std::map<std::string, std::string>& labels = {});
+
+// A database with a table `items (id, name)`, and a pool on it.
+struct Storage {
+  explicit Storage(const std::string& backend, int pool_size = 4);
+
+  std::string Names() const;  // of the items, by id, with commas between them
+  double Retries() { return MetricOf(metrics, "crosskey_db_retries_total"); }
+
+  TestDatabase own;
+  telemetry::Metrics metrics;
+  db::Database database;
+};
+
+// A session outside the pool and its writer queue, as another process would have one. Each statement must succeed.
+class OtherSession {
+ public:
+  explicit OtherSession(const TestDatabase& database);
+
+  void Run(const std::string& sql);
+
+ private:
+  soci::session session_;
+};
+
+// MySQL: the id of a session, and its end. Returns when the server has let go of what the session held.
+int64_t SessionId(db::Connection& connection);
+void Kill(const TestDatabase& database, int64_t session_id);
+
+inline Call TestCall() { return Call::Background(absl::Seconds(60)); }
+
+// A call that runs `hook(n)` before its n-th attempt at a transaction: before each one it is asked whether it is
+// cancelled.
+Call CallWithHook(std::function<void(int)> hook);
+
+inline const db::Sql kInsertItem{"items.insert", "INSERT INTO items (name) VALUES (?)"};
+inline const db::Sql kRenameItem{"items.rename", "UPDATE items SET name = ? WHERE id = ?"};
+inline const db::Sql kCountItems{"items.count", "SELECT COUNT(*) FROM items"};
+
+}  // namespace crosskey::testing
