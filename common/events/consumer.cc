@@ -87,9 +87,12 @@ absl::Status Consumer::Apply(const Batch& batch) {
     culprit = nullptr;
     return absl::OkStatus();
   });
-  const bool stalled = !status.ok() && culprit != nullptr;
-  stalled_.Set(stalled ? 1 : 0);
+  // A database that is away or busy says nothing about the event.
+  const bool stalled = culprit != nullptr && !status.ok() && !absl::IsUnavailable(status) && !absl::IsAborted(status) &&
+                       !absl::IsResourceExhausted(status);
+  if (status.ok()) stalled_.Set(0);
   if (stalled) {
+    stalled_.Set(1);
     log::Error("an event cannot be applied", {{"feed", feed_},
                                               {"sequence", culprit->sequence},
                                               {"type", culprit->type},
@@ -120,7 +123,9 @@ absl::Status Consumer::ApplyEvent(Tx& tx, const Event& event) {
   const auto handler = handlers_.find(event.type);
   if (handler == handlers_.end()) return absl::OkStatus();
   const absl::Status status = handler->second.effect(tx, event);
-  if (status.ok() || handler->second.kind != Kind::kHint || db::SqlErrorOf(status).has_value()) return status;
+  const auto sql_error = db::SqlErrorOf(status);
+  const bool transient = sql_error == db::SqlError::kRetry || sql_error == db::SqlError::kConnection;
+  if (status.ok() || handler->second.kind != Kind::kHint || transient) return status;
   log::Warning("skipped a hint", {{"type", event.type}, {"sequence", event.sequence}});
   return absl::OkStatus();
 }

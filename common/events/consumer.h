@@ -30,7 +30,7 @@ class Consumer {
   enum class Kind {
     kNormal,
     kDeletion,  // moves the fence: design section 2
-    kHint,      // may fail: then it is skipped, unless it was the database that failed
+    kHint,      // may fail: then it is skipped, unless the transaction as a whole has to be repeated
   };
 
   // `feed` names the row of `checkpoints`: the service that publishes. `on_applied` is called after each commit with

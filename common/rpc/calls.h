@@ -28,6 +28,7 @@ class Admission {
   absl::Status Check() const;
   void Open() { open_ = true; }
   void Drain() { draining_ = true; }
+  int in_flight() const { return in_flight_; }
 
  private:
   const int max_in_flight_;

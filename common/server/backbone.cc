@@ -13,6 +13,7 @@ namespace crosskey::server {
 namespace {
 
 constexpr absl::Duration kDrain = absl::Seconds(10);
+constexpr absl::Duration kDrainGrace = absl::Milliseconds(300);
 constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
 // How long the sequencer rests when nobody wakes it: another process may have appended events.
 constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
@@ -144,6 +145,14 @@ absl::Duration Backbone::NumberEvents(const Call& call) {
   return *numbered == limits::kEventBatch ? absl::ZeroDuration() : kSequencerPeriod;
 }
 
+void Backbone::DrainCalls(absl::Time deadline) const {
+  const absl::Time grace = absl::Now() + (settings_.hooks.no_drain_grace ? absl::ZeroDuration() : kDrainGrace);
+  while (absl::Now() < deadline) {
+    if (absl::Now() >= grace && admission_->in_flight() == 0 && internal_admission_->in_flight() == 0) return;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+}
+
 void Backbone::Stop() {
   if (stopped_) return;
   stopped_ = true;
@@ -154,6 +163,7 @@ void Backbone::Stop() {
   admission_->Drain();
   internal_admission_->Drain();
   feed_.news().Notify();
+  if (listener_ != nullptr) DrainCalls(deadline);
   if (listener_ != nullptr) listener_->Shutdown(deadline);
   if (internal_listener_ != nullptr) internal_listener_->Shutdown(deadline);
   transport_.Cancel();

@@ -32,6 +32,7 @@ struct Hooks {
   std::function<bool()> hold_reclaim;   // while true, hidden rows are not removed
   std::function<bool()> hold_consumer;  // while true, no event is taken in
   bool migrate = false;                 // MySQL too gets its schema when it is first reachable
+  bool no_drain_grace = false;          // stop as soon as no call is in flight
   std::function<bool()> hold_recovery;  // while true, unfinished deletions are left alone
 };
 
@@ -74,13 +75,16 @@ class Backbone {
   int port() const { return listener_->port(); }
   int internal_port() const { return internal_listener_->port(); }
 
-  // NOT_SERVING, then no new calls, then waits for those in flight (at most 10 s), then ends the workers.
+  // NOT_SERVING, and new calls are refused with DRAINING, while those in flight finish; then the listeners close, and the
+  // workers end. At most 10 s. The refusals go on for 300 ms at least: a call that arrives when the listener closes gets
+  // CANCELLED from gRPC, which clients do not retry.
   void Stop();
 
  private:
   Backbone(Settings settings, db::DatabaseOptions database);
 
   absl::Duration Monitor(const Call& call);
+  void DrainCalls(absl::Time deadline) const;
   absl::Status PrepareDatabase(const Call& call);
   absl::Duration NumberEvents(const Call& call);
 

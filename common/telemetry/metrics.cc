@@ -1,6 +1,13 @@
 #include "common/telemetry/metrics.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
 #include <exception>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -10,6 +17,22 @@
 #include "prometheus/gauge.h"
 
 namespace crosskey::telemetry {
+namespace {
+
+// Opens a connection to a port of the loopback address and closes it.
+void Touch(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  // Whether it succeeds does not matter: at worst the end takes its two seconds.
+  static_cast<void>(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
+  close(fd);
+}
+
+}  // namespace
 
 Metrics::Metrics(const std::string& service, const std::string& version)
     : registry_(std::make_shared<prometheus::Registry>()) {
@@ -39,6 +62,18 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Metric
 MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, int port)
     : exposer_(std::move(exposer)), port_(port) {}
 
-MetricsServer::~MetricsServer() = default;
+MetricsServer::~MetricsServer() {
+  // The HTTP server looks only every two seconds, or when somebody connects, whether it should end.
+  std::atomic<bool> ended = false;
+  std::thread end([this, &ended] {
+    exposer_.reset();
+    ended = true;
+  });
+  while (!ended) {
+    Touch(port_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  end.join();
+}
 
 }  // namespace crosskey::telemetry

@@ -71,6 +71,7 @@ void Pair::StartUsers() {
   hooks.hold_recovery = [this] { return hold_recovery.load(); };
   hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
   hooks.migrate = true;
+  hooks.no_drain_grace = true;
   auto app = users::App::Start(options, hooks);
   ASSERT_THAT(app, IsOk());
   user_app_ = *std::move(app);
@@ -91,6 +92,7 @@ void Pair::StartPosts() {
   hooks.hold_consumer = [this] { return hold_post_consumer.load(); };
   hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
   hooks.migrate = true;
+  hooks.no_drain_grace = true;
   auto app = posts::App::Start(options, hooks);
   ASSERT_THAT(app, IsOk());
   post_app_ = *std::move(app);
