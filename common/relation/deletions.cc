@@ -83,8 +83,9 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
     const bool joined = parent.state == ParentState::kDeleting;
     CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(call), deletion_id));
     if (driven.deletion.state != DeletionState::kRefused) return driven.deletion;
-    // Somebody else's deletion was refused, perhaps long ago: only an own one can tell how it is now.
-    if (!joined) return errors::Restricted(table_.type, request.id, driven.refusing);
+    // Somebody else's deletion was refused, perhaps long ago, or another driver heard what refused this one: only a
+    // further one can tell how it is now.
+    if (!joined && !driven.refusing.empty()) return errors::Restricted(table_.type, request.id, driven.refusing);
   }
   return errors::Conflict();
 }

@@ -1,0 +1,560 @@
+// The parent's side of a deletion: intent, release, drop, with every kind of answer from the peer.
+#include <future>
+
+#include <gmock/gmock.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/relation/deletions.h"
+#include "common/status/limits.h"
+#include "tests/conformance/relation_shop.h"
+
+namespace crosskey::testing {
+namespace {
+
+using relation::Action;
+using relation::DeletionState;
+using relation::ReleaseAnswer;
+using relation::ReleaseRequest;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+MATCHER_P(InState, state, "") {
+  if (!arg.ok()) {
+    *result_listener << arg.status().ToString();
+    return false;
+  }
+  if (!arg->has_value()) return false;
+  *result_listener << "state " << static_cast<int>((*arg)->state);
+  return (*arg)->state == state;
+}
+
+const ReleaseAnswer kYes{true, {}};
+const ReleaseAnswer kNo{false, {{kItemOwner, 2, false}}};
+
+class Deletions : public DatabaseTest {
+ protected:
+  // Releases whatever it is asked for.
+  static FakePeer::ReleaseScript Agree() {
+    return [](const ReleaseRequest&) { return kYes; };
+  }
+  // Refuses RESTRICT, in the preflight and in earnest.
+  static FakePeer::ReleaseScript Refuse() {
+    return [](const ReleaseRequest&) { return kNo; };
+  }
+  // Lets the preflight pass, then answers so.
+  static FakePeer::ReleaseScript AfterPreflight(absl::StatusOr<ReleaseAnswer> answer) {
+    return [answer](const ReleaseRequest& request) { return request.validate_only ? kYes : answer; };
+  }
+  static absl::Status Away() { return errors::PeerUnavailable("item-service"); }
+
+  // Apart from the creations.
+  static std::vector<std::string> DeletedEvents(const OwnerService& owners) {
+    std::vector<std::string> events;
+    for (const std::string& event : owners.Events()) {
+      if (event.rfind("shop.v1.OwnerDeleted", 0) == 0) events.push_back(event);
+    }
+    return events;
+  }
+};
+CROSSKEY_ON_EVERY_DATABASE(Deletions);
+
+TEST_P(Deletions, DropsTheRowOnceItIsReleased) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  const int64_t grace = owners.Create();
+  const auto lookup = owners.Lookup({ada});
+  ASSERT_THAT(lookup, IsOk());
+  const std::string uid = lookup->found.front().uid;
+  owners.ReadFeed(0);
+  owners.peer.OnRelease([&](const ReleaseRequest& request) {
+    EXPECT_EQ(request.type, kOwner);
+    EXPECT_EQ(request.id, ada);
+    EXPECT_EQ(request.uid, uid);
+    EXPECT_EQ(request.as_of_sequence, 2);
+    EXPECT_EQ(request.overrides, (std::map<std::string, Action>{{kItemOwner, Action::kCascade}}));
+    EXPECT_FALSE(request.validate_only);
+    EXPECT_EQ(owners.StateOf(ada), kDeleting) << "the intent is stored before anybody is asked";
+    EXPECT_THAT(DeletedEvents(owners), IsEmpty());
+    return kYes;
+  });
+  // Intent, row and event change at one moment.
+  owners.After("outbox.append", [&] {
+    EXPECT_EQ(owners.StateOf(ada), kDeleting);
+    EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
+  });
+  const auto deletion = owners.Delete(ada);
+  ASSERT_THAT(deletion, InState(DeletionState::kReclaiming));
+  EXPECT_EQ((*deletion)->parent_id, ada);
+  EXPECT_EQ((*deletion)->parent_uid, uid);
+  EXPECT_EQ((*deletion)->action, Action::kCascade);
+  EXPECT_EQ(owners.StateOf(ada), kAbsent);
+  EXPECT_EQ(owners.StateOf(grace), kActive);
+  EXPECT_THAT(DeletedEvents(owners),
+              ElementsAre(absl::StrCat("shop.v1.OwnerDeleted ", ada, " ", uid, " ", (*deletion)->deletion_id)));
+  EXPECT_THAT(owners.peer.releases(), SizeIs(1));
+}
+
+TEST_P(Deletions, CascadeGoesOnWithoutThePeer) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  const auto deletion = owners.Delete(ada);
+  ASSERT_THAT(deletion, InState(DeletionState::kPending));
+  EXPECT_NE((*deletion)->blocked_reason, "");
+  EXPECT_EQ(owners.StateOf(ada), kAbsent);
+  EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
+}
+
+TEST_P(Deletions, SetNullGoesOnWithoutThePeer) {
+  OwnerService owners(GetParam(), {kLooseItemOwner});
+  EXPECT_THAT(owners.Delete(owners.Create()), InState(DeletionState::kPending));
+}
+
+TEST_P(Deletions, NothingIsPendingThatCouldBeRefused) {
+  // The first relationship cascades, another one restricts.
+  OwnerService owners(GetParam(), {kItemOwner, kItemSponsor});
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  EXPECT_THAT(owners.Delete(ada), StatusIs(absl::StatusCode::kUnavailable, "PEER_UNAVAILABLE"));
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
+}
+
+TEST_P(Deletions, TheDeclaredActionAppliesUnlessTheRequestNamesAnother) {
+  OwnerService owners(GetParam(), {kFrozenItemOwner});
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(Refuse());
+  EXPECT_THAT(owners.Delete(ada), StatusIs(absl::StatusCode::kFailedPrecondition, "RESTRICTED"));
+  owners.peer.OnRelease(nullptr);
+  EXPECT_THAT(owners.Delete(ada, Action::kCascade), InState(DeletionState::kPending));
+}
+
+TEST_P(Deletions, ARefusedPreflightLeavesNoTrace) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(Refuse());
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), StatusIs(absl::StatusCode::kFailedPrecondition, "RESTRICTED"));
+  EXPECT_EQ(owners.StateOf(ada), kActive);
+  EXPECT_THAT(owners.Deletions(ada), IsEmpty());
+  ASSERT_THAT(owners.peer.releases(), SizeIs(1));
+  EXPECT_TRUE(owners.peer.releases().front().validate_only);
+}
+
+TEST_P(Deletions, APreflightWithoutAnAnswerLeavesNoTrace) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), StatusIs(absl::StatusCode::kUnavailable, "PEER_UNAVAILABLE"));
+  EXPECT_EQ(owners.StateOf(ada), kActive);
+  EXPECT_THAT(owners.Deletions(ada), IsEmpty());
+}
+
+TEST_P(Deletions, ARefusedReleaseMakesTheRowActiveAgain) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(kNo));
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), StatusIs(absl::StatusCode::kFailedPrecondition, "RESTRICTED"));
+  EXPECT_EQ(owners.StateOf(ada), kActive);
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kRefused));
+  EXPECT_THAT(DeletedEvents(owners), IsEmpty());
+}
+
+// After the intent only a definite answer decides: no answer is no refusal.
+TEST_P(Deletions, RestrictKeepsTheIntentWhileTheAnswerIsUnknown) {
+  for (const absl::Status& unknown : {Away(), absl::InternalError("broken"), absl::ResourceExhaustedError("full"),
+                                      absl::FailedPreconditionError("")}) {
+    OwnerService owners(GetParam());
+    const int64_t ada = owners.Create();
+    owners.peer.OnRelease(AfterPreflight(unknown));
+    EXPECT_EQ(owners.Delete(ada, Action::kRestrict).status().code(), unknown.code());
+    EXPECT_EQ(owners.StateOf(ada), kDeleting);
+    EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
+    EXPECT_NE(owners.Latest(ada)->blocked_reason, "");
+    EXPECT_THAT(DeletedEvents(owners), IsEmpty());
+    EXPECT_TRUE(owners.Lookup({ada})->found.front().deleting);
+  }
+}
+
+TEST_P(Deletions, RecoveryFinishesAnOldIntent) {
+  for (const bool released : {true, false}) {
+    OwnerService owners(GetParam());
+    const int64_t ada = owners.Create();
+    owners.peer.OnRelease(AfterPreflight(Away()));
+    ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+    owners.peer.OnRelease(released ? Agree() : Refuse());
+    ASSERT_THAT(owners.Recover(), IsOk());
+    EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent)) << "too young, its caller may be at it";
+
+    owners.Restart();
+    owners.Advance(limits::kIntentRecoveryAge + absl::Seconds(1));
+    ASSERT_THAT(owners.Recover(), IsOk());
+    EXPECT_EQ(owners.peer.releases().back().overrides.at(kItemOwner), Action::kRestrict) << "the stored action";
+    EXPECT_THAT(owners.Deletions(ada), ElementsAre(released ? DeletionState::kReclaiming : DeletionState::kRefused));
+    EXPECT_EQ(owners.StateOf(ada), released ? kAbsent : kActive);
+    EXPECT_EQ(owners.Latest(ada)->blocked_reason, "");
+    EXPECT_THAT(DeletedEvents(owners), SizeIs(released ? 1 : 0));
+  }
+}
+
+TEST_P(Deletions, RecoveryTriesAgainUntilThereIsAnAnswer) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+  owners.Advance(absl::Minutes(1));
+  EXPECT_THAT(owners.Recover(), StatusIs(absl::StatusCode::kUnavailable, "PEER_UNAVAILABLE"));
+  EXPECT_THAT(owners.Recover(), StatusIs(absl::StatusCode::kUnavailable, "PEER_UNAVAILABLE"));
+  EXPECT_EQ(owners.StateOf(ada), kDeleting);
+  owners.peer.OnRelease(Agree());
+  EXPECT_THAT(owners.Recover(), IsOk());
+  EXPECT_EQ(owners.StateOf(ada), kAbsent);
+}
+
+// ABORTED: the head that was sent is too old for the peer's fence.
+TEST_P(Deletions, ReadsTheHeadAgainForEachAttempt) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease([&](const ReleaseRequest&) -> absl::StatusOr<ReleaseAnswer> {
+    if (owners.peer.releases().size() == 3) return kYes;
+    owners.Create();
+    owners.ReadFeed(0);
+    return errors::Conflict();
+  });
+  EXPECT_THAT(owners.Delete(ada), InState(DeletionState::kReclaiming));
+  const auto releases = owners.peer.releases();
+  ASSERT_THAT(releases, SizeIs(3));
+  EXPECT_EQ(releases[0].as_of_sequence, 0) << "nothing was numbered yet";
+  EXPECT_EQ(releases[1].as_of_sequence, 2);
+  EXPECT_EQ(releases[2].as_of_sequence, 3);
+  EXPECT_EQ(releases[0].deletion_id, releases[2].deletion_id);
+}
+
+TEST_P(Deletions, AbortedForeverIsNoDecision) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(errors::Conflict()));
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), StatusIs(absl::StatusCode::kAborted, "CONFLICT"));
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
+  EXPECT_THAT(owners.peer.releases(), SizeIs(1 + limits::kConsistencyRounds));
+}
+
+// Read the other way round, a release could pass the peer's fence although the deletion was over before its head.
+TEST_P(Deletions, ReadsTheHeadBeforeItConfirmsTheIntent) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(Agree());
+  // After the head was read: another driver decides, and the event gets its number.
+  bool decided = false;
+  owners.After("owner_deletions.insert", [&] {
+    owners.After("feed.info", [&] {
+      owners.Advance(absl::Minutes(1));
+      EXPECT_THAT(owners.Recover(), IsOk());
+      decided = true;
+    });
+  });
+  EXPECT_THAT(owners.Delete(ada), InState(DeletionState::kReclaiming));
+  EXPECT_TRUE(decided);
+  EXPECT_THAT(owners.peer.releases(), SizeIs(1)) << "it finds the deletion decided and sends nothing";
+  EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
+}
+
+TEST_P(Deletions, OneWithTheSameActionIsJoined) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+  owners.peer.OnRelease(Agree());
+  const auto joined = owners.Delete(ada, Action::kRestrict);
+  ASSERT_THAT(joined, InState(DeletionState::kReclaiming));
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
+  EXPECT_EQ(owners.peer.releases().back().deletion_id, (*joined)->deletion_id);
+  // Later calls find it under way, or nothing.
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), InState(DeletionState::kReclaiming));
+  EXPECT_THAT(owners.Delete(ada, Action::kCascade), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
+}
+
+TEST_P(Deletions, OneWithAnotherActionIsLeftAlone) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+  owners.peer.OnRelease(Agree());
+  const size_t asked = owners.peer.releases().size();
+  EXPECT_THAT(owners.Delete(ada, Action::kCascade), StatusIs(absl::StatusCode::kAborted, "PARENT_DELETING"));
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
+  EXPECT_THAT(owners.peer.releases(), SizeIs(asked));
+}
+
+TEST_P(Deletions, AfterAJoinedOneWasRefusedAnOwnOneIsTried) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+  const int64_t first = owners.Latest(ada)->deletion_id;
+  // The old one is refused; meanwhile nothing refers to the owner any more.
+  owners.peer.OnRelease([&](const ReleaseRequest& request) {
+    return request.deletion_id == first ? ReleaseAnswer{false, {}} : kYes;
+  });
+  const auto own = owners.Delete(ada, Action::kRestrict);
+  ASSERT_THAT(own, InState(DeletionState::kReclaiming));
+  EXPECT_GT((*own)->deletion_id, first);
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kRefused, DeletionState::kReclaiming));
+}
+
+TEST_P(Deletions, TwoWithDifferentActionsEndInOne) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  // While the CASCADE waits for its release, a RESTRICT comes.
+  owners.peer.OnRelease([&](const ReleaseRequest&) {
+    const auto other = std::async(std::launch::async, [&] { return owners.Delete(ada, Action::kRestrict); }).get();
+    EXPECT_THAT(other, StatusIs(absl::StatusCode::kAborted, "PARENT_DELETING"));
+    return kYes;
+  });
+  EXPECT_THAT(owners.Delete(ada, Action::kCascade), InState(DeletionState::kReclaiming));
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
+  EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
+}
+
+// Both find the row ACTIVE and pass the preflight; the row's lock lets one of them begin.
+TEST_P(Deletions, OfTwoThatBeginAtOnceOneFindsTheOthersIntent) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  bool began = false;
+  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
+    if (!request.validate_only) return kYes;
+    if (!began) {
+      began = true;
+      EXPECT_THAT(owners.Delete(ada, Action::kCascade), InState(DeletionState::kReclaiming));
+    }
+    return kYes;
+  });
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
+}
+
+TEST_P(Deletions, AnAnswerThatComesAfterTheDecisionChangesNothing) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  bool first = true;
+  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
+    if (request.validate_only || !first) return request.validate_only ? kYes : kNo;
+    first = false;
+    owners.Advance(absl::Minutes(1));
+    EXPECT_THAT(owners.Recover(), IsOk());  // refused
+    EXPECT_EQ(owners.StateOf(ada), kActive);
+    return kYes;  // what a peer would never say; the decision stands nevertheless
+  });
+  EXPECT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+  EXPECT_EQ(owners.StateOf(ada), kActive);
+  EXPECT_THAT(DeletedEvents(owners), IsEmpty());
+  for (const DeletionState state : owners.Deletions(ada)) EXPECT_EQ(state, DeletionState::kRefused);
+}
+
+TEST_P(Deletions, ARefusalThatComesAfterTheDropChangesNothing) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  bool first = true;
+  owners.peer.OnRelease([&](const ReleaseRequest&) -> absl::StatusOr<ReleaseAnswer> {
+    if (!first) return kYes;
+    first = false;
+    owners.Advance(absl::Minutes(1));
+    EXPECT_THAT(owners.Recover(), IsOk());
+    return kNo;
+  });
+  EXPECT_THAT(owners.Delete(ada), InState(DeletionState::kReclaiming));
+  EXPECT_EQ(owners.StateOf(ada), kAbsent);
+  EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
+}
+
+TEST_P(Deletions, ARefusalSaysWhatRefusedEvenIfAnotherDriverHeardItFirst) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  bool first = true;
+  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
+    if (request.validate_only) return first ? kYes : kNo;
+    if (!first) return kNo;
+    first = false;
+    owners.Advance(absl::Minutes(1));
+    EXPECT_THAT(owners.Recover(), IsOk());
+    return errors::Conflict();
+  });
+  const auto answer = owners.Delete(ada, Action::kRestrict);
+  EXPECT_THAT(answer, StatusIs(absl::StatusCode::kFailedPrecondition, "RESTRICTED"));
+  EXPECT_THAT(std::string(answer.status().message()), ::testing::HasSubstr(kItemOwner));
+}
+
+TEST_P(Deletions, ChecksTheVersion) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(Agree());
+  relation::DeleteRequest request;
+  request.id = ada;
+  request.version = 2;
+  EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kAborted, "ETAG_MISMATCH"));
+  EXPECT_THAT(owners.Deletions(ada), IsEmpty());
+  EXPECT_THAT(owners.peer.releases(), IsEmpty());
+  request.version = 1;
+  EXPECT_THAT(owners.Delete(request), InState(DeletionState::kReclaiming));
+}
+
+TEST_P(Deletions, ChecksTheVersionAgainUnderTheLock) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease([&](const ReleaseRequest&) {
+    owners.Run("UPDATE owners SET version = 2");
+    return kYes;
+  });
+  relation::DeleteRequest request;
+  request.id = ada;
+  request.action = Action::kRestrict;
+  request.version = 1;
+  EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kAborted, "ETAG_MISMATCH"));
+  EXPECT_EQ(owners.StateOf(ada), kActive);
+  EXPECT_THAT(owners.Deletions(ada), IsEmpty());
+}
+
+TEST_P(Deletions, OfAMissingRow) {
+  OwnerService owners(GetParam());
+  EXPECT_THAT(owners.Delete(99), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
+  relation::DeleteRequest request;
+  request.id = 99;
+  request.allow_missing = true;
+  auto answer = owners.Delete(request);
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_FALSE(answer->has_value());
+  EXPECT_THAT(owners.Latest(99), StatusIs(absl::StatusCode::kNotFound, "DELETION_NOT_FOUND"));
+
+  request.id = owners.Create();
+  ASSERT_THAT(owners.Delete(request), InState(DeletionState::kPending));
+  const int64_t deletion_id = owners.Latest(request.id)->deletion_id;
+  EXPECT_THAT(owners.Delete(request), InState(DeletionState::kPending));
+  ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 0), IsOk());
+  EXPECT_THAT(owners.Delete(request), InState(DeletionState::kCompleted));
+  request.allow_missing = false;
+  EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
+}
+
+TEST_P(Deletions, ThatOnlyValidateStoreNothing) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  relation::DeleteRequest request;
+  request.id = ada;
+  request.validate_only = true;
+  EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kUnavailable, "PEER_UNAVAILABLE"));
+  owners.peer.OnRelease([](const ReleaseRequest& release) {
+    EXPECT_TRUE(release.validate_only);
+    return ReleaseAnswer{true, {{kItemOwner, 4, false}}};
+  });
+  const auto preview = owners.Delete(request);
+  ASSERT_THAT(preview, InState(DeletionState::kNone));
+  EXPECT_EQ((*preview)->rows, (std::map<std::string, int64_t>{{kItemOwner, 4}}));
+  request.action = Action::kRestrict;
+  owners.peer.OnRelease(Refuse());
+  EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kFailedPrecondition, "RESTRICTED"));
+  EXPECT_EQ(owners.StateOf(ada), kActive);
+  EXPECT_THAT(owners.Deletions(ada), IsEmpty());
+  EXPECT_THAT(DeletedEvents(owners), IsEmpty());
+
+  // One that is under way is shown, not driven.
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+  const size_t asked = owners.peer.releases().size();
+  EXPECT_THAT(owners.Delete(request), InState(DeletionState::kIntent));
+  EXPECT_THAT(owners.peer.releases(), SizeIs(asked));
+}
+
+TEST_P(Deletions, OnlyTheFirstReportCompletes) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(Agree());
+  ASSERT_THAT(owners.Delete(ada), IsOk());
+  const int64_t deletion_id = owners.Latest(ada)->deletion_id;
+  ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 5), IsOk());
+  EXPECT_EQ(owners.Latest(ada)->state, DeletionState::kCompleted);
+  EXPECT_EQ(owners.Latest(ada)->rows.at(kItemOwner), 5);
+  const auto complete_time = owners.Latest(ada)->complete_time;
+  EXPECT_TRUE(complete_time.has_value());
+  owners.Advance(absl::Minutes(1));
+  ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 0), IsOk());
+  EXPECT_EQ(owners.Latest(ada)->rows.at(kItemOwner), 5);
+  EXPECT_EQ(owners.Latest(ada)->complete_time, complete_time);
+  EXPECT_THAT(owners.ConsumeReclaimed(deletion_id + 100, 1), IsOk());
+}
+
+TEST_P(Deletions, AReportAboutAnUndecidedOrRefusedOneChangesNothing) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+  const int64_t deletion_id = owners.Latest(ada)->deletion_id;
+  ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 5), IsOk());
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
+  owners.peer.OnRelease(Refuse());
+  owners.Advance(absl::Minutes(1));
+  ASSERT_THAT(owners.Recover(), IsOk());
+  ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 5), IsOk());
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kRefused));
+}
+
+TEST_P(Deletions, OldRecordsArePurgedUnfinishedOnesKept) {
+  OwnerService owners(GetParam());
+  const int64_t refused = owners.Create();
+  const int64_t undecided = owners.Create();
+  const int64_t pending = owners.Create();
+  const int64_t completed = owners.Create();
+  const int64_t recent = owners.Create();
+  owners.peer.OnRelease(AfterPreflight(kNo));
+  ASSERT_FALSE(owners.Delete(refused, Action::kRestrict).ok());
+  owners.peer.OnRelease(AfterPreflight(Away()));
+  ASSERT_FALSE(owners.Delete(undecided, Action::kRestrict).ok());
+  ASSERT_THAT(owners.Delete(pending), InState(DeletionState::kPending));
+  ASSERT_THAT(owners.Delete(completed), InState(DeletionState::kPending));
+  ASSERT_THAT(owners.Delete(recent), InState(DeletionState::kPending));
+  ASSERT_THAT(owners.ConsumeReclaimed(owners.Latest(completed)->deletion_id, 0), IsOk());
+  owners.Advance(limits::kDeletionRecordRetention - absl::Seconds(1));
+  ASSERT_THAT(owners.Purge(), IsOk());
+  EXPECT_THAT(owners.Deletions(completed), SizeIs(1));
+
+  // Counted from its end, not from its beginning.
+  ASSERT_THAT(owners.ConsumeReclaimed(owners.Latest(recent)->deletion_id, 0), IsOk());
+  const int64_t last = owners.Latest(recent)->deletion_id;
+  owners.Advance(absl::Seconds(2));
+  ASSERT_THAT(owners.Purge(), IsOk());
+  EXPECT_THAT(owners.Deletions(refused), IsEmpty());
+  EXPECT_THAT(owners.Deletions(completed), IsEmpty());
+  EXPECT_THAT(owners.Deletions(undecided), ElementsAre(DeletionState::kIntent));
+  EXPECT_THAT(owners.Deletions(pending), ElementsAre(DeletionState::kPending));
+  EXPECT_THAT(owners.Deletions(recent), ElementsAre(DeletionState::kCompleted));
+
+  owners.Advance(limits::kDeletionRecordRetention + absl::Seconds(1));
+  ASSERT_THAT(owners.Purge(), IsOk());
+  const int64_t next = owners.Create();
+  ASSERT_THAT(owners.Delete(next), IsOk());
+  EXPECT_GT(owners.Latest(next)->deletion_id, last) << "a number is never used again";
+}
+
+TEST_P(Deletions, NoSessionIsHeldWhileThePeerIsAsked) {
+  OwnerService owners(GetParam(), {kItemOwner}, 1);
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease([&](const ReleaseRequest&) {
+    EXPECT_GT(owners.Create(), ada);
+    return kYes;
+  });
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), InState(DeletionState::kReclaiming));
+}
+
+TEST_P(Deletions, LookupReadsTheHeadBeforeTheRows) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.ReadFeed(0);
+  owners.After("feed.info", [&] {
+    ASSERT_THAT(owners.Delete(ada), InState(DeletionState::kPending));
+    owners.ReadFeed(0);
+  });
+  const auto answer = owners.Lookup({ada});
+  ASSERT_THAT(answer, IsOk());
+  EXPECT_THAT(answer->found, IsEmpty());
+  EXPECT_EQ(answer->as_of_sequence, 1);
+  EXPECT_EQ(owners.Head(), 2);
+}
+
+}  // namespace
+}  // namespace crosskey::testing

@@ -1,0 +1,208 @@
+// A pair of services that are nothing but the mechanism: owners in the one, items that refer to them in the other.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/db/database.h"
+#include "common/events/consumer.h"
+#include "common/events/feed.h"
+#include "common/events/outbox.h"
+#include "common/relation/declarations.h"
+#include "common/relation/deletions.h"
+#include "common/relation/guard.h"
+#include "common/relation/lookup.h"
+#include "common/relation/parent_events.h"
+#include "common/relation/reclaim.h"
+#include "common/relation/release.h"
+#include "tests/support/fake_peer.h"
+#include "tests/support/recorder.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/test_database.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+
+inline constexpr char kOwner[] = "shop.v1.Owner";
+inline constexpr char kItemOwner[] = "shop.v1.Item.owner_id";      // CASCADE
+inline constexpr char kItemKeeper[] = "shop.v1.Item.keeper_id";    // SET_NULL
+inline constexpr char kItemSponsor[] = "shop.v1.Item.sponsor_id";  // RESTRICT
+// items.owner_id as well, declared in another way.
+inline constexpr char kFrozenItemOwner[] = "shop.v1.FrozenItem.owner_id";  // RESTRICT
+inline constexpr char kLooseItemOwner[] = "shop.v1.LooseItem.owner_id";    // SET_NULL
+
+// Of the tables.
+inline constexpr int64_t kAbsent = 0;
+inline constexpr int64_t kActive = 1;
+inline constexpr int64_t kDeleting = 2;    // an owner
+inline constexpr int64_t kReleased = 2;    // a reference row
+inline constexpr int64_t kReclaiming = 3;  // a reference row
+
+// Thrown where a process ends without notice: nothing after it runs, no transaction that is open commits.
+struct Crash {};
+
+// A call with the deadline that every call of a test has.
+Call TestCall();
+std::string UidOf(int64_t owner);
+relation::Declaration Declared(const std::string& relationship);
+
+// What both services have: a database, the events that they publish, and a peer.
+class ShopService {
+ public:
+  ShopService(const std::string& backend, const std::string& tables, int pool_size);
+
+  int64_t Number(const std::string& query) const { return tables_.Number(query); }
+  std::vector<int64_t> Numbers(const std::string& query) const;  // the first column
+  void Run(const std::string& statement) const { tables_.Run(statement); }
+  bool is_sqlite() const { return tables_.is_sqlite(); }
+  db::Database& database() { return *database_; }
+
+  // What it has published, each as "type payload", in order.
+  std::vector<std::string> Events() const;
+  std::string LastEvent() const;  // empty if there is none
+  // The published events after `after`, numbered as the sequencer would.
+  events::Batch ReadFeed(int64_t after);
+  int64_t Head() const { return Number("SELECT head FROM feed"); }
+  int64_t Consumed() const { return Number("SELECT last_sequence FROM checkpoints"); }
+
+  // Runs `hook` once, on the thread that executes the statement of this name, right after it.
+  void After(const std::string& statement, std::function<void()> hook);
+  // Throws Crash after the `count`th statement from now, once.
+  void CrashAfter(int count) { crash_after_ = count; }
+  // Takes that back. False if it has crashed.
+  bool CancelCrash() { return crash_after_.exchange(0) > 0; }
+
+  // Until a transaction waits for a lock. On SQLite there is nothing to see: the one that comes second cannot even
+  // begin.
+  void AwaitLockWait() const;
+
+  FakePeer peer;
+  Recorder sql;
+
+ protected:
+  // New sessions, as a new process has them.
+  void Reopen();
+
+  events::Outbox& outbox() { return *outbox_; }
+  telemetry::Metrics& metrics() { return *metrics_; }
+
+ private:
+  void Observe(const std::string& statement);
+
+  const TestDatabase tables_;
+  const int pool_size_;
+  std::unique_ptr<telemetry::Metrics> metrics_;
+  std::unique_ptr<db::Database> database_;
+  std::unique_ptr<events::Outbox> outbox_;
+  std::mutex mutex_;
+  std::vector<std::pair<std::string, std::function<void()>>> hooks_;
+  std::atomic<int> crash_after_ = 0;
+};
+
+// The child: items(id, uid, owner_id, keeper_id, sponsor_id), which refer to owner_refs.
+class ItemService : public ShopService {
+ public:
+  using Body = std::function<absl::Status(events::Tx&)>;
+
+  explicit ItemService(const std::string& backend, std::vector<std::string> relationships = {kItemOwner},
+                       int pool_size = 6);
+  // Everything but the database is made anew.
+  void Restart();
+
+  // Guarded writes.
+  absl::Status Write(const std::vector<int64_t>& owners, const Body& body);
+  absl::Status AddItem(int64_t owner) { return AddItems(owner, 1); }
+  absl::Status AddItems(int64_t owner, int count, const std::string& column = "owner_id");
+  // The bare statement, for bodies.
+  static absl::Status Insert(events::Tx& tx, int64_t owner, int count = 1, const std::string& column = "owner_id");
+
+  absl::StatusOr<relation::ReleaseAnswer> Release(int64_t owner, int64_t deletion_id, int64_t as_of_sequence = 0);
+  absl::StatusOr<relation::ReleaseAnswer> Release(const relation::ReleaseRequest& request);
+
+  // The owners' feed. Each takes effect as the next event of it.
+  absl::Status ConsumeCreated(int64_t owner) { return Consume({Created(owner)}); }
+  absl::Status ConsumeDeleted(int64_t owner, int64_t deletion_id) { return Consume({Deleted(owner, deletion_id)}); }
+  absl::Status Consume(const std::vector<events::Draft>& drafts);
+  absl::Status Apply(const events::Batch& batch);
+  static events::Draft Created(int64_t owner);
+  static events::Draft Deleted(int64_t owner, int64_t deletion_id);
+
+  // One round; the test fails if it does.
+  bool ReclaimRound();
+  // Rounds until there is nothing left to do.
+  void ReclaimAll();
+
+  // Makes owners known, as their UserCreated would.
+  void Know(const std::vector<int64_t>& owners);
+  int64_t StateOf(int64_t owner) const;
+  int64_t Items(int64_t owner, const std::string& column = "owner_id") const;
+  int64_t AllItems() const { return Number("SELECT COUNT(*) FROM items"); }
+
+ private:
+  struct Parts;
+  struct PartsDeleter {
+    void operator()(Parts* parts) const;
+  };
+
+  const std::vector<std::string> relationships_;
+  std::unique_ptr<Parts, PartsDeleter> parts_;
+};
+
+// The parent: owners(id, uid, state, version) and their deletions.
+class OwnerService : public ShopService {
+ public:
+  explicit OwnerService(const std::string& backend, std::vector<std::string> relationships = {kItemOwner},
+                        int pool_size = 6);
+  void Restart();
+
+  int64_t Create();
+  absl::StatusOr<std::optional<relation::Deletion>> Delete(int64_t owner,
+                                                           std::optional<relation::Action> action = std::nullopt);
+  absl::StatusOr<std::optional<relation::Deletion>> Delete(const relation::DeleteRequest& request);
+  absl::StatusOr<relation::Deletion> Latest(int64_t owner);
+  absl::Status Recover();
+  absl::Status Purge();
+  // The peer's report, as an event of its feed.
+  absl::Status ConsumeReclaimed(int64_t deletion_id, int64_t items);
+  absl::Status Apply(const events::Batch& batch);
+  absl::StatusOr<relation::LookupAnswer> Lookup(const std::vector<int64_t>& owners);
+
+  // Of the clock that deletions see.
+  void Advance(absl::Duration time) { clock_ += absl::ToInt64Microseconds(time); }
+
+  int64_t StateOf(int64_t owner) const;
+  int64_t Version(int64_t owner) const;
+  // The records of an owner's deletions: their states, oldest first.
+  std::vector<relation::DeletionState> Deletions(int64_t owner) const;
+
+ private:
+  struct Parts;
+  struct PartsDeleter {
+    void operator()(Parts* parts) const;
+  };
+
+  const std::vector<std::string> relationships_;
+  std::atomic<int64_t> clock_ = 1'000'000'000'000'000;
+  std::unique_ptr<Parts, PartsDeleter> parts_;
+};
+
+// Both, connected: calls go straight through, events when they are delivered.
+class Shop {
+ public:
+  explicit Shop(const std::string& backend, const std::vector<std::string>& relationships = {kItemOwner});
+
+  // Delivers and reclaims until nothing moves any more.
+  void Settle();
+  // Over both databases: items that refer to an owner that does not exist.
+  int64_t Orphans() const;
+
+  OwnerService owners;
+  ItemService items;
+};
+
+}  // namespace crosskey::testing
