@@ -177,6 +177,8 @@ absl::Status Database::TransactOnce(const Call& call, const std::function<absl::
     return status;
   }
   status = body(tx);
+  // The body may have waited for locks longer than the caller waits for the result.
+  if (status.ok()) status = call.Check();
   if (status.ok()) {
     status = tx.Command(kCommit, "COMMIT");
     if (IsConnectionError(status)) outcome = Outcome::kUnknown;

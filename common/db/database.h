@@ -46,10 +46,11 @@ class Database {
 
   Dialect dialect() const { return options_.url.dialect; }
 
-  // Runs `body` in a write transaction and commits if it returns OK, else rolls back. On SQLite it holds the write lock
-  // from its beginning. Deadlocks, lock timeouts and lost connections run the whole body again, at most 5 times with a
-  // growing pause: the body must set everything it leaves outside anew. OK: committed and durable. An error: nothing is
-  // stored, except that UNAVAILABLE can mean a COMMIT whose answer was lost; it is not repeated.
+  // Runs `body` in a write transaction and commits if it returns OK and the call is still waited for, else rolls back.
+  // On SQLite it holds the write lock from its beginning. Deadlocks, lock timeouts and lost connections run the whole
+  // body again, at most 5 times with a growing pause: the body must set everything it leaves outside anew. OK:
+  // committed and durable. An error: nothing is stored, except that UNAVAILABLE can mean a COMMIT whose answer was
+  // lost; it is not repeated.
   absl::Status Transact(const Call& call, const std::function<absl::Status(Tx&)>& body);
 
   // Runs `body` outside a transaction: every statement sees what is committed when it begins. Repeated like Transact.

@@ -3,6 +3,11 @@
 #include "absl/strings/str_cat.h"
 
 namespace crosskey::rpc {
+namespace {
+
+constexpr size_t kMaxPathBytes = 60;  // of a path that is repeated in an error
+
+}  // namespace
 
 std::set<std::string> FieldsToUpdate(const google::protobuf::FieldMask* mask, const google::protobuf::Message& resource,
                                      const std::set<std::string>& mutable_fields, FieldErrors& errors) {
@@ -24,7 +29,8 @@ std::set<std::string> FieldsToUpdate(const google::protobuf::FieldMask* mask, co
       const bool known = resource.GetDescriptor()->FindFieldByName(path) != nullptr;
       errors.Add(absl::StrCat("update_mask.paths[", i, "]"),
                  known ? absl::StrCat("\"", path, "\" is output only")
-                       : absl::StrCat("\"", path.substr(0, 60), "\" is not a field of ", resource.GetTypeName()));
+                       : absl::StrCat("\"", errors::Shortened(path, kMaxPathBytes), "\" is not a field of ",
+                                      resource.GetTypeName()));
     }
   }
   return fields;

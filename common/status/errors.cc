@@ -15,6 +15,8 @@ namespace {
 constexpr size_t kMaxFieldViolations = 20;
 constexpr size_t kMaxMissingReferences = 10;
 constexpr size_t kMaxText = 120;
+constexpr size_t kMaxMessage = 500;
+constexpr size_t kMaxFieldViolationBytes = 2800;  // all of them, so that the whole stays under 4 KB
 
 const std::string kUrlPrefix = "type.googleapis.com/";
 
@@ -23,17 +25,11 @@ void Attach(absl::Status& status, const Message& message) {
   status.SetPayload(kUrlPrefix + message.GetDescriptor()->full_name(), absl::Cord(message.SerializeAsString()));
 }
 
-// Client text can be long; a cut must not split a UTF-8 sequence.
-std::string Cut(const std::string& text) {
-  if (text.size() <= kMaxText) return text;
-  size_t end = kMaxText;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "...";
-}
+std::string Cut(const std::string& text) { return Shortened(text, kMaxText); }
 
 absl::Status Make(absl::StatusCode code, const std::string& reason, const std::string& message,
                   const std::map<std::string, std::string>& metadata = {}) {
-  absl::Status status(code, message);
+  absl::Status status(code, Shortened(message, kMaxMessage));
   google::rpc::ErrorInfo info;
   info.set_reason(reason);
   info.set_domain("crosskey");
@@ -63,22 +59,30 @@ std::string ShortName(const std::string& type) { return type.substr(type.rfind('
 
 }  // namespace
 
+std::string Shortened(const std::string& text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  size_t end = max_bytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
 std::string ResourceName(const std::string& type, int64_t id) {
   return absl::StrCat(absl::AsciiStrToLower(ShortName(type)), "s/", id);
 }
 
 absl::Status InvalidFields(const std::vector<FieldViolation>& violations) {
   google::rpc::BadRequest details;
-  std::string message;
   for (size_t i = 0; i < std::min(violations.size(), kMaxFieldViolations); ++i) {
-    auto* violation = details.add_field_violations();
-    violation->set_field(Cut(violations[i].field));
-    violation->set_description(violations[i].description);
-    violation->set_reason("INVALID_FIELD");
+    google::rpc::BadRequest::FieldViolation violation;
+    violation.set_field(Cut(violations[i].field));
+    violation.set_description(Cut(violations[i].description));
+    violation.set_reason("INVALID_FIELD");
+    if (details.ByteSizeLong() + violation.ByteSizeLong() > kMaxFieldViolationBytes) break;
+    *details.add_field_violations() = std::move(violation);
   }
   const std::string field = violations.empty() ? "" : Cut(violations.front().field);
-  const std::string description = violations.empty() ? "" : violations.front().description;
-  message = absl::StrCat(field, ": ", description);
+  const std::string description = violations.empty() ? "" : Cut(violations.front().description);
+  std::string message = absl::StrCat(field, ": ", description);
   std::map<std::string, std::string> metadata = {{"field", field}, {"description", description}};
   if (violations.size() > 1) {
     absl::StrAppend(&message, " (and ", violations.size() - 1, " more)");

@@ -15,7 +15,7 @@
 
 namespace crosskey::errors {
 
-// Wrong fields of a request. At most the first 20 are sent.
+// Wrong fields of a request. At most the first 20 are sent, fewer if they are long.
 struct FieldViolation {
   std::string field;  // path from the request message on, for example "requests[3].title"
   std::string description;
@@ -65,6 +65,9 @@ absl::Status Internal(const std::string& incident);
 
 // The reason of a status, empty if it carries no ErrorInfo.
 std::string ReasonOf(const absl::Status& status);
+
+// A text for an error: as it is, or its first `max_bytes` bytes (less what would split a UTF-8 sequence) and "...".
+std::string Shortened(const std::string& text, size_t max_bytes);
 
 // "user.v1.User", 7 -> "users/7": the name of a resource in details, events and logs.
 std::string ResourceName(const std::string& type, int64_t id);
