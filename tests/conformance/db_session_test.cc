@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
 #include "tests/conformance/storage.h"
 #include "tests/support/free_port.h"
@@ -14,7 +13,6 @@ namespace crosskey::testing {
 namespace {
 
 using absl::StatusCode;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 

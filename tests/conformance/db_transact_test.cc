@@ -1,10 +1,10 @@
 // db::Database: transactions, what runs them again, and who gets a session when.
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
 
-#include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
 #include "common/status/limits.h"
 #include "tests/conformance/storage.h"

@@ -1,7 +1,6 @@
 // The event log from outbox to consumer: nothing is lost, nothing takes effect twice.
 #include <atomic>
 #include <mutex>
-#include <set>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -142,6 +141,26 @@ TEST_P(Outbox, KeepsTheOrderOfAppend) {
   log.Append({"a"});
   EXPECT_EQ(log.Round(), 4);
   EXPECT_THAT(log.Follow(0), ElementsAre("1 c", "2 a", "3 b", "4 a"));
+}
+
+class OutboxOnServer : public DatabaseTest {};
+CROSSKEY_ON_EVERY_SERVER(OutboxOnServer);
+
+TEST_P(OutboxOnServer, TellsNobodyOfATransactionThatLostItsCommit) {
+  Log log(GetParam());
+  int64_t session = 0;
+  log.storage.database.set_observer([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+    if (sql.name == "outbox.append") Kill(log.storage.own, session);
+  });
+  EXPECT_THAT(log.outbox.Transact(TestCall(),
+                                  [&](events::Tx& tx) {
+                                    session = SessionId(tx.db());
+                                    tx.Append({"t.Type", "users/7", ""});
+                                    return absl::OkStatus();
+                                  }),
+              StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  EXPECT_EQ(log.Stored(), 0);
+  EXPECT_EQ(log.notified, 0);
 }
 
 class Sequencing : public DatabaseTest {};
