@@ -22,7 +22,6 @@ namespace {
 constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // when nobody wakes it
 constexpr absl::Duration kYield = absl::Milliseconds(5);     // between rounds of a large one
 constexpr absl::Duration kHold = absl::Milliseconds(50);
-constexpr absl::Duration kReconnectPeriod = absl::Milliseconds(200);
 
 }  // namespace
 
@@ -51,12 +50,7 @@ struct App::Parts {
                 [this](events::Tx& tx, const events::Event& event) { return OnUserCreated(tx, event, parent_events); });
     consumer.On("user.v1.UserDeleted", events::Consumer::Kind::kDeletion,
                 [this](events::Tx& tx, const events::Event& event) { return OnUserDeleted(tx, event, parent_events); });
-    backbone->AddWorker("consumer", [this, hooks](const Call& call) {
-      if (hooks.hold_consumer && hooks.hold_consumer()) return kHold;
-      const absl::Status end = consumer.Run(call);
-      log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
-      return kReconnectPeriod;
-    });
+    backbone->AddConsumer(consumer);
   }
 
   absl::Duration Reclaim(const Call& call, const server::Hooks& hooks) {
@@ -86,10 +80,12 @@ struct App::Parts {
 absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
   CROSSKEY_ASSIGN_OR_RETURN(relation::ReferenceTable table, ReferencesToUsers());
   CROSSKEY_ASSIGN_OR_RETURN(auto backbone, server::Backbone::Create({options, "post-service", Migrations, hooks}));
-  auto parts = std::make_unique<Parts>(std::move(backbone), std::move(table), hooks);
+  // The app owns the parts before anything serves: its destructor stops the backbone first.
+  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(backbone), std::move(table), hooks)));
+  Parts* parts = app->parts_.get();
   CROSSKEY_RETURN_IF_ERROR(parts->backbone->Serve({{"post.v1.PostService", &parts->post_rpc}},
                                                   {{"relation.v1.ReferenceService", &parts->reference_rpc}}));
-  return std::unique_ptr<App>(new App(std::move(parts)));
+  return app;
 }
 
 App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

@@ -18,7 +18,6 @@ namespace {
 
 constexpr absl::Duration kRecoveryPeriod = absl::Seconds(1);
 constexpr absl::Duration kPurgePeriod = absl::Hours(1);
-constexpr absl::Duration kReconnectPeriod = absl::Milliseconds(200);
 
 }  // namespace
 
@@ -42,12 +41,7 @@ struct App::Parts {
         "post.v1.UserPostsReclaimed", events::Consumer::Kind::kNormal,
         [this](events::Tx& tx, const events::Event& event) { return OnUserPostsReclaimed(tx, event, deletions); });
 
-    backbone->AddWorker("consumer", [this, hooks](const Call& call) {
-      if (hooks.hold_consumer && hooks.hold_consumer()) return kReconnectPeriod;
-      const absl::Status end = consumer.Run(call);
-      log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
-      return kReconnectPeriod;
-    });
+    backbone->AddConsumer(consumer);
     backbone->AddWorker("recovery", [this, hooks](const Call& call) {
       if (hooks.hold_recovery && hooks.hold_recovery()) return kRecoveryPeriod;
       const absl::Status status = deletions.Recover(call);
@@ -55,9 +49,9 @@ struct App::Parts {
       return kRecoveryPeriod;
     });
     backbone->AddWorker("purge", [this](const Call& call) {
-      const absl::Status status = deletions.Purge(call);
-      if (!status.ok()) log::Warning("could not purge", {{"error", std::string(status.message())}});
-      return kPurgePeriod;
+      const absl::StatusOr<bool> more = deletions.Purge(call);
+      if (!more.ok()) log::Warning("could not purge", {{"error", std::string(more.status().message())}});
+      return more.ok() && *more ? absl::ZeroDuration() : kPurgePeriod;
     });
   }
 
@@ -77,11 +71,13 @@ struct App::Parts {
 absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
   CROSSKEY_ASSIGN_OR_RETURN(relation::ParentTable table, UsersAsParents());
   CROSSKEY_ASSIGN_OR_RETURN(auto backbone, server::Backbone::Create({options, "user-service", Migrations, hooks}));
-  auto parts = std::make_unique<Parts>(std::move(backbone), std::move(table), hooks);
+  // The app owns the parts before anything serves: its destructor stops the backbone first.
+  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(backbone), std::move(table), hooks)));
+  Parts* parts = app->parts_.get();
   CROSSKEY_RETURN_IF_ERROR(parts->backbone->Serve(
       {{"user.v1.UserService", &parts->user_rpc}},
       {{"relation.v1.ReferenceService", &parts->reference_rpc}, {"user.v1.UserService", &parts->internal_user_rpc}}));
-  return std::unique_ptr<App>(new App(std::move(parts)));
+  return app;
 }
 
 App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

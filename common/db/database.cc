@@ -181,7 +181,8 @@ absl::Status Database::TransactOnce(const Call& call, const std::function<absl::
   if (status.ok()) status = call.Check();
   if (status.ok()) {
     status = tx.Command(kCommit, "COMMIT");
-    if (IsConnectionError(status)) outcome = Outcome::kUnknown;
+    // Only a conflict says for certain that it has not taken effect.
+    if (!status.ok() && SqlErrorOf(status) != SqlError::kRetry) outcome = Outcome::kUnknown;
   }
   if (!status.ok()) {
     NoteError(lease.position(), status);

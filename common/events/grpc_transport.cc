@@ -39,10 +39,10 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
   absl::Status status;
   event::v1::SubscribeResponse response;
   while (status.ok() && reader->Read(&response)) status = deliver(FromWire(response));
-  if (!status.ok()) {
-    context.TryCancel();
-    while (reader->Read(&response)) {
-    }
+  // Read also ends at a message that cannot be decoded, and then the server would go on for ever: without effect if it has ended
+  // the stream itself.
+  context.TryCancel();
+  while (reader->Read(&response)) {
   }
   const grpc::Status finish = reader->Finish();
   {
@@ -50,7 +50,9 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
     running_ = nullptr;
   }
   CROSSKEY_RETURN_IF_ERROR(status);
-  if (finish.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
+  // These do not pass by themselves.
+  if (finish.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||
+      finish.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
     return absl::FailedPreconditionError(finish.error_message());
   }
   return absl::UnavailableError(absl::StrCat("the stream has ended: ", finish.error_message()));

@@ -15,7 +15,21 @@
 namespace crosskey::rpc {
 namespace {
 
-constexpr size_t kMaxTraceparent = 64;  // version 00 has 55 bytes
+// No call waits longer than this for locks and sessions, whatever deadline its client sets.
+constexpr absl::Duration kLongestCall = absl::Minutes(5);
+
+// Version 00 of W3C Trace Context: two, 32, 16 and two lower-case hexadecimal digits with dashes between them. Anything else is
+// dropped: the value goes on into events and into calls to the peer, where other bytes would be an error.
+bool IsTraceparent(const grpc::string_ref& text) {
+  constexpr char kForm[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+  if (text.size() != sizeof(kForm) - 1) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text.data()[i];
+    const bool hexadecimal = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (kForm[i] == '-' ? c != '-' : !hexadecimal) return false;
+  }
+  return true;
+}
 
 std::string CodeName(grpc::StatusCode code) {
   static const char* const kNames[] = {
@@ -27,17 +41,16 @@ std::string CodeName(grpc::StatusCode code) {
   return index < std::size(kNames) ? kNames[index] : "Unknown";
 }
 
-Call MakeCall(grpc::ServerContext& context, absl::Duration default_limit) {
+// `longest` caps the deadline; `unset` is for clients that set none (gRPC then gives a time far in the future).
+Call MakeCall(grpc::ServerContext& context, absl::Duration unset, absl::Duration longest) {
   Call call;
   const absl::Time now = absl::Now();
-  // gRPC gives a time far in the future where the client set no deadline.
   const absl::Time deadline = absl::FromChrono(context.deadline());
-  const bool unset =
-      context.deadline() == std::chrono::system_clock::time_point::max() || deadline - now > absl::Hours(24 * 365);
-  call.deadline = unset ? now + default_limit : deadline;
+  const bool is_set = deadline - now < absl::Hours(24 * 365);
+  call.deadline = now + std::min(is_set ? deadline - now : unset, longest);
   call.cancelled = [&context] { return context.IsCancelled(); };
   const auto found = context.client_metadata().find("traceparent");
-  if (found != context.client_metadata().end() && found->second.size() <= kMaxTraceparent) {
+  if (found != context.client_metadata().end() && IsTraceparent(found->second)) {
     call.traceparent.assign(found->second.data(), found->second.size());
   }
   return call;
@@ -92,7 +105,7 @@ Calls::~Calls() = default;
 
 grpc::Status Calls::Unary(grpc::ServerContext& context, const std::string& method,
                           const std::function<absl::Status(const Call&)>& body) {
-  const Call call = MakeCall(context, limits::kDefaultDeadline);
+  const Call call = MakeCall(context, limits::kDefaultDeadline, kLongestCall);
   return Run("unary", method, call, [&](const Call& same) -> absl::Status {
     absl::Status admitted = admission_->Enter();
     if (!admitted.ok()) return admitted;
@@ -106,7 +119,7 @@ grpc::Status Calls::Unary(grpc::ServerContext& context, const std::string& metho
 
 grpc::Status Calls::ServerStream(grpc::ServerContext& context, const std::string& method,
                                  const std::function<absl::Status(const Call&)>& body) {
-  Call call = MakeCall(context, absl::InfiniteDuration());
+  const Call call = MakeCall(context, absl::InfiniteDuration(), absl::InfiniteDuration());
   return Run("server_stream", method, call, body);
 }
 
@@ -135,8 +148,8 @@ grpc::Status Calls::Run(const char* type, const std::string& method, const Call&
       .Add(labels,
            prometheus::Histogram::BucketBoundaries{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10})
       .Observe(absl::ToDoubleSeconds(took));
-  const bool fault =
-      wire.error_code() == grpc::StatusCode::INTERNAL || wire.error_code() == grpc::StatusCode::UNAVAILABLE;
+  // Refusals are the client's to log: under overload they would flood this log.
+  const bool fault = wire.error_code() == grpc::StatusCode::INTERNAL;
   (fault ? log::Warning : log::Debug)("call", {{"service", service_},
                                                {"method", method},
                                                {"code", CodeName(wire.error_code())},

@@ -45,7 +45,7 @@ class Calls {
   Calls(std::string service, std::shared_ptr<Admission> admission, telemetry::Metrics& metrics);
   ~Calls();
 
-  // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none), cancellation and trace
+  // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none, 5 minutes at most), cancellation and trace
   // context.
   grpc::Status Unary(grpc::ServerContext& context, const std::string& method,
                      const std::function<absl::Status(const Call&)>& body);

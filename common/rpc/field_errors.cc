@@ -11,10 +11,10 @@ void FieldErrors::RequireId(const std::string& field, int64_t id) {
   if (id <= 0) Add(field, absl::StrCat("must be positive, not ", id));
 }
 
-void FieldErrors::RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max) {
-  if (count < min || count > max) {
-    Add(field, absl::StrCat("must have ", min, " to ", max, " elements, not ", count));
-  }
+bool FieldErrors::RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max) {
+  if (count >= min && count <= max) return true;
+  Add(field, absl::StrCat("must have ", min, " to ", max, " elements, not ", count));
+  return false;
 }
 
 absl::Status FieldErrors::status() const {

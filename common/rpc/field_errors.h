@@ -17,12 +17,13 @@ class FieldErrors {
   // From `min` to `max` ids, each positive.
   template <typename Ids>
   void RequireIds(const std::string& field, const Ids& ids, int min, int max) {
-    RequireCount(field, ids.size(), min, max);
+    if (!RequireCount(field, ids.size(), min, max)) return;  // not every one of a million more
     for (int i = 0; i < ids.size(); ++i) {
       if (ids[i] <= 0) RequireId(field + "[" + std::to_string(i) + "]", ids[i]);
     }
   }
-  void RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max);
+  // False if it adds a violation.
+  bool RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max);
 
   // OK, or INVALID_FIELD with all of them.
   absl::Status status() const;

@@ -13,10 +13,12 @@ namespace crosskey::server {
 namespace {
 
 constexpr absl::Duration kDrain = absl::Seconds(10);
+constexpr absl::Duration kClose = absl::Milliseconds(500);
 constexpr absl::Duration kDrainGrace = absl::Milliseconds(300);
 constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
 // How long the sequencer rests when nobody wakes it: another process may have appended events.
 constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
+constexpr absl::Duration kReconnect = absl::Milliseconds(100);
 constexpr int kInternalInFlight = 256;
 constexpr int kThreadReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
 
@@ -63,6 +65,15 @@ Backbone::~Backbone() { Stop(); }
 Worker& Backbone::AddWorker(const std::string& name, Worker::Round round) {
   workers_.push_back(std::make_unique<Worker>(name, limits::kDefaultDeadline, std::move(round)));
   return *workers_.back();
+}
+
+void Backbone::AddConsumer(events::Consumer& consumer) {
+  AddWorker("consumer", [this, &consumer](const Call& call) {
+    if (settings_.hooks.hold_consumer && settings_.hooks.hold_consumer()) return kReconnect;
+    const absl::Status end = consumer.Run(call);
+    log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
+    return kReconnect;
+  });
 }
 
 absl::Status Backbone::Serve(const std::vector<Service>& services, const std::vector<Service>& internal_services) {
@@ -130,9 +141,13 @@ absl::Duration Backbone::Monitor(const Call& call) {
   }
   // A database that is merely busy is no reason to be taken out of service: then nobody would serve.
   const bool serving = status.ok() || (ready_ && status.code() == absl::StatusCode::kResourceExhausted);
-  listener_->SetServing(serving);
-  internal_listener_->SetServing(serving);
+  SetServing(serving);
   return kMonitorPeriod;
+}
+
+void Backbone::SetServing(bool serving) {
+  if (listener_ != nullptr) listener_->SetServing(serving);
+  if (internal_listener_ != nullptr) internal_listener_->SetServing(serving);
 }
 
 absl::Duration Backbone::NumberEvents(const Call& call) {
@@ -156,16 +171,18 @@ void Backbone::DrainCalls(absl::Time deadline) const {
 void Backbone::Stop() {
   if (stopped_) return;
   stopped_ = true;
-  monitor_.Stop();
   const absl::Time deadline = absl::Now() + kDrain;
-  if (listener_ != nullptr) listener_->SetServing(false);
-  if (internal_listener_ != nullptr) internal_listener_->SetServing(false);
+  SetServing(false);
   admission_->Drain();
   internal_admission_->Drain();
+  monitor_.Stop();  // may take a while if the database does not answer
+  SetServing(false);
   feed_.news().Notify();
   if (listener_ != nullptr) DrainCalls(deadline);
-  if (listener_ != nullptr) listener_->Shutdown(deadline);
-  if (internal_listener_ != nullptr) internal_listener_->Shutdown(deadline);
+  // Hardly anything is in flight any more; the rest of the wait is for idle clients to notice, which need not.
+  const absl::Time close = absl::Now() + kClose;
+  if (listener_ != nullptr) listener_->Shutdown(close);
+  if (internal_listener_ != nullptr) internal_listener_->Shutdown(close);
   transport_.Cancel();
   for (const auto& worker : workers_) worker->Stop();
   sequencer_worker_.Stop();

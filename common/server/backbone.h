@@ -11,6 +11,7 @@
 #include "common/db/database.h"
 #include "common/db/migrations.h"
 #include "common/events/event_rpc.h"
+#include "common/events/consumer.h"
 #include "common/events/feed.h"
 #include "common/events/grpc_transport.h"
 #include "common/events/outbox.h"
@@ -66,6 +67,9 @@ class Backbone {
   // A background thread; starts once the database is ready, stops with the rest. `wake` of the result is thread-safe.
   Worker& AddWorker(const std::string& name, Worker::Round round);
 
+  // A worker that runs the consumer from the peer's feed again whenever the stream has ended.
+  void AddConsumer(events::Consumer& consumer);
+
   // Opens the listeners, NOT_SERVING until the database is reachable and has its schema (which SQLite gets here).
   // Returns at once. The internal listener has its own threads and admission and serves EventService as well.
   absl::Status Serve(const std::vector<Service>& services, const std::vector<Service>& internal_services);
@@ -84,6 +88,7 @@ class Backbone {
   Backbone(Settings settings, db::DatabaseOptions database);
 
   absl::Duration Monitor(const Call& call);
+  void SetServing(bool serving);
   void DrainCalls(absl::Time deadline) const;
   absl::Status PrepareDatabase(const Call& call);
   absl::Duration NumberEvents(const Call& call);
