@@ -169,7 +169,7 @@ TEST_P(Deletions, RestrictKeepsTheIntentWhileTheAnswerIsUnknown) {
     EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
     EXPECT_NE(owners.Latest(ada)->blocked_reason, "");
     EXPECT_THAT(DeletedEvents(owners), IsEmpty());
-    EXPECT_TRUE(owners.Lookup({ada})->found.front().deleting);
+    EXPECT_THAT(owners.Lookup({ada})->found, ElementsAre(::testing::Field(&relation::Found::deleting, true)));
   }
 }
 
@@ -327,6 +327,23 @@ TEST_P(Deletions, OfTwoThatBeginAtOnceOneFindsTheOthersIntent) {
     return kYes;
   });
   EXPECT_THAT(owners.Delete(ada, Action::kRestrict), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
+  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
+}
+
+TEST_P(Deletions, OfTwoThatBeginAtOnceOneJoinsTheOthersIntent) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  bool began = false;
+  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
+    if (!request.validate_only) return Away();
+    if (!began) {
+      began = true;
+      EXPECT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
+      owners.peer.OnRelease(Agree());
+    }
+    return kYes;
+  });
+  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), InState(DeletionState::kReclaiming));
   EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
 }
 

@@ -283,6 +283,23 @@ TEST_P(Guard, ADeletionWaitsForAWriterThatHasPassedTheFence) {
   EXPECT_THAT(items.LastEvent(), HasSubstr(absl::StrCat("1 7 uid-7 ", kItemOwner, "=1")));
 }
 
+// Otherwise it would find no reference row, report that nothing is left, and the row would be added after all.
+TEST_P(Guard, NoDeletionIsConsumedBetweenTheFenceAndTheNewReference) {
+  ItemService items(GetParam());
+  items.peer.OnLookup([](const Ids& ids) { return Active(ids); });
+  std::future<absl::Status> consumed;
+  items.After("consumer.last_deletion", [&] {
+    consumed = std::async(std::launch::async, [&] { return items.ConsumeDeleted(7, 1); });
+    items.AwaitLockWait();
+  });
+  EXPECT_THAT(items.AddItem(7), IsOk());
+  EXPECT_THAT(consumed.get(), IsOk());
+  EXPECT_EQ(items.StateOf(7), kReclaiming);
+  items.ReclaimAll();
+  EXPECT_EQ(items.AllItems(), 0);
+  EXPECT_EQ(items.StateOf(7), kAbsent);
+}
+
 // Two writers that both found the owner unknown.
 TEST_P(Guard, OneOfTwoThatAddTheSameReferenceFindsItThere) {
   ItemService items(GetParam());

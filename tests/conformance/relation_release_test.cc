@@ -145,6 +145,21 @@ TEST_P(Release, OfAnAbsentRowStopsAtTheFence) {
   EXPECT_THAT(items.Release(8, 2, 1), Released());
 }
 
+// Otherwise the event would find no row and report the end, and the tombstone would stay for ever.
+TEST_P(Release, OfAnAbsentRowLetsNoDeletionBeConsumedAfterTheFence) {
+  ItemService items(GetParam());
+  std::future<absl::Status> consumed;
+  items.After("consumer.last_deletion", [&] {
+    consumed = std::async(std::launch::async, [&] { return items.ConsumeDeleted(7, 1); });
+    items.AwaitLockWait();
+  });
+  EXPECT_THAT(items.Release(7, 1), Released());
+  EXPECT_THAT(consumed.get(), IsOk());
+  EXPECT_EQ(items.StateOf(7), kReclaiming);
+  items.ReclaimAll();
+  EXPECT_EQ(items.StateOf(7), kAbsent);
+}
+
 TEST_P(Release, OfAKnownRowNeedsNoFence) {
   ItemService items(GetParam());
   items.Know({7, 8});
