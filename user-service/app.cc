@@ -45,7 +45,8 @@ struct App::Parts {
     backbone->AddWorker("recovery", [this, hooks](const Call& call) {
       if (hooks.hold_recovery && hooks.hold_recovery()) return kRecoveryPeriod;
       const absl::Status status = deletions.Recover(call);
-      if (!status.ok()) log::Warning("the recovery of deletions did not get through", {{"error", std::string(status.message())}});
+      if (!status.ok())
+        log::Warning("the recovery of deletions did not get through", {{"error", std::string(status.message())}});
       return kRecoveryPeriod;
     });
     backbone->AddWorker("purge", [this](const Call& call) {

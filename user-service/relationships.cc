@@ -13,6 +13,9 @@ absl::StatusOr<relation::ParentTable> UsersAsParents() {
       const relation::Declarations declarations,
       relation::Declarations::Read({user::v1::User::descriptor()->file(), post::v1::Post::descriptor()->file()}));
   CROSSKEY_ASSIGN_OR_RETURN(const relation::Declaration post_user, declarations.Find(kPostUser));
+  if (post_user.parent_type != kUserType) {
+    return absl::InvalidArgumentError(post_user.relationship + " does not refer to " + kUserType);
+  }
   relation::ParentTable table;
   table.type = kUserType;
   table.table = "users";

@@ -1,6 +1,7 @@
 #include "common/db/database.h"
 
 #include <algorithm>
+#include <map>
 #include <thread>
 
 #include <prometheus/counter.h>
@@ -73,8 +74,29 @@ struct Database::Instruments {
                        .Register(registry)
                        .Add({})) {}
 
+  void Count(const std::string& statement, int64_t changed) {
+    Counters counters;
+    {
+      std::lock_guard lock(mutex);
+      Counters& known = by_statement[statement];
+      if (known.statements == nullptr) {
+        known = {&statements.Add({{"statement", statement}}), &rows.Add({{"statement", statement}})};
+      }
+      counters = known;
+    }
+    counters.statements->Increment();
+    counters.rows->Increment(static_cast<double>(changed));
+  }
+
+  struct Counters {
+    prometheus::Counter* statements = nullptr;
+    prometheus::Counter* rows = nullptr;
+  };
+
   prometheus::Family<prometheus::Counter>& statements;
   prometheus::Family<prometheus::Counter>& rows;
+  std::mutex mutex;                              // guards by_statement
+  std::map<std::string, Counters> by_statement;  // the families' own look-up builds and hashes labels
   prometheus::Gauge& in_use;
   prometheus::Gauge& size;
   prometheus::Histogram& lease_wait;
@@ -112,9 +134,7 @@ Database::Database(DatabaseOptions options, telemetry::Metrics& metrics)
       instruments_(std::make_unique<Instruments>(metrics.registry())) {
   instruments_->size.Set(options_.pool_size);
   instrumented_ = [this](const Sql& sql, const Rendered& rendered, int64_t rows) {
-    const prometheus::Labels labels = {{"statement", sql.name}};
-    instruments_->statements.Add(labels).Increment();
-    instruments_->rows.Add(labels).Increment(static_cast<double>(rows));
+    instruments_->Count(sql.name, rows);
     if (observer_) observer_(sql, rendered, rows);
   };
 }
@@ -176,7 +196,12 @@ absl::Status Database::TransactOnce(const Call& call, const std::function<absl::
     NoteError(lease.position(), status);
     return status;
   }
-  status = body(tx);
+  try {
+    status = body(tx);
+  } catch (const std::exception&) {
+    // No memory, for example. The session must not go back with a transaction open: the next one would commit it.
+    status = absl::InternalError("an exception in the body of a transaction");
+  }
   // The body may have waited for locks longer than the caller waits for the result.
   if (status.ok()) status = call.Check();
   if (status.ok()) {

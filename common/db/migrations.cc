@@ -30,7 +30,7 @@ std::string Checksum(const std::string& text) {
   return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
-std::vector<std::string> Statements(const std::string& text) {
+absl::StatusOr<std::vector<std::string>> Statements(const std::string& text) {
   std::vector<std::string> statements(1);
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     line = absl::StripAsciiWhitespace(line);
@@ -39,6 +39,7 @@ std::vector<std::string> Statements(const std::string& text) {
     absl::StrAppend(&statements.back(), line, " ");
     if (last) statements.emplace_back();
   }
+  if (!statements.back().empty()) return absl::InvalidArgumentError("the last statement has no semicolon");
   statements.pop_back();
   return statements;
 }
@@ -66,7 +67,8 @@ absl::Status Apply(Connection& connection, const std::vector<Migration>& migrati
   for (const Migration& migration : migrations) CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, migration));
   for (const Migration& migration : migrations) {
     if (applied.count(migration.number) > 0) continue;
-    for (const std::string& statement : Statements(migration.text)) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto statements, Statements(migration.text));
+    for (const std::string& statement : statements) {
       CROSSKEY_RETURN_IF_ERROR(connection.Command(migration.name, statement));
     }
     CROSSKEY_RETURN_IF_ERROR(connection

@@ -46,13 +46,18 @@ SqlError KindOfMysql(unsigned int number) {
     case 1040:  // too many connections
     case 1047:  // Galera: node not ready
     case 1053:  // server shutdown in progress
+    case 1290:  // read-only: the primary is another server now
+    case 1836:
     case 1927:  // connection was killed
     case 2002:
     case 2003:
     case 2005:
     case 2006:
     case 2013:
+    case 2014:  // commands out of sync
+    case 2027:  // malformed packet
     case 2055:
+    case 4031:  // MySQL 8: closed after being idle
       return SqlError::kConnection;
     case 1044:
     case 1045:

@@ -50,11 +50,26 @@ absl::StatusOr<Consumer::Position> Consumer::ReadCheckpoint(const Call& call) {
 absl::Status Consumer::Run(const Call& call) {
   CROSSKEY_ASSIGN_OR_RETURN(const Position position, ReadCheckpoint(call));
   position_.Set(static_cast<double>(position.last));
-  return transport_.Stream(position.feed_id, position.last, [&](const Batch& batch) -> absl::Status {
+  const absl::Status end = transport_.Stream(position.feed_id, position.last, [&](const Batch& batch) -> absl::Status {
     if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
-    if (batch.events.empty()) return absl::OkStatus();
-    return Apply(batch);
+    if (!batch.events.empty()) return Apply(batch);
+    stalled_.Set(0);  // a bookmark: all there is has been taken in
+    return absl::OkStatus();
   });
+  NoteEnd(end);
+  return end;
+}
+
+// A feed that ended because the peer or the database went away comes back; every other reason stays until somebody mends it.
+void Consumer::NoteEnd(const absl::Status& end) {
+  const bool passes = end.ok() || absl::IsUnavailable(end) || absl::IsAborted(end) || absl::IsCancelled(end) ||
+                      absl::IsResourceExhausted(end) || absl::IsDeadlineExceeded(end);
+  const std::string problem = passes ? "" : std::string(end.message());
+  if (!passes) stalled_.Set(1);
+  if (!passes && problem != last_problem_) {
+    log::Error("the feed cannot be consumed", {{"feed", feed_}, {"error", problem}});
+  }
+  last_problem_ = problem;
 }
 
 absl::Status Consumer::Apply(const Batch& batch) {
@@ -87,18 +102,12 @@ absl::Status Consumer::Apply(const Batch& batch) {
     culprit = nullptr;
     return absl::OkStatus();
   });
-  // A database that is away or busy says nothing about the event.
-  const bool stalled = culprit != nullptr && !status.ok() && !absl::IsUnavailable(status) && !absl::IsAborted(status) &&
-                       !absl::IsResourceExhausted(status);
-  if (status.ok()) stalled_.Set(0);
-  if (stalled) {
-    stalled_.Set(1);
-    log::Error("an event cannot be applied", {{"feed", feed_},
-                                              {"sequence", culprit->sequence},
-                                              {"type", culprit->type},
-                                              {"error", std::string(status.message())}});
+  if (!status.ok() && culprit != nullptr) {
+    return absl::Status(status.code(), absl::StrCat("event ", culprit->sequence, " (", culprit->type,
+                                                    ") cannot be applied: ", status.message()));
   }
   CROSSKEY_RETURN_IF_ERROR(status);
+  stalled_.Set(0);
   position_.Set(static_cast<double>(batch.through));
   for (const Event& event : batch.events) {
     const bool handled = handlers_.count(event.type) > 0;

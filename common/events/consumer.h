@@ -61,6 +61,7 @@ class Consumer {
   absl::StatusOr<Position> ReadCheckpoint(const Call& call);
   // Of a batch that does not follow the checkpoint.
   absl::Status WhyNotMoved(Tx& tx, const Batch& batch);
+  void NoteEnd(const absl::Status& end);
   absl::Status ApplyEvent(Tx& tx, const Event& event);
 
   const std::string feed_;
@@ -68,6 +69,7 @@ class Consumer {
   Transport& transport_;
   const std::function<void()> on_applied_;
   std::map<std::string, Handler> handlers_;
+  std::string last_problem_;  // so that it is logged once
   prometheus::Gauge& stalled_;
   prometheus::Gauge& position_;
   prometheus::Family<prometheus::Counter>& events_;

@@ -41,7 +41,13 @@ grpc::Status EventRpc::Subscribe(grpc::ServerContext* context, const event::v1::
 absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeRequest& request,
                               grpc::ServerWriter<event::v1::SubscribeResponse>& writer) {
   CROSSKEY_RETURN_IF_ERROR(calls_.admission().Check());
-  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
+  // A stream has no deadline, but each of its reads has.
+  const auto limited = [&call] {
+    Call read = call;
+    read.deadline = std::min(call.deadline, absl::Now() + limits::kDefaultDeadline);
+    return read;
+  };
+  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(limited()));
   if (!request.feed_id().empty() && request.feed_id() != info.feed_id) return errors::FeedMismatch(info.feed_id);
   if (request.after_sequence() < 0 || request.after_sequence() > info.head) {
     return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
@@ -52,9 +58,7 @@ absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeReques
     CROSSKEY_RETURN_IF_ERROR(calls_.admission().Check());
     CROSSKEY_RETURN_IF_ERROR(call.Check());
     const uint64_t seen = feed_.news().Now();
-    Call read = call;
-    read.deadline = std::min(call.deadline, absl::Now() + limits::kDefaultDeadline);
-    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Event> batch, feed_.Read(read, after));
+    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Event> batch, feed_.Read(limited(), after));
     if (!batch.empty() || absl::Now() >= next_bookmark) {
       event::v1::SubscribeResponse response;
       response.set_feed_id(info.feed_id);

@@ -1,11 +1,16 @@
 #include "common/events/grpc_transport.h"
 
+#include <thread>
+
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "common/status/macros.h"
 #include "event/v1/event_service.grpc.pb.h"
 
 namespace crosskey::events {
 namespace {
+
+constexpr absl::Duration kFinish = absl::Seconds(2);
 
 Batch FromWire(event::v1::SubscribeResponse& response) {
   Batch batch;
@@ -19,6 +24,22 @@ Batch FromWire(event::v1::SubscribeResponse& response) {
                             event.traceparent(), std::move(*event.mutable_payload()->mutable_value())});
   }
   return batch;
+}
+
+// Read also ends at a message that cannot be decoded. Then the server sees no reason to end the stream, and Finish would wait
+// for ever; otherwise it returns at once.
+grpc::Status Finish(grpc::ClientReader<event::v1::SubscribeResponse>& reader, grpc::ClientContext& context,
+                    bool& undecodable) {
+  absl::Notification finished;
+  std::thread watch([&] {
+    if (finished.WaitForNotificationWithTimeout(kFinish)) return;
+    undecodable = true;
+    context.TryCancel();
+  });
+  grpc::Status status = reader.Finish();
+  finished.Notify();
+  watch.join();
+  return status;
 }
 
 }  // namespace
@@ -39,17 +60,19 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
   absl::Status status;
   event::v1::SubscribeResponse response;
   while (status.ok() && reader->Read(&response)) status = deliver(FromWire(response));
-  // Read also ends at a message that cannot be decoded, and then the server would go on for ever: without effect if it has ended
-  // the stream itself.
-  context.TryCancel();
-  while (reader->Read(&response)) {
+  if (!status.ok()) {
+    context.TryCancel();
+    while (reader->Read(&response)) {
+    }
   }
-  const grpc::Status finish = reader->Finish();
+  bool undecodable = false;
+  const grpc::Status finish = Finish(*reader, context, undecodable);
   {
     std::lock_guard lock(mutex_);
     running_ = nullptr;
   }
   CROSSKEY_RETURN_IF_ERROR(status);
+  if (undecodable) return absl::InternalError("a message of the stream cannot be decoded");
   // These do not pass by themselves.
   if (finish.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||
       finish.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {

@@ -134,7 +134,6 @@ absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const 
 
 // Steps 2 and 3 for an intent; returns at once what is decided already.
 absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t deletion_id) {
-  absl::Status last = errors::Conflict();
   Deletion deletion;
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
     int64_t head = 0;
@@ -158,8 +157,7 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
       CROSSKEY_ASSIGN_OR_RETURN(Deletion decided, Decide(call, deletion, state, ""));
       return Driven{std::move(decided), answer->counts};
     }
-    last = answer.status();
-    if (last.code() != absl::StatusCode::kAborted) break;
+    if (!absl::IsAborted(answer.status())) break;
   }
   // No definite answer. What cannot be refused goes on, and the event performs the release when it arrives.
   if (!CanBeRefused(deletion.action)) {
@@ -169,7 +167,8 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
   }
   const absl::Status noted = NoteBlocked(call, deletion_id);
   if (!noted.ok()) log::Warning("could not note why a deletion is blocked", {{"deletion_id", deletion_id}});
-  return last;
+  // Whatever it was, the intent is stored and its outcome open.
+  return errors::PeerUnavailable(table_.peer);
 }
 
 // Step 3: the drop, or the refusal. Returns the deletion as it stands afterwards, whoever decided it.
@@ -221,22 +220,24 @@ absl::Status Deletions::Recover(const Call& call) {
   absl::Status result;
   for (const int64_t deletion_id : stale) {
     CROSSKEY_RETURN_IF_ERROR(call.Check());
-    const absl::StatusOr<Driven> driven = Drive(call, deletion_id);
-    if (driven.ok()) {
-      log::Info("recovered a deletion",
-                {{"deletion_id", deletion_id}, {"state", static_cast<int64_t>(driven->deletion.state)}});
-      continue;
-    }
+    // With a time of its own: that of the round may be nearly over. One that stays undecided does not hold up the others.
+    const absl::StatusOr<Driven> driven = Drive(Detached(call), deletion_id);
     result.Update(driven.status());
-    if (driven.status().code() == absl::StatusCode::kUnavailable) break;  // the others would wait for the same peer
+    if (!driven.ok()) continue;
+    log::Info("recovered a deletion",
+              {{"deletion_id", deletion_id}, {"state", static_cast<int64_t>(driven->deletion.state)}});
   }
   return result;
 }
 
-absl::Status Deletions::Purge(const Call& call) {
+absl::StatusOr<bool> Deletions::Purge(const Call& call) {
   const int64_t before = absl::ToUnixMicros(now_() - limits::kDeletionRecordRetention);
-  return outbox_.Transact(call,
-                          [&](events::Tx& tx) { return store_.Purge(tx.db(), before, kRecordsPerPurge).status(); });
+  int64_t removed = 0;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(removed, store_.Purge(tx.db(), before, kRecordsPerPurge));
+    return absl::OkStatus();
+  }));
+  return removed == kRecordsPerPurge;
 }
 
 }  // namespace crosskey::relation

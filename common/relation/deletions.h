@@ -50,8 +50,9 @@ class Deletions {
   // Drives the undecided deletions older than limits::kIntentRecoveryAge. An error: some of them are still undecided.
   absl::Status Recover(const Call& call);
 
-  // Removes the records of deletions that ended longer ago than limits::kDeletionRecordRetention, at most 1,000.
-  absl::Status Purge(const Call& call);
+  // Removes the records of deletions that ended longer ago than limits::kDeletionRecordRetention, at most 1,000. Returns
+  // whether there may be more.
+  absl::StatusOr<bool> Purge(const Call& call);
 
  private:
   // What a look at the row and its latest deletion says has to be done.

@@ -19,11 +19,15 @@ absl::StatusOr<bool> Reclaim::Round(const Call& call) {
     return absl::OkStatus();
   }));
   bool more = parents.size() == kParentsPerRound;
+  absl::Status result;
   for (const int64_t id : parents) {
     CROSSKEY_RETURN_IF_ERROR(call.Check());
-    CROSSKEY_ASSIGN_OR_RETURN(const bool unfinished, Batch(call, id));
-    more = more || unfinished;
+    const absl::StatusOr<bool> unfinished = Batch(call, id);
+    // One that cannot be removed must not hold up the others.
+    result.Update(unfinished.status());
+    more = more || (unfinished.ok() && *unfinished);
   }
+  CROSSKEY_RETURN_IF_ERROR(result);
   return more;
 }
 

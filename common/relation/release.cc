@@ -30,9 +30,9 @@ Action ActionOf(const ChildTable& child, const ReleaseRequest& request) {
 
 absl::Status Release::CheckOverrides(const ReleaseRequest& request) const {
   for (const auto& [relationship, action] : request.overrides) {
-    const bool known = std::any_of(table_.children.begin(), table_.children.end(), [&name = relationship](const auto& child) {
-      return child.declaration.relationship == name;
-    });
+    const bool known =
+        std::any_of(table_.children.begin(), table_.children.end(),
+                    [&name = relationship](const auto& child) { return child.declaration.relationship == name; });
     // Ignoring it could turn a RESTRICT into what is declared.
     if (!known) return errors::InvalidField("overrides.relationship", "is not stored by this service: " + relationship);
   }

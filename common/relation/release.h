@@ -20,6 +20,7 @@ class Release {
   //
   // ABORTED CONFLICT: the reference row is absent and a deletion later than request.as_of_sequence has been taken in,
   // so this may be a duplicate that comes after everything is over. FAILED_PRECONDITION: the row has another uid.
+  // INVALID_ARGUMENT: an override of a relationship that is not known here.
   absl::StatusOr<ReleaseAnswer> Run(const Call& call, const ReleaseRequest& request);
 
  private:
@@ -29,6 +30,7 @@ class Release {
     int64_t refused_through = 0;
   };
 
+  absl::Status CheckOverrides(const ReleaseRequest& request) const;
   absl::StatusOr<ReleaseAnswer> Decide(events::Tx& tx, const ReleaseRequest& request);
   absl::StatusOr<ReleaseAnswer> Preview(db::Connection& connection, const ReleaseRequest& request);
   absl::StatusOr<Row> LockOrInsert(events::Tx& tx, const ReleaseRequest& request);

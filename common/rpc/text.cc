@@ -35,6 +35,10 @@ std::string Problem(const std::string& text, const TextRule& rule) {
   if (rule.max_bytes > 0 && static_cast<int64_t>(text.size()) > rule.max_bytes) {
     return absl::StrCat("must have at most ", rule.max_bytes, " bytes, not ", text.size());
   }
+  // Before anything that takes time or memory for each character.
+  if (rule.max_code_points > 0 && static_cast<int64_t>(text.size()) > 4 * rule.max_code_points) {
+    return absl::StrCat("must have at most ", rule.max_code_points, " code points");
+  }
   if (text.find('\0') != std::string::npos) return "must not have a NUL character";
   const std::vector<char32_t> points = CodePoints(text);
   const auto count = static_cast<int64_t>(points.size());

@@ -40,6 +40,7 @@ absl::StatusOr<std::unique_ptr<Backbone>> Backbone::Create(Settings settings) {
   CROSSKEY_ASSIGN_OR_RETURN(database.url, db::ParseUrl(settings.options.db));
   CROSSKEY_ASSIGN_OR_RETURN(database.password, ReadPassword(settings.options.db_password_file));
   database.pool_size = settings.options.db_pool;
+  database.statement_timeout = settings.statement_timeout;
   return std::unique_ptr<Backbone>(new Backbone(std::move(settings), std::move(database)));
 }
 

@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "common/db/database.h"
 #include "common/db/migrations.h"
-#include "common/events/event_rpc.h"
 #include "common/events/consumer.h"
+#include "common/events/event_rpc.h"
 #include "common/events/feed.h"
 #include "common/events/grpc_transport.h"
 #include "common/events/outbox.h"
@@ -50,6 +50,7 @@ class Backbone {
     std::string name;  // "user-service": the source of its events
     MigrationsOf migrations;
     Hooks hooks;
+    absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a statement may take
   };
 
   // Builds everything that needs no database. INVALID_ARGUMENT: the options.

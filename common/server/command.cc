@@ -8,17 +8,19 @@
 namespace crosskey::server {
 namespace {
 
+// For the whole of a migration, and so for its longest statement too.
+constexpr absl::Duration kMigration = absl::Hours(1);
+
 int Fail(const char* what, const absl::Status& status) {
   log::Error(what, {{"error", std::string(status.message())}});
   return 1;
 }
 
 int RunMigrate(const process::Options& options, const std::string& name, MigrationsOf migrations) {
-  const auto backbone = Backbone::Create({options, name, migrations, {}});
+  const auto backbone = Backbone::Create({options, name, migrations, {}, kMigration});
   if (!backbone.ok()) return Fail("cannot migrate", backbone.status());
   db::Database& database = (*backbone)->database();
-  const absl::Status status =
-      db::Migrate(database, Call::Background(absl::Minutes(10)), migrations(database.dialect()));
+  const absl::Status status = db::Migrate(database, Call::Background(kMigration), migrations(database.dialect()));
   if (!status.ok()) return Fail("cannot migrate", status);
   log::Info("the schema is up to date");
   return 0;

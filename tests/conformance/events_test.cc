@@ -472,8 +472,10 @@ TEST_P(Consume, AnEventThatCannotBeAppliedStopsItAndShows) {
   EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kInvalidArgument, ""));
   EXPECT_EQ(at.Effects(), "");
   EXPECT_EQ(at.Checkpoint(), " 0 0");
-  EXPECT_EQ(at.Metric("crosskey_consumer_stalled", {{"feed", kFeed}}), 1);
   EXPECT_EQ(at.applied, 0);
+  at.transport.batches = {batch};
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kInvalidArgument, ""));
+  EXPECT_EQ(at.Metric("crosskey_consumer_stalled", {{"feed", kFeed}}), 1);
 
   broken = false;
   EXPECT_THAT(at.consumer.Apply(batch), IsOk());

@@ -418,7 +418,7 @@ absl::StatusOr<relation::Deletion> OwnerService::Latest(int64_t owner) {
 
 absl::Status OwnerService::Recover() { return parts_->deletions.Recover(TestCall()); }
 
-absl::Status OwnerService::Purge() { return parts_->deletions.Purge(TestCall()); }
+absl::Status OwnerService::Purge() { return parts_->deletions.Purge(TestCall()).status(); }
 
 absl::Status OwnerService::ConsumeReclaimed(int64_t deletion_id, int64_t items) {
   events::Event event;

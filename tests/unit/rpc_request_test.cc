@@ -190,13 +190,13 @@ TEST(FieldErrors, EachIsNamedInOrder) {
   errors.RequireId("id", 0);
   errors.RequireId("user_id", -1);
   errors.RequireCount("requests", 0, 1, 3);
-  errors.RequireIds("ids", IdList({1, 0, -5, 2}), 1, 3);
+  errors.RequireIds("ids", IdList({1, 0, -5}), 1, 3);
+  errors.RequireIds("more", IdList({1, 0, -5, 2}), 1, 3);  // too many: not each of them as well
   EXPECT_THAT(errors.status(), StatusIs(absl::StatusCode::kInvalidArgument, "INVALID_FIELD"));
-  EXPECT_EQ(
-      Violations(errors.status()),
-      (std::vector<std::string>{"id: must be positive, not 0", "user_id: must be positive, not -1",
-                                "requests: must have 1 to 3 elements, not 0", "ids: must have 1 to 3 elements, not 4",
-                                "ids[1]: must be positive, not 0", "ids[2]: must be positive, not -5"}));
+  EXPECT_EQ(Violations(errors.status()),
+            (std::vector<std::string>{"id: must be positive, not 0", "user_id: must be positive, not -1",
+                                      "requests: must have 1 to 3 elements, not 0", "ids[1]: must be positive, not 0",
+                                      "ids[2]: must be positive, not -5", "more: must have 1 to 3 elements, not 4"}));
 }
 
 }  // namespace
