@@ -43,6 +43,9 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   }
   url.host = address.substr(0, colon);
   if (url.host == "localhost") url.host = "127.0.0.1";
+  if (absl::StartsWith(url.host, "[") && absl::EndsWith(url.host, "]")) {  // IPv6
+    url.host = url.host.substr(1, url.host.size() - 2);
+  }
   if (absl::StrContains(url.user, ":")) return Bad("a password belongs into --db-password-file");
   if (!IsPlain(url.user)) return Bad("the user is missing or has a quote, blank or =");
   if (!IsPlain(url.host)) return Bad("the host is missing or has a quote, blank or =");

@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/db/url.h"
 
 namespace crosskey::process {
 namespace {
@@ -45,20 +46,6 @@ bool SplitLast(const std::string& text, char separator, std::string* before, std
   return true;
 }
 
-std::string CheckMysql(const std::string& text) {
-  std::string server, database, user, address, host, port;
-  if (!SplitLast(text, '/', &server, &database) || !SplitLast(server, '@', &user, &address) ||
-      !SplitLast(address, ':', &host, &port)) {
-    return "a mysql database is mysql://user@host:port/database";
-  }
-  if (absl::StrContains(user, ":")) return "the password belongs into the file named by --db-password-file";
-  if (!IsWord(user, "._-$@")) return "the user of the mysql:// address is missing or has an odd character";
-  if (!IsHost(host)) return "the host of the mysql:// address is missing or has an odd character";
-  if (!IsNumber(port, 1, 65535)) return "the port of the mysql:// address is not a number from 1 to 65535";
-  if (!IsWord(database, "_-$")) return "the database of the mysql:// address is missing or has an odd character";
-  return "";
-}
-
 }  // namespace
 
 std::string CheckAddress(const std::string& text) {
@@ -69,15 +56,7 @@ std::string CheckAddress(const std::string& text) {
   return "";
 }
 
-std::string CheckDatabase(const std::string& text) {
-  if (absl::StartsWith(text, "mysql://")) return CheckMysql(text.substr(8));
-  if (!absl::StartsWith(text, "sqlite:")) return "not sqlite:PATH or mysql://user@host:port/database";
-  const std::string path = text.substr(7);
-  if (path.empty()) return "the path after sqlite: is empty";
-  if (absl::StrContains(path, ":memory:")) return "an in-memory database cannot be shared by several sessions";
-  if (absl::StrContains(path, "\"")) return "the path after sqlite: has a double quote";
-  return "";
-}
+std::string CheckDatabase(const std::string& text) { return std::string(db::ParseUrl(text).status().message()); }
 
 std::string CheckReadableFile(const std::string& path) {
   std::error_code error;

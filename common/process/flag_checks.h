@@ -10,7 +10,7 @@ namespace crosskey::process {
 // `host:port`; the host is a name, an IPv4 address or an IPv6 address in brackets, the port 0..65535.
 std::string CheckAddress(const std::string& text);
 
-// `sqlite:PATH` or `mysql://user@host:port/database`. The reason never repeats the value, for it may hold a password.
+// See db::ParseUrl. The reason never repeats the value, for it may hold a password.
 std::string CheckDatabase(const std::string& text);
 
 // A file that this process may read.

@@ -12,7 +12,7 @@ constexpr size_t kMaxPathBytes = 60;  // of a path that is repeated in an error
 std::set<std::string> FieldsToUpdate(const google::protobuf::FieldMask* mask, const google::protobuf::Message& resource,
                                      const std::set<std::string>& mutable_fields, FieldErrors& errors) {
   std::set<std::string> fields;
-  if (mask == nullptr) {
+  if (mask == nullptr || mask->paths_size() == 0) {
     for (const std::string& name : mutable_fields) {
       const auto* field = resource.GetDescriptor()->FindFieldByName(name);
       if (field != nullptr && resource.GetReflection()->HasField(resource, field)) fields.insert(name);

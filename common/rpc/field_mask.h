@@ -11,7 +11,7 @@
 
 namespace crosskey::rpc {
 
-// The fields of `resource` to change, all from `mutable_fields`. Without a mask (nullptr): those that are populated.
+// The fields of `resource` to change, all from `mutable_fields`. Without a mask (nullptr) or without paths in it: those that are populated.
 // With "*": all of them. A path that is unknown or output only is added to `errors`.
 std::set<std::string> FieldsToUpdate(const google::protobuf::FieldMask* mask, const google::protobuf::Message& resource,
                                      const std::set<std::string>& mutable_fields, FieldErrors& errors);
