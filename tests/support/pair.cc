@@ -14,8 +14,6 @@ namespace {
 
 using user::v1::UserService;
 
-enum { kUser, kPost, kUserInternal, kPostInternal };
-
 }  // namespace
 
 std::shared_ptr<grpc::Channel> OpenChannel(int port) {
@@ -35,12 +33,14 @@ std::unique_ptr<grpc::ClientContext> Context() {
 }
 
 Pair::Pair(const std::string& backend, bool start)
-    : user_db_(std::make_unique<TestDatabase>(backend)), post_db_(std::make_unique<TestDatabase>(backend)) {
-  for (int& port : ports_) port = FreePort();
-  users_ = UserService::NewStub(OpenChannel(ports_[kUser]));
-  posts_ = post::v1::PostService::NewStub(OpenChannel(ports_[kPost]));
-  const auto user_internal = OpenChannel(ports_[kUserInternal]);
-  const auto post_internal = OpenChannel(ports_[kPostInternal]);
+    : user_db_(std::make_unique<TestDatabase>(backend)),
+      post_db_(std::make_unique<TestDatabase>(backend)),
+      user_at_{FreePort(), FreePort()},
+      post_at_{FreePort(), FreePort()} {
+  users_ = UserService::NewStub(OpenChannel(user_at_.port));
+  posts_ = post::v1::PostService::NewStub(OpenChannel(post_at_.port));
+  const auto user_internal = OpenChannel(user_at_.internal);
+  const auto post_internal = OpenChannel(post_at_.internal);
   user_references_ = ::relation::v1::ReferenceService::NewStub(user_internal);
   post_references_ = ::relation::v1::ReferenceService::NewStub(post_internal);
   user_events_ = event::v1::EventService::NewStub(user_internal);
@@ -53,18 +53,24 @@ Pair::Pair(const std::string& backend, bool start)
 }
 
 Pair::~Pair() {
+  post_replica_.reset();
+  user_replica_.reset();
   StopPosts();
   StopUsers();
 }
 
-void Pair::StartUsers() {
+process::Options Pair::OptionsOf(const TestDatabase& database, const Addresses& own, int peer) const {
   process::Options options;
-  options.db = user_db_->url();
+  options.db = database.url();
   options.db_pool = db_pool;
   options.max_in_flight = max_in_flight;
-  options.listen = Loopback(ports_[kUser]);
-  options.internal_listen = Loopback(ports_[kUserInternal]);
-  options.peer = Loopback(ports_[kPostInternal]);
+  options.listen = Loopback(own.port);
+  options.internal_listen = Loopback(own.internal);
+  options.peer = Loopback(peer);
+  return options;
+}
+
+server::Hooks Pair::UserHooks() {
   server::Hooks hooks;
   hooks.observer = user_sql_.observer();
   hooks.hold_consumer = [this] { return hold_user_consumer.load(); };
@@ -72,7 +78,21 @@ void Pair::StartUsers() {
   hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
   hooks.migrate = true;
   hooks.no_drain_grace = true;
-  auto app = users::App::Start(options, hooks);
+  return hooks;
+}
+
+server::Hooks Pair::PostHooks() {
+  server::Hooks hooks;
+  hooks.observer = post_sql_.observer();
+  hooks.hold_consumer = [this] { return hold_post_consumer.load(); };
+  hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
+  hooks.migrate = true;
+  hooks.no_drain_grace = true;
+  return hooks;
+}
+
+void Pair::StartUsers() {
+  auto app = users::App::Start(OptionsOf(*user_db_, user_at_, post_at_.internal), UserHooks());
   ASSERT_THAT(app, IsOk());
   user_app_ = *std::move(app);
   ASSERT_TRUE(WaitFor([&] { return user_app_->backbone().ready(); }));
@@ -80,24 +100,28 @@ void Pair::StartUsers() {
 }
 
 void Pair::StartPosts() {
-  process::Options options;
-  options.db = post_db_->url();
-  options.db_pool = db_pool;
-  options.max_in_flight = max_in_flight;
-  options.listen = Loopback(ports_[kPost]);
-  options.internal_listen = Loopback(ports_[kPostInternal]);
-  options.peer = Loopback(ports_[kUserInternal]);
-  server::Hooks hooks;
-  hooks.observer = post_sql_.observer();
-  hooks.hold_consumer = [this] { return hold_post_consumer.load(); };
-  hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
-  hooks.migrate = true;
-  hooks.no_drain_grace = true;
-  auto app = posts::App::Start(options, hooks);
+  auto app = posts::App::Start(OptionsOf(*post_db_, post_at_, user_at_.internal), PostHooks());
   ASSERT_THAT(app, IsOk());
   post_app_ = *std::move(app);
   ASSERT_TRUE(WaitFor([&] { return post_app_->backbone().ready(); }));
   AwaitConnected();
+}
+
+void Pair::StartReplicas() {
+  const Addresses user{FreePort(), FreePort()};
+  const Addresses post{FreePort(), FreePort()};
+  auto user_app = users::App::Start(OptionsOf(*user_db_, user, post.internal), UserHooks());
+  auto post_app = posts::App::Start(OptionsOf(*post_db_, post, user.internal), PostHooks());
+  ASSERT_THAT(user_app, IsOk());
+  ASSERT_THAT(post_app, IsOk());
+  user_replica_ = *std::move(user_app);
+  post_replica_ = *std::move(post_app);
+  ASSERT_TRUE(WaitFor([&] { return user_replica_->backbone().ready() && post_replica_->backbone().ready(); }));
+  replica_users_ = UserService::NewStub(OpenChannel(user.port));
+  replica_posts_ = post::v1::PostService::NewStub(OpenChannel(post.port));
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(60);
+  EXPECT_TRUE(user_replica_->backbone().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(post_replica_->backbone().peer()->WaitForConnected(deadline));
 }
 
 void Pair::AwaitConnected() {
