@@ -1,9 +1,10 @@
 #include "common/events/grpc_transport.h"
 
+#include <algorithm>
+#include <condition_variable>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "common/status/macros.h"
 #include "event/v1/event_service.grpc.pb.h"
 
@@ -26,27 +27,62 @@ Batch FromWire(event::v1::SubscribeResponse& response) {
   return batch;
 }
 
-// Read also ends at a message that cannot be decoded. Then the server sees no reason to end the stream, and Finish would wait
-// for ever; otherwise it returns at once.
-grpc::Status Finish(grpc::ClientReader<event::v1::SubscribeResponse>& reader, grpc::ClientContext& context,
-                    bool& undecodable) {
-  absl::Notification finished;
-  std::thread watch([&] {
-    if (finished.WaitForNotificationWithTimeout(kFinish)) return;
-    undecodable = true;
-    context.TryCancel();
-  });
-  grpc::Status status = reader.Finish();
-  finished.Notify();
-  watch.join();
-  return status;
-}
+// Cancels a call that makes no progress: each wait is given a limit when it begins.
+class Watch {
+ public:
+  explicit Watch(grpc::ClientContext& context) : context_(context), thread_([this] { Run(); }) {}
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() {
+    {
+      std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  // Replaces the limit before.
+  void Allow(absl::Duration limit) {
+    {
+      std::lock_guard lock(mutex_);
+      deadline_ = absl::Now() + limit;
+    }
+    changed_.notify_all();
+  }
+
+  bool fired() const {
+    std::lock_guard lock(mutex_);
+    return fired_;
+  }
+
+ private:
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+      if (deadline_ <= absl::Now()) {
+        fired_ = true;
+        deadline_ = absl::InfiniteFuture();
+        context_.TryCancel();
+      }
+      changed_.wait_for(lock, absl::ToChronoMilliseconds(std::min(deadline_ - absl::Now(), absl::Hours(1))));
+    }
+  }
+
+  grpc::ClientContext& context_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  absl::Time deadline_ = absl::InfiniteFuture();
+  bool ended_ = false;
+  bool fired_ = false;
+  std::thread thread_;  // last: it uses the others
+};
 
 }  // namespace
 
 absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
                                    const std::function<absl::Status(const Batch&)>& deliver) {
-  // No deadline: the stream follows the feed. A dead peer is noticed by the channel's keepalive.
+  // No deadline, for the stream follows the feed; but there are bookmarks, so a silent peer is a dead one.
   grpc::ClientContext context;
   {
     std::lock_guard lock(mutex_);
@@ -57,21 +93,28 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
   request.set_feed_id(feed_id);
   request.set_after_sequence(after);
   const auto reader = event::v1::EventService::NewStub(channel_)->Subscribe(&context, request);
+  Watch watch(context);
   absl::Status status;
   event::v1::SubscribeResponse response;
-  while (status.ok() && reader->Read(&response)) status = deliver(FromWire(response));
-  if (!status.ok()) {
-    context.TryCancel();
-    while (reader->Read(&response)) {
-    }
+  watch.Allow(silence_);
+  while (reader->Read(&response)) {
+    watch.Allow(absl::InfiniteDuration());
+    if (status.ok()) status = deliver(FromWire(response));
+    if (!status.ok()) context.TryCancel();
+    watch.Allow(silence_);
   }
-  bool undecodable = false;
-  const grpc::Status finish = Finish(*reader, context, undecodable);
+  const bool silent = watch.fired();
+  // Read also ends at a message that cannot be decoded. Then the server sees no reason to end the stream, and Finish would wait
+  // for ever; otherwise it returns at once.
+  watch.Allow(kFinish);
+  const grpc::Status finish = reader->Finish();
+  const bool undecodable = watch.fired() && !silent;
   {
     std::lock_guard lock(mutex_);
     running_ = nullptr;
   }
   CROSSKEY_RETURN_IF_ERROR(status);
+  if (silent) return absl::UnavailableError("the peer sends nothing, not even bookmarks");
   if (undecodable) return absl::InternalError("a message of the stream cannot be decoded");
   // These do not pass by themselves.
   if (finish.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||

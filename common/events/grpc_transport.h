@@ -8,12 +8,15 @@
 #include <grpcpp/client_context.h>
 
 #include "common/events/transport.h"
+#include "common/status/limits.h"
 
 namespace crosskey::events {
 
 class GrpcTransport final : public Transport {
  public:
-  explicit GrpcTransport(std::shared_ptr<grpc::Channel> channel) : channel_(std::move(channel)) {}
+  // A stream without a message for `silence` ends with UNAVAILABLE: the peer sends bookmarks more often.
+  explicit GrpcTransport(std::shared_ptr<grpc::Channel> channel, absl::Duration silence = 3 * limits::kBookmarkInterval)
+      : channel_(std::move(channel)), silence_(silence) {}
 
   absl::Status Stream(const std::string& feed_id, int64_t after,
                       const std::function<absl::Status(const Batch&)>& deliver) override;
@@ -21,6 +24,7 @@ class GrpcTransport final : public Transport {
 
  private:
   const std::shared_ptr<grpc::Channel> channel_;
+  const absl::Duration silence_;
   std::mutex mutex_;
   grpc::ClientContext* running_ = nullptr;
   bool cancelled_ = false;
