@@ -59,9 +59,9 @@ Pair::~Pair() {
   StopUsers();
 }
 
-process::Options Pair::OptionsOf(const TestDatabase& database, const Addresses& own, int peer) const {
+process::Options Pair::OptionsOf(const std::string& db, const Addresses& own, int peer) const {
   process::Options options;
-  options.db = database.url();
+  options.db = db;
   options.db_pool = db_pool;
   options.max_in_flight = max_in_flight;
   options.listen = Loopback(own.port);
@@ -92,7 +92,9 @@ server::Hooks Pair::PostHooks() {
 }
 
 void Pair::StartUsers() {
-  auto app = users::App::Start(OptionsOf(*user_db_, user_at_, post_at_.internal), UserHooks());
+  auto app = users::App::Start(OptionsOf(user_db_->UrlThrough(user_db_gate), user_at_,
+                                         user_to_post_gate > 0 ? user_to_post_gate : post_at_.internal),
+                               UserHooks());
   ASSERT_THAT(app, IsOk());
   user_app_ = *std::move(app);
   ASSERT_TRUE(WaitFor([&] { return user_app_->backbone().ready(); }));
@@ -100,7 +102,9 @@ void Pair::StartUsers() {
 }
 
 void Pair::StartPosts() {
-  auto app = posts::App::Start(OptionsOf(*post_db_, post_at_, user_at_.internal), PostHooks());
+  auto app = posts::App::Start(OptionsOf(post_db_->UrlThrough(post_db_gate), post_at_,
+                                         post_to_user_gate > 0 ? post_to_user_gate : user_at_.internal),
+                               PostHooks());
   ASSERT_THAT(app, IsOk());
   post_app_ = *std::move(app);
   ASSERT_TRUE(WaitFor([&] { return post_app_->backbone().ready(); }));
@@ -110,8 +114,8 @@ void Pair::StartPosts() {
 void Pair::StartReplicas() {
   const Addresses user{FreePort(), FreePort()};
   const Addresses post{FreePort(), FreePort()};
-  auto user_app = users::App::Start(OptionsOf(*user_db_, user, post.internal), UserHooks());
-  auto post_app = posts::App::Start(OptionsOf(*post_db_, post, user.internal), PostHooks());
+  auto user_app = users::App::Start(OptionsOf(user_db_->url(), user, post.internal), UserHooks());
+  auto post_app = posts::App::Start(OptionsOf(post_db_->url(), post, user.internal), PostHooks());
   ASSERT_THAT(user_app, IsOk());
   ASSERT_THAT(post_app, IsOk());
   user_replica_ = *std::move(user_app);

@@ -80,6 +80,14 @@ class Pair {
   std::atomic<bool> hold_post_consumer = false;  // post-service likewise
   std::atomic<bool> hold_recovery = false;
   std::atomic<int64_t> clock_offset_seconds = 0;  // of the clock that deletions see
+  // Gates in front of what a service talks to; set before it starts. 0: none.
+  int user_to_post_gate = 0;
+  int post_to_user_gate = 0;
+  int user_db_gate = 0;  // servers of databases only
+  int post_db_gate = 0;
+  int user_internal_port() const { return user_at_.internal; }
+  int post_internal_port() const { return post_at_.internal; }
+
   int max_in_flight = 256;
   int db_pool = 8;
 
@@ -89,7 +97,7 @@ class Pair {
     int internal;
   };
 
-  process::Options OptionsOf(const TestDatabase& database, const Addresses& own, int peer) const;
+  process::Options OptionsOf(const std::string& db, const Addresses& own, int peer) const;
   server::Hooks UserHooks();
   server::Hooks PostHooks();
   void AwaitConnected();

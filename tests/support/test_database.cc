@@ -108,6 +108,14 @@ TestDatabase::~TestDatabase() {
   }
 }
 
+int TestDatabase::port() const { return db::ParseUrl(url_)->port; }
+
+std::string TestDatabase::UrlThrough(int gate) const {
+  if (gate == 0) return url_;
+  const auto url = db::ParseUrl(url_);
+  return "mysql://" + url->user + "@" + url->host + ":" + std::to_string(gate) + "/" + url->database;
+}
+
 void TestDatabase::Run(const std::string& sql) const { Query(sql); }
 
 Rows TestDatabase::Query(const std::string& sql) const {

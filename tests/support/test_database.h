@@ -28,6 +28,10 @@ class TestDatabase {
 
   // For --db.
   const std::string& url() const { return url_; }
+  // The same with another port, behind which is a gate to the server; 0: as it is.
+  std::string UrlThrough(int gate) const;
+  // The server's port.
+  int port() const;
   bool is_sqlite() const { return server_.empty(); }
 
   // Runs a statement on a session of its own. Ends the test program if it fails.

@@ -1,0 +1,118 @@
+// The network between the services, and between a service and its database, misbehaves and heals.
+#include <atomic>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/pair.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/tcp_gate.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using ::relation::v1::REFERENTIAL_ACTION_CASCADE;
+using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
+
+class PartitionTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(PartitionTest);
+
+// post-service hears user-service and acts, but none of its answers arrive.
+TEST_P(PartitionTest, AnswersThatAreLostLeaveNothingHalfDone) {
+  Pair pair(GetParam(), false);
+  TcpGate gate(pair.post_internal_port());
+  pair.user_to_post_gate = gate.port();
+  pair.StartUsers();
+  pair.StartPosts();
+  const int64_t cascade = pair.CreateUser("cascade");
+  const int64_t restricted = pair.CreateUser("restricted");
+  pair.CreatePost(cascade);
+  pair.AwaitQuiet();
+
+  gate.SwallowFromTarget(true);
+  EXPECT_THAT(pair.TryDelete(restricted, REFERENTIAL_ACTION_RESTRICT),
+              GrpcError(grpc::StatusCode::UNAVAILABLE, "PEER_UNAVAILABLE"));
+  EXPECT_THAT(pair.TryGetUser(restricted), GrpcOk());
+  user::v1::UserDeletion deletion;
+  ASSERT_THAT(pair.TryDelete(cascade, REFERENTIAL_ACTION_CASCADE, &deletion), GrpcOk());
+  EXPECT_EQ(deletion.state(), user::v1::DELETION_STATE_PENDING);
+
+  gate.SwallowFromTarget(false);
+  gate.CutAll();
+  pair.AwaitState(cascade, user::v1::DELETION_STATE_COMPLETED);
+  EXPECT_TRUE(WaitFor([&] { return pair.TryDelete(restricted, REFERENTIAL_ACTION_RESTRICT, &deletion).ok(); }));
+  pair.AwaitState(restricted, user::v1::DELETION_STATE_COMPLETED);
+  pair.AwaitQuiet();
+  EXPECT_EQ(pair.Orphans(), 0);
+}
+
+// The feed is cut in the middle of its messages again and again: every event still takes effect once.
+TEST_P(PartitionTest, AFeedThatBreaksOffLosesNothing) {
+  Pair pair(GetParam(), false);
+  TcpGate gate(pair.user_internal_port());
+  pair.post_to_user_gate = gate.port();
+  pair.StartUsers();
+  pair.StartPosts();
+  for (int round = 0; round < 5; ++round) {
+    gate.CutAfterFromTarget(400);
+    gate.CutAll();
+    for (int i = 0; i < 20; ++i) pair.CreateUser(absl::StrCat("user ", round, " ", i));
+  }
+  gate.CutAfterFromTarget(-1);
+  gate.CutAll();
+  pair.AwaitQuiet();
+  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM user_refs WHERE state = 1"), 100);
+}
+
+class DatabaseGateTest : public DatabaseTest {};
+std::vector<std::string> Servers() {
+  std::vector<std::string> servers = Backends();
+  servers.erase(servers.begin());
+  return servers;
+}
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DatabaseGateTest);
+INSTANTIATE_TEST_SUITE_P(Databases, DatabaseGateTest, ::testing::ValuesIn(Servers()),
+                         [](const ::testing::TestParamInfo<std::string>& of) { return of.param; });
+
+TEST_P(DatabaseGateTest, CutConnectionsAreReplacedAndNoAcknowledgedPostIsLost) {
+  Pair pair(GetParam(), false);
+  TcpGate gate(pair.post_db().port());
+  pair.post_db_gate = gate.port();
+  pair.StartUsers();
+  pair.StartPosts();
+  const int64_t user = pair.CreateUser("ada");
+  pair.CreatePost(user);
+  std::atomic<int64_t> acknowledged = 1;
+  std::atomic<int64_t> undocumented = 0;
+  std::atomic<bool> over = false;
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 4; ++writer) {
+    writers.emplace_back([&] {
+      while (!over) {
+        const grpc::Status status = pair.TryCreatePost(user);
+        if (status.ok()) {
+          ++acknowledged;
+        } else if (ReasonOf(status) != "DATABASE_UNAVAILABLE") {
+          ++undocumented;
+        }
+      }
+    });
+  }
+  for (int cut = 0; cut < 5; ++cut) {
+    const int64_t before = acknowledged;
+    gate.CutAll();
+    EXPECT_TRUE(WaitFor([&] { return acknowledged > before + 20; })) << "it does not recover";
+  }
+  over = true;
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(undocumented, 0);
+  // A COMMIT whose answer was cut off may have been stored as well.
+  EXPECT_GE(pair.post_db().Number("SELECT COUNT(*) FROM posts"), acknowledged);
+  pair.AwaitQuiet();
+  EXPECT_EQ(pair.Orphans(), 0);
+}
+
+}  // namespace
+}  // namespace crosskey::testing

@@ -1,0 +1,114 @@
+#include "tests/support/tcp_gate.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/support/free_port.h"
+
+namespace crosskey::testing {
+namespace {
+
+constexpr int kLookMs = 5;  // how soon a change of the gate is noticed
+
+sockaddr_in Loopback4(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  return address;
+}
+
+bool Readable(int fd) {
+  pollfd poll_fd{fd, POLLIN, 0};
+  return poll(&poll_fd, 1, 0) > 0;
+}
+
+bool WriteAll(int fd, const char* data, ssize_t size) {
+  while (size > 0) {
+    const ssize_t written = send(fd, data, static_cast<size_t>(size), MSG_NOSIGNAL);
+    if (written <= 0) return false;
+    data += written;
+    size -= written;
+  }
+  return true;
+}
+
+}  // namespace
+
+struct TcpGate::Connection {
+  int client;
+  int target;
+  int cuts;
+};
+
+TcpGate::TcpGate(int target_port) : target_port_(target_port), port_(FreePort()) {
+  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const sockaddr_in address = Loopback4(port_);
+  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(listener_, 64) != 0) {
+    std::perror("tcp gate");
+    std::abort();
+  }
+  acceptor_ = std::thread([this] { Accept(); });
+}
+
+TcpGate::~TcpGate() {
+  stopping_ = true;
+  acceptor_.join();
+  for (std::thread& relay : relays_) relay.join();
+  close(listener_);
+}
+
+void TcpGate::CutAll() { ++cuts_; }
+
+void TcpGate::Accept() {
+  while (!stopping_) {
+    pollfd poll_fd{listener_, POLLIN, 0};
+    if (poll(&poll_fd, 1, kLookMs) <= 0) continue;
+    Connection connection{accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC), -1, cuts_};
+    if (connection.client < 0) continue;
+    const sockaddr_in address = Loopback4(target_port_);
+    connection.target = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (refuse_ || connect(connection.target, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      close(connection.client);
+      close(connection.target);
+      continue;
+    }
+    relays_.emplace_back([this, connection]() mutable { Relay(connection); });
+  }
+}
+
+void TcpGate::Relay(Connection& connection) {
+  int64_t carried = 0;
+  char buffer[16 * 1024];
+  bool open = true;
+  while (open && !stopping_ && cuts_ == connection.cuts) {
+    pollfd both[2] = {{connection.client, POLLIN, 0}, {connection.target, POLLIN, 0}};
+    if (poll(both, 2, kLookMs) <= 0) continue;
+    for (const bool to_target : {true, false}) {
+      const int from = to_target ? connection.client : connection.target;
+      const int to = to_target ? connection.target : connection.client;
+      if (!Readable(from)) continue;
+      const ssize_t size = recv(from, buffer, sizeof(buffer), 0);
+      open = open && size > 0;
+      if (size <= 0) break;
+      if (to_target ? swallow_to_target_ : swallow_from_target_) continue;
+      if (!to_target) carried += size;
+      const int64_t limit = cut_after_;
+      if (!to_target && limit >= 0 && carried > limit) open = false;
+      open = open && WriteAll(to, buffer, size);
+    }
+  }
+  close(connection.client);
+  close(connection.target);
+}
+
+}  // namespace crosskey::testing

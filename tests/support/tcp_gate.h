@@ -1,0 +1,52 @@
+// A TCP relay on the loopback address that can misbehave as networks do.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace crosskey::testing {
+
+// Relays every connection to its own port to another port. Thread-safe.
+class TcpGate {
+ public:
+  explicit TcpGate(int target_port);
+  ~TcpGate();
+  TcpGate(const TcpGate&) = delete;
+  TcpGate& operator=(const TcpGate&) = delete;
+
+  int port() const { return port_; }
+
+  // New connections are closed at once.
+  void Refuse(bool refuse) { refuse_ = refuse; }
+  // Ends all connections.
+  void CutAll();
+  // Swallows what goes in one direction, on connections that are open and on new ones: a partition of one way. What was
+  // swallowed is lost, so heal it by CutAll too.
+  void SwallowToTarget(bool swallow) { swallow_to_target_ = swallow; }
+  void SwallowFromTarget(bool swallow) { swallow_from_target_ = swallow; }
+  // Ends each connection after it has carried that many bytes more from the target; negative: never.
+  void CutAfterFromTarget(int64_t bytes) { cut_after_ = bytes; }
+
+ private:
+  struct Connection;
+
+  void Accept();
+  void Relay(Connection& connection);
+
+  const int target_port_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> refuse_ = false;
+  std::atomic<bool> swallow_to_target_ = false;
+  std::atomic<bool> swallow_from_target_ = false;
+  std::atomic<int64_t> cut_after_ = -1;
+  std::atomic<int> cuts_ = 0;        // a connection ends when this is not what it was at its beginning
+  std::vector<std::thread> relays_;  // the acceptor's, until it has ended
+  std::thread acceptor_;
+};
+
+}  // namespace crosskey::testing
