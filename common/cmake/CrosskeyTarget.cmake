@@ -22,19 +22,43 @@ function(crosskey_warnings target)
 endfunction()
 
 # For targets that include SOCI: Debian's library does not export the type information that the check of virtual pointers needs.
-function(crosskey_uses_soci target)
+function(crosskey_uses_soci)
   if(CROSSKEY_SANITIZE)
-    target_compile_options(${target} PRIVATE -fno-sanitize=vptr)
+    foreach(target ${ARGN})
+      target_compile_options(${target} PRIVATE -fno-sanitize=vptr)
+    endforeach()
   endif()
 endfunction()
 
-# crosskey_library(NAME SOURCES a.cc ... LINK libs ...): a static library of our own code.
+# crosskey_library(NAME [TWIN] SOURCES a.cc ... LINK libs ...): a static library of our own code.
+# TWIN: NAME_for_tests too, compiled with CROSSKEY_TEST_BUILD, for what contains fault points (common/fault) or links what does.
+# A program links either all of the ones or all of the others.
 function(crosskey_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "TWIN" "" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${ARG_LINK})
   crosskey_warnings(${name})
+  if(ARG_TWIN AND CROSSKEY_TESTS)
+    add_library(${name}_for_tests STATIC ${ARG_SOURCES})
+    target_include_directories(${name}_for_tests PUBLIC ${PROJECT_SOURCE_DIR})
+    foreach(library ${ARG_LINK})
+      if(TARGET ${library}_for_tests)
+        set(library ${library}_for_tests)
+      endif()
+      target_link_libraries(${name}_for_tests PUBLIC ${library})
+    endforeach()
+    crosskey_warnings(${name}_for_tests)
+  endif()
+endfunction()
+
+# The targets of a library: itself, and its twin if it has one.
+function(crosskey_twins out name)
+  set(targets ${name})
+  if(TARGET ${name}_for_tests)
+    list(APPEND targets ${name}_for_tests)
+  endif()
+  set(${out} ${targets} PARENT_SCOPE)
 endfunction()
 
 # crosskey_binary(NAME SOURCES a.cc ... LINK libs ...): an executable of our own code.
@@ -70,5 +94,8 @@ function(crosskey_migrations target namespace header dir)
     CONTENT
       "#include \"${header}\"\n\nnamespace ${namespace} {\nnamespace {\n${body}}  // namespace\n\nconst std::vector<db::Migration>& Migrations(db::Dialect dialect) {\n  return dialect == db::Dialect::kSqlite ? k_sqlite : k_mysql;\n}\n\n}  // namespace ${namespace}\n"
   )
-  target_sources(${target} PRIVATE ${out})
+  crosskey_twins(targets ${target})
+  foreach(each ${targets})
+    target_sources(${each} PRIVATE ${out})
+  endforeach()
 endfunction()

@@ -5,6 +5,7 @@
 #include <soci/soci.h>
 
 #include "common/db/sql_error.h"
+#include "common/fault/fault.h"
 
 namespace crosskey::db {
 namespace {
@@ -78,12 +79,22 @@ class Prepared {
   std::deque<Cell> bound_;
 };
 
+// In a test build: makes a server itself report the error that a test has set for this statement. A deadlock ends the
+// transaction, a lock timeout does not.
+void Provoke(soci::session& session, const std::string& statement) {
+  const int error = fault::StatementError(statement);
+  if (error == 0) return;
+  if (error == 1213) session.once << "ROLLBACK";
+  session.once << "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = " << error;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Connection::Row>> Connection::Fetch(const Sql& sql, const Rendered& rendered,
                                                                const std::vector<bool>& is_text) {
   std::vector<Row> rows;
   try {
+    Provoke(session_, sql.name);
     Prepared statement(session_, rendered, is_text);
     for (bool more = statement.Execute(); more; more = statement.Next()) rows.push_back(statement.Row(is_text));
   } catch (...) {
@@ -96,6 +107,7 @@ absl::StatusOr<std::vector<Connection::Row>> Connection::Fetch(const Sql& sql, c
 absl::StatusOr<int64_t> Connection::Change(const Sql& sql, const Rendered& rendered) {
   int64_t changed = 0;
   try {
+    Provoke(session_, sql.name);
     Prepared statement(session_, rendered, {});
     statement.Execute();
     changed = statement.AffectedRows();
@@ -118,6 +130,7 @@ absl::StatusOr<int64_t> Connection::LastInsertId(const Sql& sql) {
 
 absl::Status Connection::Command(const std::string& name, const std::string& text) {
   try {
+    Provoke(session_, name);
     session_.once << text;
   } catch (...) {
     return StatusOfCurrentException(name);

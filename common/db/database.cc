@@ -12,6 +12,7 @@
 #include "absl/random/random.h"
 #include "common/db/open_session.h"
 #include "common/db/sql_error.h"
+#include "common/fault/fault.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
@@ -24,7 +25,8 @@ constexpr char kCommit[] = "transaction.commit";
 bool IsConnectionError(const absl::Status& status) { return SqlErrorOf(status) == SqlError::kConnection; }
 
 bool MayRunAgain(const absl::Status& status) {
-  return SqlErrorOf(status) == SqlError::kRetry || IsConnectionError(status);
+  const bool conflict = SqlErrorOf(status) == SqlError::kRetry && !fault::Without(fault::Guard::kRetry);
+  return conflict || IsConnectionError(status);
 }
 
 }  // namespace
@@ -179,7 +181,16 @@ void Database::NoteError(size_t position, const absl::Status& status) {
   slots_[position].generation = 0;
 }
 
-absl::Status Database::TransactOnce(const Call& call, const std::function<absl::Status(Tx&)>& body, Outcome& outcome) {
+absl::Status Database::Commit(Tx& tx, const char* name) {
+  // A fault on either side of the COMMIT is a lost answer.
+  if (!fault::BeforeCommit(name).ok()) return MakeSqlError(SqlError::kConnection, kCommit, "lost before");
+  CROSSKEY_RETURN_IF_ERROR(tx.Command(kCommit, "COMMIT"));
+  if (!fault::AfterCommit(name).ok()) return MakeSqlError(SqlError::kConnection, kCommit, "lost after");
+  return absl::OkStatus();
+}
+
+absl::Status Database::TransactOnce(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body,
+                                    Outcome& outcome) {
   // The turn comes before the session: writers that wait must not take the sessions away from readers.
   std::optional<WriterQueue::Turn> turn;
   if (dialect() == Dialect::kSqlite) {
@@ -205,7 +216,7 @@ absl::Status Database::TransactOnce(const Call& call, const std::function<absl::
   // The body may have waited for locks longer than the caller waits for the result.
   if (status.ok()) status = call.Check();
   if (status.ok()) {
-    status = tx.Command(kCommit, "COMMIT");
+    status = Commit(tx, name);
     // Only a conflict says for certain that it has not taken effect.
     if (!status.ok() && SqlErrorOf(status) != SqlError::kRetry) outcome = Outcome::kUnknown;
   }
@@ -228,7 +239,7 @@ absl::Status Database::ReadOnce(const Call& call, const std::function<absl::Stat
   return status;
 }
 
-absl::Status Database::Retry(const Call& call, const std::function<absl::Status(Outcome&)>& attempt) {
+absl::Status Database::Retry(const Call& call, const char* name, const std::function<absl::Status(Outcome&)>& attempt) {
   static thread_local absl::BitGen random;
   absl::Status status;
   for (int tries = 0; tries <= limits::kTransactionRetries; ++tries) {
@@ -241,21 +252,22 @@ absl::Status Database::Retry(const Call& call, const std::function<absl::Status(
     Outcome outcome = Outcome::kDone;
     status = attempt(outcome);
     if (outcome == Outcome::kUnknown) {
-      log::Warning("the answer to a COMMIT was lost", {{"error", std::string(status.message())}});
+      log::Warning("the answer to a COMMIT was lost",
+                   {{"transaction", name}, {"error", std::string(status.message())}});
       return errors::DatabaseUnavailable();
     }
     if (!MayRunAgain(status)) return status;
   }
-  log::Warning("gave up after retries", {{"error", std::string(status.message())}});
+  log::Warning("gave up after retries", {{"transaction", name}, {"error", std::string(status.message())}});
   return IsConnectionError(status) ? errors::DatabaseUnavailable() : errors::Conflict();
 }
 
-absl::Status Database::Transact(const Call& call, const std::function<absl::Status(Tx&)>& body) {
-  return Retry(call, [&](Outcome& outcome) { return TransactOnce(call, body, outcome); });
+absl::Status Database::Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body) {
+  return Retry(call, name, [&](Outcome& outcome) { return TransactOnce(call, name, body, outcome); });
 }
 
 absl::Status Database::Read(const Call& call, const std::function<absl::Status(Connection&)>& body) {
-  return Retry(call, [&](Outcome&) { return ReadOnce(call, body); });
+  return Retry(call, "read", [&](Outcome&) { return ReadOnce(call, body); });
 }
 
 }  // namespace crosskey::db

@@ -46,12 +46,12 @@ class Database {
 
   Dialect dialect() const { return options_.url.dialect; }
 
-  // Runs `body` in a write transaction and commits if it returns OK and the call is still waited for, else rolls back.
+  // Runs `body` in a write transaction, called `name` in logs and metrics, and commits if it returns OK and the call is still waited for, else rolls back.
   // On SQLite it holds the write lock from its beginning. Deadlocks, lock timeouts and lost connections run the whole
   // body again, at most 5 times with a growing pause: the body must set everything it leaves outside anew. OK:
   // committed and durable. An error: nothing is stored, except that UNAVAILABLE can mean a COMMIT whose answer was
   // lost; it is not repeated.
-  absl::Status Transact(const Call& call, const std::function<absl::Status(Tx&)>& body);
+  absl::Status Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body);
 
   // Runs `body` outside a transaction: every statement sees what is committed when it begins. Repeated like Transact.
   absl::Status Read(const Call& call, const std::function<absl::Status(Connection&)>& body);
@@ -67,8 +67,10 @@ class Database {
 
   absl::StatusOr<Lease> Acquire(const Call& call);
   absl::Status OpenIfNeeded(size_t position);
-  absl::Status Retry(const Call& call, const std::function<absl::Status(Outcome&)>& attempt);
-  absl::Status TransactOnce(const Call& call, const std::function<absl::Status(Tx&)>& body, Outcome& outcome);
+  absl::Status Retry(const Call& call, const char* name, const std::function<absl::Status(Outcome&)>& attempt);
+  absl::Status Commit(Tx& tx, const char* name);
+  absl::Status TransactOnce(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body,
+                            Outcome& outcome);
   absl::Status ReadOnce(const Call& call, const std::function<absl::Status(Connection&)>& body);
   void NoteError(size_t position, const absl::Status& status);
 

@@ -84,7 +84,7 @@ absl::Status Apply(Connection& connection, const std::vector<Migration>& migrati
 
 absl::Status Migrate(Database& database, const Call& call, const std::vector<Migration>& migrations) {
   if (database.dialect() == Dialect::kSqlite) {
-    return database.Transact(call, [&](Tx& tx) { return Apply(tx, migrations); });
+    return database.Transact(call, "migrate", [&](Tx& tx) { return Apply(tx, migrations); });
   }
   return database.Read(call, [&](Connection& connection) -> absl::Status {
     const int64_t wait = std::max<int64_t>(1, absl::ToInt64Seconds(std::min(call.Remaining(), absl::Minutes(10))));

@@ -89,7 +89,7 @@ absl::Status Consumer::Apply(const Batch& batch) {
 
   const Call call = Call::Background(limits::kDefaultDeadline);
   const Event* culprit = nullptr;
-  const absl::Status status = outbox_.Transact(call, [&](Tx& tx) -> absl::Status {
+  const absl::Status status = outbox_.Transact(call, "consumer", [&](Tx& tx) -> absl::Status {
     culprit = nullptr;
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
                               tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,

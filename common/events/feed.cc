@@ -13,7 +13,8 @@ absl::StatusOr<int64_t> Feed::Head(db::Connection& connection) {
 }
 
 absl::Status Feed::EnsureNamed(const Call& call) {
-  return database_.Transact(call, [&](db::Tx& tx) { return tx.Execute(sql::kNameFeed, NewUuid()).status(); });
+  return database_.Transact(call, "feed.name",
+                            [&](db::Tx& tx) { return tx.Execute(sql::kNameFeed, NewUuid()).status(); });
 }
 
 absl::StatusOr<FeedInfo> Feed::Info(const Call& call) {

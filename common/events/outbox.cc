@@ -5,9 +5,9 @@
 
 namespace crosskey::events {
 
-absl::Status Outbox::Transact(const Call& call, const std::function<absl::Status(Tx&)>& body) {
+absl::Status Outbox::Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body) {
   bool appended = false;
-  const absl::Status status = database_.Transact(call, [&](db::Tx& db) -> absl::Status {
+  const absl::Status status = database_.Transact(call, name, [&](db::Tx& db) -> absl::Status {
     Tx tx(db);
     CROSSKEY_RETURN_IF_ERROR(body(tx));
     appended = !tx.drafts_.empty();

@@ -37,7 +37,7 @@ class Outbox {
       : database_(database), on_append_(std::move(on_append)) {}
 
   // db::Database::Transact with events. The body may run several times; only the last run's events are stored.
-  absl::Status Transact(const Call& call, const std::function<absl::Status(Tx&)>& body);
+  absl::Status Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body);
 
   db::Database& database() { return database_; }
 

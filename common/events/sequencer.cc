@@ -31,7 +31,7 @@ absl::StatusOr<int64_t> Sequencer::Round(const Call& call) {
   if (!any) return 0;
 
   int64_t numbered = 0;
-  CROSSKEY_RETURN_IF_ERROR(database_.Transact(call, [&](db::Tx& tx) -> absl::Status {
+  CROSSKEY_RETURN_IF_ERROR(database_.Transact(call, "sequencer", [&](db::Tx& tx) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const auto head, tx.QueryOne<int64_t>(sql::kLockHead));
     if (!head.has_value()) return absl::InternalError("the feed has no row");
     // A plain read: READ COMMITTED shows committed rows only and waits for nobody.

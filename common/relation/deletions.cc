@@ -119,7 +119,7 @@ absl::StatusOr<Deletion> Deletions::Preview(const Call& call, const Parent& pare
 // Step 1, intent. nullopt: the row is not ACTIVE any more, look again.
 absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const DeleteRequest& request, Action action) {
   std::optional<int64_t> deletion_id;
-  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "deletion.intent", [&](events::Tx& tx) -> absl::Status {
     deletion_id.reset();
     CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Parent> parent, store_.LockParent(tx.db(), request.id));
     if (!parent.has_value() || parent->state != ParentState::kActive) return absl::OkStatus();
@@ -175,7 +175,7 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
 absl::StatusOr<Deletion> Deletions::Decide(const Call& call, const Deletion& deletion, DeletionState state,
                                            const std::string& blocked_reason) {
   std::optional<Deletion> decided;
-  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "deletion.decide", [&](events::Tx& tx) -> absl::Status {
     const bool refused = state == DeletionState::kRefused;
     CROSSKEY_RETURN_IF_ERROR(store_.LockParent(tx.db(), deletion.parent_id).status());
     std::optional<int64_t> end;
@@ -196,7 +196,8 @@ absl::StatusOr<Deletion> Deletions::Decide(const Call& call, const Deletion& del
 }
 
 absl::Status Deletions::NoteBlocked(const Call& call, int64_t deletion_id) {
-  return outbox_.Transact(call, [&](events::Tx& tx) { return store_.SetBlocked(tx.db(), deletion_id, PeerIsAway()); });
+  return outbox_.Transact(call, "deletion.note_blocked",
+                          [&](events::Tx& tx) { return store_.SetBlocked(tx.db(), deletion_id, PeerIsAway()); });
 }
 
 absl::StatusOr<Deletion> Deletions::Latest(const Call& call, int64_t id) {
@@ -233,7 +234,7 @@ absl::Status Deletions::Recover(const Call& call) {
 absl::StatusOr<bool> Deletions::Purge(const Call& call) {
   const int64_t before = absl::ToUnixMicros(now_() - limits::kDeletionRecordRetention);
   int64_t removed = 0;
-  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "deletion.purge", [&](events::Tx& tx) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(removed, store_.Purge(tx.db(), before, kRecordsPerPurge));
     return absl::OkStatus();
   }));

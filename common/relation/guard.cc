@@ -74,7 +74,7 @@ absl::Status Guard::Write(const Call& call, const std::string& relationship, std
   for (int round = 0; round <= limits::kConsistencyRounds; ++round) {
     Missing missing = Missing::kNone;
     std::vector<int64_t> unknown;
-    const absl::Status status = outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+    const absl::Status status = outbox_.Transact(call, "guarded_write", [&](events::Tx& tx) -> absl::Status {
       unknown.clear();
       CROSSKEY_ASSIGN_OR_RETURN(missing, Lock(tx, relationship, parents, answer, unknown));
       return missing == Missing::kNone ? body(tx) : Leave();

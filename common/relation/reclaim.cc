@@ -33,7 +33,7 @@ absl::StatusOr<bool> Reclaim::Round(const Call& call) {
 
 absl::StatusOr<bool> Reclaim::Batch(const Call& call, int64_t parent_id) {
   bool unfinished = false;
-  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "reclaim", [&](events::Tx& tx) -> absl::Status {
     unfinished = false;
     CROSSKEY_ASSIGN_OR_RETURN(const auto row,
                               (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, parent_id)));

@@ -49,7 +49,7 @@ absl::StatusOr<ReleaseAnswer> Release::Run(const Call& call, const ReleaseReques
       return absl::OkStatus();
     });
   } else {
-    status = outbox_.Transact(call, [&](events::Tx& tx) -> absl::Status {
+    status = outbox_.Transact(call, "release", [&](events::Tx& tx) -> absl::Status {
       CROSSKEY_ASSIGN_OR_RETURN(answer, Decide(tx, request));
       return absl::OkStatus();
     });

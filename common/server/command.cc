@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "common/fault/fault.h"
 #include "common/process/stop_signal.h"
 #include "common/telemetry/log.h"
 
@@ -41,6 +42,7 @@ int Main(int argc, char** argv, const process::ServiceDefaults& defaults, Migrat
          const std::function<absl::StatusOr<std::unique_ptr<Running>>(const process::Options&)>& serve) {
   // Before any thread starts, so that all inherit it.
   process::BlockStopSignals();
+  fault::TakeFlags(argc, argv);
   const process::ParseResult parsed = process::Parse(argc, argv, defaults);
   std::cout << parsed.out << std::flush;
   std::cerr << parsed.err << std::flush;

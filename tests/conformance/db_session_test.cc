@@ -109,7 +109,7 @@ CROSSKEY_ON_EVERY_SERVER(ServerSession);
 
 TEST_P(ServerSession, SeesWhatOthersHaveCommitted) {
   Storage storage(GetParam());
-  EXPECT_THAT(storage.database.Transact(TestCall(),
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test",
                                         [&](db::Tx& tx) {
                                           EXPECT_THAT(*tx.QueryOne<int64_t>(kCountItems).value(), std::make_tuple(0));
                                           storage.own.Run("INSERT INTO items (name) VALUES ('a')");
@@ -155,7 +155,7 @@ TEST_P(ServerSession, NobodyListeningMeansUnavailable) {
   telemetry::Metrics metrics("test", "0");
   db::Database database(options, metrics);
   int runs = 0;
-  EXPECT_THAT(database.Transact(TestCall(), [&](db::Tx&) { return ++runs, absl::OkStatus(); }),
+  EXPECT_THAT(database.Transact(TestCall(), "test", [&](db::Tx&) { return ++runs, absl::OkStatus(); }),
               StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
   EXPECT_EQ(runs, 0);
 }

@@ -23,13 +23,13 @@ CROSSKEY_ON_EVERY_DATABASE(DbTransact);
 
 TEST_P(DbTransact, StoresWhatABodyDidThatReturnsOk) {
   Storage storage(GetParam());
-  EXPECT_THAT(storage.database.Transact(TestCall(), [](db::Tx& tx) { return InsertItem(tx, "a"); }), IsOk());
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", [](db::Tx& tx) { return InsertItem(tx, "a"); }), IsOk());
   EXPECT_EQ(storage.Names(), "a");
 }
 
 TEST_P(DbTransact, StoresNothingOfABodyThatReturnsAnError) {
   Storage storage(GetParam(), 1);
-  EXPECT_THAT(storage.database.Transact(TestCall(),
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test",
                                         [](db::Tx& tx) -> absl::Status {
                                           CROSSKEY_RETURN_IF_ERROR(InsertItem(tx, "a"));
                                           return absl::NotFoundError("the body's own");
@@ -37,14 +37,14 @@ TEST_P(DbTransact, StoresNothingOfABodyThatReturnsAnError) {
               StatusIs(StatusCode::kNotFound, ""));
   EXPECT_EQ(storage.Names(), "");
   // The same session, and nothing of the first transaction in it.
-  EXPECT_THAT(storage.database.Transact(TestCall(), [](db::Tx& tx) { return InsertItem(tx, "b"); }), IsOk());
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", [](db::Tx& tx) { return InsertItem(tx, "b"); }), IsOk());
   EXPECT_EQ(storage.Names(), "b");
 }
 
 TEST_P(DbTransact, GivesTheDatabasesOwnErrorToTheCaller) {
   Storage storage(GetParam());
   int runs = 0;
-  const absl::Status status = storage.database.Transact(TestCall(), [&](db::Tx& tx) {
+  const absl::Status status = storage.database.Transact(TestCall(), "test", [&](db::Tx& tx) {
     ++runs;
     return tx.Execute({"test.nonsense", "NONSENSE"}).status();
   });
@@ -55,7 +55,7 @@ TEST_P(DbTransact, GivesTheDatabasesOwnErrorToTheCaller) {
 TEST_P(DbTransact, GivesUpWithConflictAndNothingStored) {
   Storage storage(GetParam());
   int runs = 0;
-  const absl::Status status = storage.database.Transact(TestCall(), [&](db::Tx& tx) -> absl::Status {
+  const absl::Status status = storage.database.Transact(TestCall(), "test", [&](db::Tx& tx) -> absl::Status {
     ++runs;
     CROSSKEY_RETURN_IF_ERROR(InsertItem(tx, "a"));
     return db::MakeSqlError(db::SqlError::kRetry, "test", "always in conflict");
@@ -70,7 +70,7 @@ TEST_P(DbTransact, RunsNothingForACancelledCall) {
   Call call = TestCall();
   call.cancelled = [] { return true; };
   int runs = 0;
-  EXPECT_THAT(storage.database.Transact(call, [&](db::Tx&) { return ++runs, absl::OkStatus(); }),
+  EXPECT_THAT(storage.database.Transact(call, "test", [&](db::Tx&) { return ++runs, absl::OkStatus(); }),
               StatusIs(StatusCode::kCancelled, ""));
   EXPECT_THAT(storage.database.Read(call, [&](db::Connection&) { return ++runs, absl::OkStatus(); }),
               StatusIs(StatusCode::kCancelled, ""));
@@ -82,7 +82,7 @@ TEST_P(DbTransact, DoesNotRepeatForACallCancelledMeanwhile) {
   int runs = 0;
   Call call = TestCall();
   call.cancelled = [&] { return runs > 0; };
-  EXPECT_THAT(storage.database.Transact(call,
+  EXPECT_THAT(storage.database.Transact(call, "test",
                                         [&](db::Tx&) {
                                           ++runs;
                                           return db::MakeSqlError(db::SqlError::kRetry, "test", "conflict");
@@ -98,7 +98,7 @@ TEST_P(DbTransact, IsOverloadedWhenNoSessionComesFreeInTheDeadline) {
     EXPECT_THAT(storage.database.Read(Call::Background(absl::Milliseconds(30)),
                                       [&](db::Connection&) { return ++inner, absl::OkStatus(); }),
                 StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
-    EXPECT_THAT(storage.database.Transact(Call::Background(absl::Milliseconds(30)),
+    EXPECT_THAT(storage.database.Transact(Call::Background(absl::Milliseconds(30)), "test",
                                           [&](db::Tx&) { return ++inner, absl::OkStatus(); }),
                 StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
     return absl::OkStatus();
@@ -134,7 +134,7 @@ class DbTransactOnServer : public DatabaseTest {
   // Renames item 1, then item 2, or the other way round; between the two it waits for `meet` at the first run.
   static absl::Status RenameBoth(db::Database& database, int first, int second, const std::string& name,
                                  const std::function<void()>& meet) {
-    return database.Transact(TestCall(), [&](db::Tx& tx) -> absl::Status {
+    return database.Transact(TestCall(), "test", [&](db::Tx& tx) -> absl::Status {
       CROSSKEY_RETURN_IF_ERROR(tx.Execute(kRenameItem, name, first).status());
       meet();
       return tx.Execute(kRenameItem, name, second).status();
@@ -169,7 +169,7 @@ TEST_P(DbTransactOnServer, RunsTheWholeBodyAgainAfterALockTimeout) {
   const Call call = CallWithHook([&](int attempt) {
     if (attempt == 2) other.Run("COMMIT");
   });
-  EXPECT_THAT(storage.database.Transact(call,
+  EXPECT_THAT(storage.database.Transact(call, "test",
                                         [&](db::Tx& tx) -> absl::Status {
                                           ++runs;
                                           CROSSKEY_RETURN_IF_ERROR(
@@ -186,7 +186,7 @@ TEST_P(DbTransactOnServer, RunsTheWholeBodyAgainAfterALockTimeout) {
 TEST_P(DbTransactOnServer, DoesNotRepeatACommitWhoseAnswerIsLost) {
   Storage storage(GetParam());
   int runs = 0;
-  EXPECT_THAT(storage.database.Transact(TestCall(),
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test",
                                         [&](db::Tx& tx) -> absl::Status {
                                           ++runs;
                                           CROSSKEY_RETURN_IF_ERROR(InsertItem(tx, "a"));
@@ -195,14 +195,14 @@ TEST_P(DbTransactOnServer, DoesNotRepeatACommitWhoseAnswerIsLost) {
                                         }),
               StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
   EXPECT_EQ(runs, 1);
-  EXPECT_THAT(storage.database.Transact(TestCall(), [](db::Tx& tx) { return InsertItem(tx, "b"); }), IsOk());
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", [](db::Tx& tx) { return InsertItem(tx, "b"); }), IsOk());
   EXPECT_EQ(storage.Names(), "b");
 }
 
 TEST_P(DbTransactOnServer, RunsABodyThatLostItsConnectionAgainOnANewSession) {
   Storage storage(GetParam());
   std::vector<int64_t> sessions;
-  EXPECT_THAT(storage.database.Transact(TestCall(),
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test",
                                         [&](db::Tx& tx) -> absl::Status {
                                           sessions.push_back(SessionId(tx));
                                           CROSSKEY_RETURN_IF_ERROR(InsertItem(tx, "a"));
@@ -242,7 +242,7 @@ TEST_P(DbTransactOnServer, OneDeadSessionIsEnoughToOpenAllOfThemAnew) {
   ASSERT_THAT(LeaseAtOnce(storage.database, 4, before), IsOk());
   for (const int64_t id : before) Kill(storage.own, id);
 
-  EXPECT_THAT(storage.database.Transact(TestCall(), [](db::Tx& tx) { return InsertItem(tx, "a"); }), IsOk());
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", [](db::Tx& tx) { return InsertItem(tx, "a"); }), IsOk());
   std::vector<int64_t> after;
   ASSERT_THAT(LeaseAtOnce(storage.database, 4, after), IsOk());
   EXPECT_EQ(storage.Retries(), 1);
@@ -263,12 +263,12 @@ TEST(DbTransactOnSqlite, WaitsForTheWriterOfAnotherProcess) {
   const Call call = CallWithHook([&](int attempt) {
     if (attempt == 3) other.Run("COMMIT");
   });
-  EXPECT_THAT(storage.database.Transact(call, [&](db::Tx& tx) { return ++runs, InsertItem(tx, "a"); }), IsOk());
+  EXPECT_THAT(storage.database.Transact(call, "test", [&](db::Tx& tx) { return ++runs, InsertItem(tx, "a"); }), IsOk());
   EXPECT_EQ(runs, 1);
   EXPECT_EQ(storage.Retries(), 2);
 
   other.Run("BEGIN IMMEDIATE");
-  EXPECT_THAT(storage.database.Transact(TestCall(), [&](db::Tx& tx) { return ++runs, InsertItem(tx, "b"); }),
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", [&](db::Tx& tx) { return ++runs, InsertItem(tx, "b"); }),
               StatusIs(StatusCode::kAborted, "CONFLICT"));
   EXPECT_EQ(runs, 1);
 }
@@ -278,13 +278,14 @@ TEST(DbTransactOnSqlite, WritersThatWaitHoldNoSession) {
   std::atomic<int> asked = 0;
   std::vector<std::thread> writers;
   EXPECT_THAT(storage.database.Transact(
-                  TestCall(),
+                  TestCall(), "test",
                   [&](db::Tx& tx) -> absl::Status {
                     for (int i = 0; i < 4; ++i) {
                       writers.emplace_back([&] {
                         Call call = CallWithHook([&](int) { ++asked; });
-                        EXPECT_THAT(storage.database.Transact(call, [](db::Tx& own) { return InsertItem(own, "w"); }),
-                                    IsOk());
+                        EXPECT_THAT(
+                            storage.database.Transact(call, "test", [](db::Tx& own) { return InsertItem(own, "w"); }),
+                            IsOk());
                       });
                     }
                     EXPECT_TRUE(WaitFor([&] { return asked == 4; }));
@@ -305,12 +306,13 @@ TEST(DbTransactOnSqlite, WritersThatWaitHoldNoSession) {
 TEST(DbTransactOnSqlite, AWriterThatGetsNoTurnInItsDeadlineIsOverloaded) {
   Storage storage("sqlite");
   int inner = 0;
-  EXPECT_THAT(storage.database.Transact(TestCall(),
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test",
                                         [&](db::Tx&) {
                                           const Call hurried = Call::Background(absl::Milliseconds(30));
-                                          EXPECT_THAT(storage.database.Transact(
-                                                          hurried, [&](db::Tx&) { return ++inner, absl::OkStatus(); }),
-                                                      StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
+                                          EXPECT_THAT(
+                                              storage.database.Transact(
+                                                  hurried, "test", [&](db::Tx&) { return ++inner, absl::OkStatus(); }),
+                                              StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
                                           return absl::OkStatus();
                                         }),
               IsOk());

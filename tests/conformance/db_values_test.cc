@@ -36,7 +36,7 @@ class DbValues : public DatabaseTest {
   }
 
   void InTransaction(const std::function<absl::Status(db::Tx&)>& body) {
-    EXPECT_THAT(storage_.database.Transact(TestCall(), body), IsOk());
+    EXPECT_THAT(storage_.database.Transact(TestCall(), "test", body), IsOk());
   }
 
   // Inserts each value and reads all of them back.
@@ -124,7 +124,7 @@ TEST_P(DbValues, KeepsArbitraryBytes) {
 TEST_P(DbValues, RefusesATextThatDoesNotFitInsteadOfCuttingIt) {
   if (storage_.own.is_sqlite()) return;  // has no lengths
   const absl::Status status = storage_.database.Transact(
-      TestCall(), [](db::Tx& tx) { return tx.Insert(kInsertText, std::string(65536, 'x')).status(); });
+      TestCall(), "test", [](db::Tx& tx) { return tx.Insert(kInsertText, std::string(65536, 'x')).status(); });
   EXPECT_FALSE(status.ok());
   EXPECT_EQ(storage_.own.Number("SELECT COUNT(*) FROM texts"), 0);
 }

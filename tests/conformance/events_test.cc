@@ -45,7 +45,7 @@ struct Log {
   }
 
   void Append(const std::vector<std::string>& subjects) {
-    EXPECT_THAT(outbox.Transact(TestCall(),
+    EXPECT_THAT(outbox.Transact(TestCall(), "test",
                                 [&](events::Tx& tx) {
                                   for (const std::string& subject : subjects) tx.Append({"t.Type", subject, "p"});
                                   return absl::OkStatus();
@@ -85,7 +85,7 @@ TEST_P(Outbox, StoresAnEventWithItsTransaction) {
   Call call = TestCall();
   call.traceparent = "00-11-22-01";
   const std::string payload("a\0'\\\xFF", 5);
-  EXPECT_THAT(log.outbox.Transact(call,
+  EXPECT_THAT(log.outbox.Transact(call, "test",
                                   [&](events::Tx& tx) -> absl::Status {
                                     tx.Append({"t.Type", "users/7", payload});
                                     EXPECT_EQ(log.notified, 0);
@@ -110,7 +110,7 @@ TEST_P(Outbox, StoresAnEventWithItsTransaction) {
 
 TEST_P(Outbox, StoresNothingOfATransactionThatFails) {
   Log log(GetParam());
-  EXPECT_THAT(log.outbox.Transact(TestCall(),
+  EXPECT_THAT(log.outbox.Transact(TestCall(), "test",
                                   [](events::Tx& tx) {
                                     tx.Append({"t.Type", "users/7", ""});
                                     return absl::NotFoundError("the body's own");
@@ -123,7 +123,7 @@ TEST_P(Outbox, StoresNothingOfATransactionThatFails) {
 TEST_P(Outbox, StoresTheEventsOfABodysLastRunOnly) {
   Log log(GetParam());
   int runs = 0;
-  EXPECT_THAT(log.outbox.Transact(TestCall(),
+  EXPECT_THAT(log.outbox.Transact(TestCall(), "test",
                                   [&](events::Tx& tx) -> absl::Status {
                                     tx.Append({"t.Type", absl::StrCat("run/", ++runs), ""});
                                     if (runs == 1) return db::MakeSqlError(db::SqlError::kRetry, "test", "conflict");
@@ -152,7 +152,7 @@ TEST_P(OutboxOnServer, TellsNobodyOfATransactionThatLostItsCommit) {
   log.storage.database.set_observer([&](const db::Sql& sql, const db::Rendered&, int64_t) {
     if (sql.name == "outbox.append") Kill(log.storage.own, session);
   });
-  EXPECT_THAT(log.outbox.Transact(TestCall(),
+  EXPECT_THAT(log.outbox.Transact(TestCall(), "test",
                                   [&](events::Tx& tx) {
                                     session = SessionId(tx.db());
                                     tx.Append({"t.Type", "users/7", ""});
@@ -186,7 +186,7 @@ TEST_P(Sequencing, LeavesNoGapOfTransactionsThatFailed) {
   // Takes an id of the table, which is never used again.
   EXPECT_THAT(
       log.storage.database.Transact(
-          TestCall(),
+          TestCall(), "test",
           [](db::Tx& tx) -> absl::Status {
             CROSSKEY_RETURN_IF_ERROR(tx.ExecuteRows(events::sql::kAppend, {{"id", "t", "x", 0, "", ""}}).status());
             return absl::NotFoundError("the body's own");
@@ -270,7 +270,7 @@ TEST_P(FeedReading, IsNamedOnce) {
 TEST_P(FeedReading, BoundsABatchByItsBytesButAlwaysGoesOn) {
   Log log(GetParam());
   for (const int size : {limits::kEventBatchBytes + 1, limits::kEventBatchBytes / 2, 1}) {
-    EXPECT_THAT(log.outbox.Transact(TestCall(),
+    EXPECT_THAT(log.outbox.Transact(TestCall(), "test",
                                     [&](events::Tx& tx) {
                                       tx.Append({"t.Type", "s", std::string(static_cast<size_t>(size), '\0')});
                                       return absl::OkStatus();

@@ -389,7 +389,7 @@ void OwnerService::Restart() {
 
 int64_t OwnerService::Create() {
   int64_t id = 0;
-  const absl::Status status = outbox().Transact(TestCall(), [&](events::Tx& tx) -> absl::Status {
+  const absl::Status status = outbox().Transact(TestCall(), "test", [&](events::Tx& tx) -> absl::Status {
     const db::Sql insert{"owners.insert", "INSERT INTO owners (uid, state, version) VALUES (?, 1, 1)"};
     const std::string uid = NewUuid();
     CROSSKEY_ASSIGN_OR_RETURN(id, tx.db().Insert(insert, uid));

@@ -56,12 +56,13 @@ class HeldUser {
     database_ = std::make_unique<db::Database>(options, metrics_);
     thread_ = std::thread([this, id] {
       static const db::Sql kLock{"test.lock", "SELECT id FROM users WHERE id = ? {update}"};
-      const auto ignored = database_->Transact(Call::Background(absl::Seconds(60)), [&](db::Tx& tx) -> absl::Status {
-        EXPECT_THAT(tx.Query<int64_t>(kLock, id), IsOk());
-        held_.Notify();
-        released_.WaitForNotification();
-        return absl::OkStatus();
-      });
+      const auto ignored =
+          database_->Transact(Call::Background(absl::Seconds(60)), "test", [&](db::Tx& tx) -> absl::Status {
+            EXPECT_THAT(tx.Query<int64_t>(kLock, id), IsOk());
+            held_.Notify();
+            released_.WaitForNotification();
+            return absl::OkStatus();
+          });
       EXPECT_THAT(ignored, IsOk());
     });
     held_.WaitForNotification();

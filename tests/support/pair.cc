@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/free_port.h"
+#include "tests/support/integrity.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -243,27 +244,8 @@ void Pair::AwaitState(int64_t user_id, user::v1::DeletionState state) {
       << GetDeletion(user_id).ShortDebugString();
 }
 
-int64_t Pair::Head(TestDatabase& database) { return database.Number("SELECT head FROM feed"); }
-int64_t Pair::Unnumbered(TestDatabase& database) {
-  return database.Number("SELECT COUNT(*) FROM outbox WHERE sequence IS NULL");
-}
-int64_t Pair::Consumed(TestDatabase& database) { return database.Number("SELECT last_sequence FROM checkpoints"); }
+void Pair::AwaitQuiet() { EXPECT_TRUE(testing::AwaitQuiet(*user_db_, *post_db_)); }
 
-void Pair::AwaitQuiet() {
-  EXPECT_TRUE(WaitFor([&] {
-    return Unnumbered(*user_db_) == 0 && Unnumbered(*post_db_) == 0 && Consumed(*post_db_) == Head(*user_db_) &&
-           Consumed(*user_db_) == Head(*post_db_) && Unnumbered(*user_db_) == 0 && Unnumbered(*post_db_) == 0 &&
-           post_db_->Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1") == 0;
-  }));
-}
-
-int64_t Pair::Orphans() {
-  std::string existing = "0";
-  for (const auto& row : user_db_->Query("SELECT id FROM users")) absl::StrAppend(&existing, ",", row.front());
-  return post_db_->Number("SELECT COUNT(*) FROM posts WHERE user_id NOT IN (" + existing + ")") +
-         post_db_->Number(
-             "SELECT COUNT(*) FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id WHERE r.id IS NULL OR r.state <> "
-             "1");
-}
+int64_t Pair::Orphans() { return testing::Orphans(*user_db_, *post_db_); }
 
 }  // namespace crosskey::testing

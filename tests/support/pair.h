@@ -62,10 +62,8 @@ class Pair {
 
   // With a deadline; the test fails if it passes.
   void AwaitState(int64_t user_id, user::v1::DeletionState state);
-  // Until each service has taken in every event of the other.
+  // See integrity.h.
   void AwaitQuiet();
-
-  // Rows that violate I1, over both databases: posts of users that do not exist, and hidden posts.
   int64_t Orphans();
 
   TestDatabase& user_db() { return *user_db_; }
@@ -101,9 +99,6 @@ class Pair {
   server::Hooks UserHooks();
   server::Hooks PostHooks();
   void AwaitConnected();
-  int64_t Head(TestDatabase& database);
-  int64_t Unnumbered(TestDatabase& database);
-  int64_t Consumed(TestDatabase& database);
 
   std::unique_ptr<TestDatabase> user_db_;
   std::unique_ptr<TestDatabase> post_db_;

@@ -9,7 +9,7 @@ namespace crosskey::users {
 
 absl::StatusOr<User> Users::Create(const Call& call, const std::string& username) {
   User user;
-  CROSSKEY_RETURN_IF_ERROR(store_.Transact(call, [&](UserTx& tx) -> absl::Status {
+  CROSSKEY_RETURN_IF_ERROR(store_.Transact(call, "user.create", [&](UserTx& tx) -> absl::Status {
     user = User{};
     user.uid = NewUuid();
     user.username = username;
@@ -39,7 +39,7 @@ absl::StatusOr<std::vector<User>> Users::List(const Call& call, const std::strin
 
 absl::StatusOr<User> Users::Update(const Call& call, const UserChange& change) {
   User user;
-  CROSSKEY_RETURN_IF_ERROR(store_.Transact(call, [&](UserTx& tx) -> absl::Status {
+  CROSSKEY_RETURN_IF_ERROR(store_.Transact(call, "user.update", [&](UserTx& tx) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(std::optional<User> found, tx.Lock(change.id));
     if (!found.has_value()) return errors::NotFound(kUserType, change.id);
     user = std::move(*found);

@@ -49,8 +49,8 @@ absl::Status UserTx::Update(const User& user) {
       tx_.db().Execute(sql::kUpdate, user.username, user.version, user.update_time, user.id).status(), user);
 }
 
-absl::Status UserStore::Transact(const Call& call, const std::function<absl::Status(UserTx&)>& body) {
-  return outbox_.Transact(call, [&](events::Tx& tx) {
+absl::Status UserStore::Transact(const Call& call, const char* name, const std::function<absl::Status(UserTx&)>& body) {
+  return outbox_.Transact(call, name, [&](events::Tx& tx) {
     UserTx user_tx(tx);
     return body(user_tx);
   });

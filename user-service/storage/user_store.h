@@ -34,7 +34,7 @@ class UserStore {
  public:
   explicit UserStore(events::Outbox& outbox) : outbox_(outbox) {}
 
-  absl::Status Transact(const Call& call, const std::function<absl::Status(UserTx&)>& body);
+  absl::Status Transact(const Call& call, const char* name, const std::function<absl::Status(UserTx&)>& body);
   // Those that exist, by ascending id; at most 1,000 ids.
   absl::StatusOr<std::vector<User>> Get(const Call& call, const std::vector<int64_t>& ids);
   // Users with an id above `after`, by id; only the one with this name, if it is not empty.

@@ -1,0 +1,120 @@
+#include "tests/support/cluster.h"
+
+#include <csignal>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/free_port.h"
+#include "tests/support/integrity.h"
+#include "tests/support/pair.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+std::string Program(Side side) { return side == Side::kUsers ? "tests/user-service" : "tests/post-service"; }
+
+void Append(std::vector<std::string>& words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+}
+
+}  // namespace
+
+Cluster::Cluster(const std::string& backend, Options options)
+    : options_(std::move(options)), user_db_(backend), post_db_(backend) {
+  for (int i = 0; i < options_.replicas; ++i) {
+    user_replicas_.push_back({FreePort(), FreePort(), FreePort(), nullptr, nullptr});
+    post_replicas_.push_back({FreePort(), FreePort(), FreePort(), nullptr, nullptr});
+    users_.push_back(user::v1::UserService::NewStub(OpenChannel(port(Side::kUsers, i))));
+    posts_.push_back(post::v1::PostService::NewStub(OpenChannel(port(Side::kPosts, i))));
+  }
+  if (options_.gates) {
+    for (int i = 0; i < options_.replicas; ++i) {
+      At(Side::kUsers, i).peer_gate = std::make_unique<TcpGate>(internal_port(Side::kPosts, i));
+      At(Side::kPosts, i).peer_gate = std::make_unique<TcpGate>(internal_port(Side::kUsers, i));
+    }
+    if (!user_db_.is_sqlite()) {
+      user_db_gate_ = std::make_unique<TcpGate>(user_db_.port());
+      post_db_gate_ = std::make_unique<TcpGate>(post_db_.port());
+    }
+  }
+  for (const Side side : {Side::kUsers, Side::kPosts}) {
+    std::vector<std::string> words = {"migrate"};
+    Append(words, Flags(side, 0));
+    std::string output;
+    EXPECT_EQ(RunProgram(Program(side), words, &output), 0) << output;
+  }
+}
+
+Cluster::~Cluster() = default;
+
+Cluster::Replica& Cluster::At(Side side, int replica) {
+  return (side == Side::kUsers ? user_replicas_ : post_replicas_)[static_cast<size_t>(replica)];
+}
+
+const Cluster::Replica& Cluster::At(Side side, int replica) const {
+  return (side == Side::kUsers ? user_replicas_ : post_replicas_)[static_cast<size_t>(replica)];
+}
+
+std::vector<std::string> Cluster::Flags(Side side, int replica) const {
+  const Replica& own = At(side, replica);
+  const bool user = side == Side::kUsers;
+  const Side other = user ? Side::kPosts : Side::kUsers;
+  const int peer = own.peer_gate ? own.peer_gate->port() : internal_port(other, replica);
+  const auto& gate = user ? user_db_gate_ : post_db_gate_;
+  const TestDatabase& database = user ? user_db_ : post_db_;
+  std::vector<std::string> flags = {"--db",
+                                    database.UrlThrough(gate ? gate->port() : 0),
+                                    "--listen",
+                                    Loopback(own.port),
+                                    "--internal-listen",
+                                    Loopback(own.internal_port),
+                                    "--metrics-listen",
+                                    Loopback(own.metrics_port),
+                                    "--peer",
+                                    Loopback(peer),
+                                    "--log-format",
+                                    "json"};
+  Append(flags, options_.flags);
+  return flags;
+}
+
+void Cluster::Start(Side side, int replica, const std::vector<std::string>& more, bool wait) {
+  std::vector<std::string> words = {"serve"};
+  Append(words, Flags(side, replica));
+  Append(words, more);
+  At(side, replica).process = std::make_unique<ChildProcess>(Program(side), words);
+  EXPECT_TRUE(!wait || WaitFor([&] { return Healthy(side, replica); })) << process(side, replica).Output();
+}
+
+void Cluster::StartAll() {
+  for (const Side side : {Side::kUsers, Side::kPosts}) {
+    for (int i = 0; i < replicas(); ++i) {
+      if (!Running(side, i)) Start(side, i, {}, false);
+    }
+  }
+  for (const Side side : {Side::kUsers, Side::kPosts}) {
+    for (int i = 0; i < replicas(); ++i) {
+      EXPECT_TRUE(WaitFor([&] { return Healthy(side, i); })) << process(side, i).Output();
+    }
+  }
+}
+
+void Cluster::Kill(Side side, int replica) { At(side, replica).process.reset(); }
+
+bool Cluster::Running(Side side, int replica) const {
+  const auto& process = At(side, replica).process;
+  return process != nullptr && !process->Wait(absl::ZeroDuration()).has_value();
+}
+
+bool Cluster::Healthy(Side side, int replica) const {
+  return RunProgram(Program(side), {"healthcheck", "--listen", Loopback(port(side, replica))}, nullptr) == 0;
+}
+
+void Cluster::AwaitQuiet() {
+  EXPECT_TRUE(testing::AwaitQuiet(user_db_, post_db_)) << "events are left, or hidden rows";
+}
+
+int64_t Cluster::Orphans() { return testing::Orphans(user_db_, post_db_); }
+
+}  // namespace crosskey::testing

@@ -1,0 +1,82 @@
+// Replicas of both services as processes, with fault points, behind gates where wanted: what fault tests are made of.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "post/v1/post_service.grpc.pb.h"
+#include "tests/support/child_process.h"
+#include "tests/support/tcp_gate.h"
+#include "tests/support/test_database.h"
+#include "user/v1/user_service.grpc.pb.h"
+
+namespace crosskey::testing {
+
+enum class Side { kUsers, kPosts };
+
+class Cluster {
+ public:
+  struct Options {
+    int replicas = 1;                // of each service; on SQLite one
+    bool gates = false;              // between the services, and in front of a database server
+    std::vector<std::string> flags;  // of every process
+  };
+
+  // Migrates both databases and starts nothing.
+  Cluster(const std::string& backend, Options options);
+  ~Cluster();  // kills what runs
+
+  int replicas() const { return options_.replicas; }
+
+  // Starts all that do not run, and waits until they serve.
+  void StartAll();
+  // Starts one with further flags, "--fault" for example. With `wait`, returns when it serves.
+  void Start(Side side, int replica = 0, const std::vector<std::string>& more = {}, bool wait = true);
+  void Kill(Side side, int replica = 0);  // kill -9
+  bool Running(Side side, int replica = 0) const;
+  ChildProcess& process(Side side, int replica = 0) { return *At(side, replica).process; }
+  bool Healthy(Side side, int replica = 0) const;
+
+  user::v1::UserService::Stub& users(int replica = 0) { return *users_[static_cast<size_t>(replica)]; }
+  post::v1::PostService::Stub& posts(int replica = 0) { return *posts_[static_cast<size_t>(replica)]; }
+
+  // What the processes of `side` go through: to their peer, to their database. Null without gates; the latter also on SQLite.
+  TcpGate* peer_gate(Side side, int replica = 0) { return At(side, replica).peer_gate.get(); }
+  TcpGate* database_gate(Side side) { return side == Side::kUsers ? user_db_gate_.get() : post_db_gate_.get(); }
+
+  TestDatabase& user_db() { return user_db_; }
+  TestDatabase& post_db() { return post_db_; }
+  int port(Side side, int replica = 0) const { return At(side, replica).port; }
+  int internal_port(Side side, int replica = 0) const { return At(side, replica).internal_port; }
+  int metrics_port(Side side, int replica = 0) const { return At(side, replica).metrics_port; }
+
+  // See integrity.h; the test fails if it does not become quiet.
+  void AwaitQuiet();
+  int64_t Orphans();
+
+ private:
+  struct Replica {
+    int port;
+    int internal_port;
+    int metrics_port;
+    std::unique_ptr<TcpGate> peer_gate;  // in front of the peer that it calls
+    std::unique_ptr<ChildProcess> process;
+  };
+
+  Replica& At(Side side, int replica);
+  const Replica& At(Side side, int replica) const;
+  std::vector<std::string> Flags(Side side, int replica) const;
+
+  const Options options_;
+  TestDatabase user_db_;
+  TestDatabase post_db_;
+  std::unique_ptr<TcpGate> user_db_gate_;
+  std::unique_ptr<TcpGate> post_db_gate_;
+  std::vector<Replica> user_replicas_;
+  std::vector<Replica> post_replicas_;
+  std::vector<std::unique_ptr<user::v1::UserService::Stub>> users_;
+  std::vector<std::unique_ptr<post::v1::PostService::Stub>> posts_;
+};
+
+}  // namespace crosskey::testing

@@ -1,0 +1,17 @@
+// Looks at both databases at once, past the services.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/support/test_database.h"
+
+namespace crosskey::testing {
+
+// True once each service has taken in every event of the other and nothing is left to reclaim; false after a minute.
+bool AwaitQuiet(const TestDatabase& user_db, const TestDatabase& post_db);
+
+// Rows that violate I1: posts of users that do not exist, and hidden posts. Meant for quiet databases.
+int64_t Orphans(const TestDatabase& user_db, const TestDatabase& post_db);
+
+}  // namespace crosskey::testing
