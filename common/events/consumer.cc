@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
 #include "common/events/events_sql.h"
+#include "common/fault/fault.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
@@ -73,34 +74,38 @@ void Consumer::NoteEnd(const absl::Status& end) {
 }
 
 absl::Status Consumer::Apply(const Batch& batch) {
+  CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedReceived));
   int64_t last_deletion = 0;
   int64_t expected = batch.after;
   for (const Event& event : batch.events) {
-    if (event.sequence != ++expected) {
+    if (event.sequence != ++expected && !fault::Without(fault::Guard::kSequencer)) {
       return absl::FailedPreconditionError(
           absl::StrCat("the feed ", feed_, " has a gap: ", event.sequence, " instead of ", expected));
     }
     const auto handler = handlers_.find(event.type);
     if (handler != handlers_.end() && handler->second.kind == Kind::kDeletion) last_deletion = event.sequence;
   }
-  if (expected != batch.through) {
+  if (expected != batch.through && !fault::Without(fault::Guard::kSequencer)) {
     return absl::FailedPreconditionError(absl::StrCat("the feed ", feed_, " ends before ", batch.through));
   }
 
   const Call call = Call::Background(limits::kDefaultDeadline);
   const Event* culprit = nullptr;
+  if (fault::Without(fault::Guard::kCheckpointWithin)) {
+    CROSSKEY_RETURN_IF_ERROR(
+        outbox_.Transact(call, "consumer", [&](Tx& tx) { return Advance(tx, batch, last_deletion); }));
+  }
   const absl::Status status = outbox_.Transact(call, "consumer", [&](Tx& tx) -> absl::Status {
     culprit = nullptr;
-    CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
-                              tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
-                                              feed_, batch.after, batch.feed_id));
-    if (moved != 1) return WhyNotMoved(tx, batch);
+    const bool within = !fault::Without(fault::Guard::kCheckpointWithin);
+    const bool first = within && !fault::Without(fault::Guard::kCheckpointFirst);
+    if (first) CROSSKEY_RETURN_IF_ERROR(Advance(tx, batch, last_deletion));
     for (const Event& event : batch.events) {
       culprit = &event;
       CROSSKEY_RETURN_IF_ERROR(ApplyEvent(tx, event));
     }
     culprit = nullptr;
-    return absl::OkStatus();
+    return within && !first ? Advance(tx, batch, last_deletion) : absl::OkStatus();
   });
   if (!status.ok() && culprit != nullptr) {
     return absl::Status(status.code(), absl::StrCat("event ", culprit->sequence, " (", culprit->type,
@@ -116,6 +121,13 @@ absl::Status Consumer::Apply(const Batch& batch) {
   }
   if (on_applied_) on_applied_();
   return absl::OkStatus();
+}
+
+absl::Status Consumer::Advance(Tx& tx, const Batch& batch, int64_t last_deletion) {
+  CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
+                            tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
+                                            feed_, batch.after, batch.feed_id));
+  return moved == 1 ? absl::OkStatus() : WhyNotMoved(tx, batch);
 }
 
 absl::Status Consumer::WhyNotMoved(Tx& tx, const Batch& batch) {

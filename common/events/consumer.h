@@ -59,6 +59,8 @@ class Consumer {
   };
 
   absl::StatusOr<Position> ReadCheckpoint(const Call& call);
+  // Moves the checkpoint over the batch.
+  absl::Status Advance(Tx& tx, const Batch& batch, int64_t last_deletion);
   // Of a batch that does not follow the checkpoint.
   absl::Status WhyNotMoved(Tx& tx, const Batch& batch);
   void NoteEnd(const absl::Status& end);

@@ -1,5 +1,6 @@
 #include "common/events/event_rpc.h"
 
+#include "common/fault/fault.h"
 #include "common/rpc/field_errors.h"
 #include "common/rpc/timestamp.h"
 #include "common/status/errors.h"
@@ -66,7 +67,9 @@ absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeReques
       for (const Event& event : batch) Fill(event, *response.add_events());
       if (!batch.empty()) after = batch.back().sequence;
       response.set_through_sequence(after);
+      if (!batch.empty()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSend));
       if (!writer.Write(response)) return absl::CancelledError("the subscriber is gone");
+      if (!batch.empty()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSent));
       next_bookmark = absl::Now() + limits::kBookmarkInterval;
     }
     if (batch.empty()) feed_.news().Wait(seen, kPoll);

@@ -1,7 +1,10 @@
 #include "common/events/sequencer.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/events/events_sql.h"
+#include "common/fault/fault.h"
 #include "common/status/limits.h"
 
 namespace crosskey::events {
@@ -16,6 +19,12 @@ absl::Status Number(db::Tx& tx, int64_t head, const std::vector<int64_t>& ids) {
   const db::Sql number{"sequencer.number",
                        absl::StrCat("UPDATE outbox SET sequence = CASE id", cases, " END WHERE id IN (?)")};
   return tx.Execute(number, ids).status();
+}
+
+// What the numbers replace: the order of the ids, in which a transaction that commits late is passed over.
+absl::Status NumberByIds(db::Tx& tx, int64_t head, const std::vector<int64_t>& ids) {
+  for (const int64_t id : ids) CROSSKEY_RETURN_IF_ERROR(Number(tx, id - 1, {id}));
+  return tx.Execute(sql::kSetHead, std::max(head, ids.back())).status();
 }
 
 }  // namespace
@@ -40,6 +49,7 @@ absl::StatusOr<int64_t> Sequencer::Round(const Call& call) {
     for (const auto& [id] : rows) ids.push_back(id);
     numbered = static_cast<int64_t>(ids.size());
     if (ids.empty()) return absl::OkStatus();
+    if (fault::Without(fault::Guard::kSequencer)) return NumberByIds(tx, std::get<0>(*head), ids);
     CROSSKEY_RETURN_IF_ERROR(Number(tx, std::get<0>(*head), ids));
     return tx.Execute(sql::kSetHead, std::get<0>(*head) + numbered).status();
   }));

@@ -18,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/status/errors.h"
 
 namespace crosskey::fault {
 namespace {
@@ -84,7 +85,7 @@ absl::Status Hit(const std::string& point) {
   if (action.empty()) return absl::OkStatus();
   std::fprintf(stderr, "fault point %s reached\n", point.c_str());
   if (action == "die") kill(getpid(), SIGKILL);
-  if (action == "fail") return absl::UnavailableError("fault point " + point);
+  if (action == "fail") return errors::DatabaseUnavailable();
   const std::string path(absl::StripPrefix(action, "wait:"));
   while (access(path.c_str(), F_OK) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
   return absl::OkStatus();

@@ -6,7 +6,7 @@
 //   --without GUARD              runs without that guard
 // and the test programs read CROSSKEY_WITHOUT=GUARD. ACTION is
 //   die         as by kill -9
-//   fail        an error, of the kind that the place can have; at a commit point the answer to the COMMIT is lost
+//   fail        an error as if the peer or the database were away; at a commit point the answer to the COMMIT is lost
 //   wait:PATH   until the file PATH exists; "fault point POINT reached" is written to stderr before
 //   1213, 1205  for POINT sql:NAME, the statement of that name: the server itself reports a deadlock or a lock timeout
 #pragma once

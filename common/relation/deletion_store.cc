@@ -1,6 +1,7 @@
 #include "common/relation/deletion_store.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/fault/fault.h"
 
 namespace crosskey::relation {
 namespace {
@@ -36,8 +37,8 @@ DeletionStore::DeletionStore(const ParentTable& t)
                                                           t.id_column, " = ? ORDER BY deletion_id DESC LIMIT 1")},
       decide_{t.deletions_table + ".decide",
               absl::StrCat("UPDATE ", t.deletions_table,
-                           " SET state = ?, blocked_reason = ?, complete_time = ? WHERE deletion_id = ? AND ",
-                           InState(DeletionState::kIntent))},
+                           " SET state = ?, blocked_reason = ?, complete_time = ? WHERE deletion_id = ?",
+                           fault::Without(fault::Guard::kIntentOnly) ? "" : " AND " + InState(DeletionState::kIntent))},
       complete_{t.deletions_table + ".complete",
                 absl::StrCat("UPDATE ", t.deletions_table, " SET state = ", static_cast<int>(DeletionState::kCompleted),
                              ", blocked_reason = '', complete_time = ? WHERE deletion_id = ? AND state IN (",

@@ -1,8 +1,10 @@
 #include "common/relation/deletions.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "common/events/feed.h"
+#include "common/fault/fault.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
@@ -76,6 +78,7 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
       }
       // Refusals are answered without an intent as far as possible.
       if (CanBeRefused(action)) CROSSKEY_RETURN_IF_ERROR(AskPeer(call, parent, action).status());
+      if (fault::Without(fault::Guard::kIntentFirst)) CROSSKEY_RETURN_IF_ERROR(ReleaseUnannounced(call, now, action));
       CROSSKEY_ASSIGN_OR_RETURN(const std::optional<int64_t> begun, Begin(call, request, action));
       if (!begun.has_value()) continue;
       deletion_id = *begun;
@@ -114,6 +117,14 @@ absl::StatusOr<Deletion> Deletions::Preview(const Call& call, const Parent& pare
   preview.action = action;
   for (const errors::Referencing& count : answer.counts) preview.rows[count.relationship] = count.rows;
   return preview;
+}
+
+// What the intent prevents: a release of which nobody knows if this process ends here.
+absl::Status Deletions::ReleaseUnannounced(const Call& call, const Situation& now, Action action) {
+  ReleaseRequest release = MakeRelease(now.parent->id, now.parent->uid, action);
+  release.deletion_id = now.latest.has_value() ? now.latest->deletion_id + 1 : 1;
+  release.as_of_sequence = std::numeric_limits<int64_t>::max();
+  return peer_.Release(call, release).status();
 }
 
 // Step 1, intent. nullopt: the row is not ACTIVE any more, look again.

@@ -70,6 +70,7 @@ class Deletions {
   absl::StatusOr<std::optional<Deletion>> AnswerMissing(const DeleteRequest& request, Action action,
                                                         const std::optional<Deletion>& latest) const;
   absl::StatusOr<Deletion> Preview(const Call& call, const Parent& parent, Action action);
+  absl::Status ReleaseUnannounced(const Call& call, const Situation& now, Action action);
   absl::StatusOr<std::optional<int64_t>> Begin(const Call& call, const DeleteRequest& request, Action action);
   absl::StatusOr<Driven> Drive(const Call& call, int64_t deletion_id);
   absl::StatusOr<Deletion> Decide(const Call& call, const Deletion& deletion, DeletionState state,

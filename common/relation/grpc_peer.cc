@@ -1,5 +1,6 @@
 #include "common/relation/grpc_peer.h"
 
+#include "common/fault/fault.h"
 #include "common/rpc/channel.h"
 #include "common/telemetry/log.h"
 
@@ -21,8 +22,10 @@ absl::StatusOr<LookupAnswer> GrpcPeer::Lookup(const Call& call, const std::strin
   request.set_type(type);
   request.mutable_ids()->Add(ids.begin(), ids.end());
   v1::LookupReferencedResponse response;
+  if (!fault::Hit(fault::kLookupSend).ok()) return errors::PeerUnavailable(name_);
   const grpc::Status status = stub_->LookupReferenced(&context, request, &response);
   if (!status.ok()) return Unavailable("LookupReferenced", status);
+  if (!fault::Hit(fault::kLookupAnswered).ok()) return errors::PeerUnavailable(name_);
   LookupAnswer answer;
   answer.as_of_sequence = response.as_of_sequence();
   for (const auto& item : response.items()) {
@@ -49,7 +52,9 @@ absl::StatusOr<ReleaseAnswer> GrpcPeer::Release(const Call& call, const ReleaseR
     item->set_action(static_cast<v1::ReferentialAction>(action));
   }
   v1::ReleaseReferencedResponse response;
+  if (!request.validate_only && !fault::Hit(fault::kReleaseSend).ok()) return errors::PeerUnavailable(name_);
   const grpc::Status status = stub_->ReleaseReferenced(&context, wire, &response);
+  if (!request.validate_only && !fault::Hit(fault::kReleaseAnswered).ok()) return errors::PeerUnavailable(name_);
   if (status.error_code() == grpc::StatusCode::ABORTED) return errors::Conflict();
   if (!status.ok()) return Unavailable("ReleaseReferenced", status);
   ReleaseAnswer answer;

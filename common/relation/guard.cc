@@ -4,6 +4,7 @@
 #include <map>
 
 #include "common/events/events_sql.h"
+#include "common/fault/fault.h"
 #include "common/status/limits.h"
 
 namespace crosskey::relation {
@@ -17,7 +18,21 @@ absl::Status Leave() { return absl::UnknownError("leave the transaction"); }
 absl::StatusOr<bool> PassesFence(db::Tx& tx, const std::string& feed, int64_t as_of_sequence) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row, tx.QueryOne<int64_t>(events::sql::kLastDeletion, feed));
   if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed);
-  return std::get<0>(*row) <= as_of_sequence;
+  return std::get<0>(*row) <= as_of_sequence || fault::Without(fault::Guard::kFence);
+}
+
+absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Found>& parents) {
+  std::vector<std::vector<db::Argument>> rows;
+  for (const Found& parent : parents) {
+    rows.push_back({parent.id, parent.uid, static_cast<int64_t>(ReferenceState::kActive)});
+  }
+  CROSSKEY_RETURN_IF_ERROR(tx.ExecuteRows(sql.add, rows).status());
+  if (!fault::Without(fault::Guard::kAddOnlyIfAbsent)) return absl::OkStatus();
+  for (const Found& parent : parents) {
+    CROSSKEY_RETURN_IF_ERROR(
+        tx.Execute(sql.release, static_cast<int64_t>(ReferenceState::kActive), int64_t{0}, parent.id).status());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<LookupAnswer> Guard::LookUp(const Call& call, const std::string& relationship,
@@ -43,11 +58,7 @@ absl::StatusOr<Guard::Missing> Guard::Lock(events::Tx& tx, const std::string& re
   if (!answer.found.empty()) {
     CROSSKEY_ASSIGN_OR_RETURN(const bool passes, PassesFence(tx.db(), table_.feed, answer.as_of_sequence));
     if (!passes) return Missing::kFenced;
-    std::vector<std::vector<db::Argument>> rows;
-    for (const Found& found : answer.found) {
-      rows.push_back({found.id, found.uid, static_cast<int64_t>(ReferenceState::kActive)});
-    }
-    CROSSKEY_RETURN_IF_ERROR(tx.db().ExecuteRows(sql_.add, rows).status());
+    CROSSKEY_RETURN_IF_ERROR(AddReferences(tx.db(), sql_, answer.found));
   }
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<int64_t, int64_t>(sql_.lock_shared, parents)));
   std::map<int64_t, ReferenceState> states;
@@ -57,7 +68,7 @@ absl::StatusOr<Guard::Missing> Guard::Lock(events::Tx& tx, const std::string& re
     const auto found = states.find(id);
     if (found == states.end()) {
       unknown.push_back(id);
-    } else if (found->second != ReferenceState::kActive) {
+    } else if (found->second != ReferenceState::kActive && !fault::Without(fault::Guard::kStateCheck)) {
       released.push_back({relationship, table_.parent_type, id});
     }
   }
@@ -77,7 +88,9 @@ absl::Status Guard::Write(const Call& call, const std::string& relationship, std
     const absl::Status status = outbox_.Transact(call, "guarded_write", [&](events::Tx& tx) -> absl::Status {
       unknown.clear();
       CROSSKEY_ASSIGN_OR_RETURN(missing, Lock(tx, relationship, parents, answer, unknown));
-      return missing == Missing::kNone ? body(tx) : Leave();
+      if (missing != Missing::kNone) return Leave();
+      CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kGuardLocked));
+      return body(tx);
     });
     if (status.ok() || missing == Missing::kNone) return status;
     if (round == limits::kConsistencyRounds) break;

@@ -54,4 +54,7 @@ class Guard {
 // (shared), so it comes first in a transaction and holds until its end.
 absl::StatusOr<bool> PassesFence(db::Tx& tx, const std::string& feed, int64_t as_of_sequence);
 
+// Adds ACTIVE reference rows for parents that have none; a row that is there stays as it is, for it may be a tombstone.
+absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Found>& parents);
+
 }  // namespace crosskey::relation

@@ -1,11 +1,12 @@
 #include "common/relation/parent_events.h"
 
+#include "common/relation/guard.h"
 #include "common/status/errors.h"
 
 namespace crosskey::relation {
 
 absl::Status ParentEvents::OnCreated(events::Tx& tx, int64_t id, const std::string& uid) const {
-  return tx.db().Execute(sql_.add, id, uid, static_cast<int64_t>(ReferenceState::kActive)).status();
+  return AddReferences(tx.db(), sql_, {{id, uid, false}});
 }
 
 absl::Status ParentEvents::OnDeleted(events::Tx& tx, int64_t id, const std::string& uid, int64_t deletion_id) const {

@@ -1,5 +1,6 @@
 #include "common/relation/reclaim.h"
 
+#include "common/fault/fault.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
 
@@ -39,7 +40,8 @@ absl::StatusOr<bool> Reclaim::Batch(const Call& call, int64_t parent_id) {
                               (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, parent_id)));
     if (!row.has_value()) return absl::OkStatus();  // another process has finished it
     const auto& [uid, state, refused_through, deletion_id] = *row;
-    if (static_cast<ReferenceState>(state) != ReferenceState::kReclaiming) return absl::OkStatus();
+    const bool dropped = static_cast<ReferenceState>(state) == ReferenceState::kReclaiming;
+    if (!dropped && !fault::Without(fault::Guard::kReclaimAfterDrop)) return absl::OkStatus();
     for (size_t child = 0; child < table_.children.size(); ++child) {
       CROSSKEY_ASSIGN_OR_RETURN(const int64_t removed, RemoveSome(tx, child, parent_id));
       if (removed == 0) continue;

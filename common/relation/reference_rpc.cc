@@ -1,6 +1,7 @@
 #include "common/relation/reference_rpc.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/fault/fault.h"
 #include "common/rpc/field_errors.h"
 #include "common/status/limits.h"
 
@@ -30,6 +31,7 @@ absl::StatusOr<ReleaseRequest> FromWire(const v1::ReleaseReferencedRequest& wire
 grpc::Status ReferenceRpc::LookupReferenced(grpc::ServerContext* context, const v1::LookupReferencedRequest* request,
                                             v1::LookupReferencedResponse* response) {
   return calls_.Unary(*context, "LookupReferenced", [&](const Call& call) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kLookupReceived));
     rpc::FieldErrors errors;
     errors.RequireIds("ids", request->ids(), 1, limits::kBatchIds);
     const auto lookup = lookups_.find(request->type());
@@ -51,6 +53,7 @@ grpc::Status ReferenceRpc::LookupReferenced(grpc::ServerContext* context, const 
 grpc::Status ReferenceRpc::ReleaseReferenced(grpc::ServerContext* context, const v1::ReleaseReferencedRequest* wire,
                                              v1::ReleaseReferencedResponse* response) {
   return calls_.Unary(*context, "ReleaseReferenced", [&](const Call& call) -> absl::Status {
+    if (!wire->validate_only()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseReceived));
     const auto release = releases_.find(wire->type());
     if (release == releases_.end()) return errors::InvalidField("type", "is not referred to by this service");
     CROSSKEY_ASSIGN_OR_RETURN(const ReleaseRequest request, FromWire(*wire));

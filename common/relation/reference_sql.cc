@@ -1,6 +1,7 @@
 #include "common/relation/reference_sql.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/fault/fault.h"
 
 namespace crosskey::relation {
 
@@ -20,9 +21,20 @@ ChildSql::ChildSql(const ReferenceTable& table, const ChildTable& child)
       counted{absl::StrCat(table.table, ".", child.count_column, ".get"),
               absl::StrCat("SELECT ", child.count_column, " FROM ", table.table, " WHERE id = ?")} {}
 
+namespace {
+
+std::string Reclaimable() {
+  const int state = static_cast<int>(ReferenceState::kReclaiming);
+  if (!fault::Without(fault::Guard::kReclaimAfterDrop)) return absl::StrCat("state = ", state);
+  return absl::StrCat("state IN (", state, ", ", static_cast<int>(ReferenceState::kReleased), ")");
+}
+
+}  // namespace
+
 ReferenceSql::ReferenceSql(const ReferenceTable& table)
     : lock_shared{table.table + ".lock_shared",
-                  absl::StrCat("SELECT id, state FROM ", table.table, " WHERE id IN (?) ORDER BY id {share}")},
+                  absl::StrCat("SELECT id, state FROM ", table.table, " WHERE id IN (?) ORDER BY id",
+                               fault::Without(fault::Guard::kSharedLock) ? "" : " {share}")},
       lock{table.table + ".lock", absl::StrCat("SELECT uid, state, refused_through, deletion_id FROM ", table.table,
                                                " WHERE id = ? {update}")},
       look{table.table + ".look",
@@ -33,9 +45,8 @@ ReferenceSql::ReferenceSql(const ReferenceTable& table)
       refuse{table.table + ".refuse", absl::StrCat("UPDATE ", table.table, " SET refused_through = ? WHERE id = ?")},
       release{table.table + ".release",
               absl::StrCat("UPDATE ", table.table, " SET state = ?, deletion_id = ? WHERE id = ?")},
-      reclaimable{table.table + ".reclaimable",
-                  absl::StrCat("SELECT id FROM ", table.table, " WHERE state = ",
-                               static_cast<int>(ReferenceState::kReclaiming), " AND id > ? ORDER BY id LIMIT ?")},
+      reclaimable{table.table + ".reclaimable", absl::StrCat("SELECT id FROM ", table.table, " WHERE ", Reclaimable(),
+                                                             " AND id > ? ORDER BY id LIMIT ?")},
       remove{table.table + ".remove", absl::StrCat("DELETE FROM ", table.table, " WHERE id = ?")} {
   for (const ChildTable& child : table.children) children.emplace_back(table, child);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/db/sql_error.h"
+#include "common/fault/fault.h"
 #include "common/relation/guard.h"
 #include "common/status/limits.h"
 
@@ -77,7 +78,8 @@ absl::StatusOr<Release::Row> Release::LockOrInsert(events::Tx& tx, const Release
   // The checkpoint is locked before the reference row, as everywhere.
   CROSSKEY_ASSIGN_OR_RETURN(const bool passes, PassesFence(tx.db(), table_.feed, request.as_of_sequence));
   CROSSKEY_ASSIGN_OR_RETURN(const auto found,
-                            (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, request.id)));
+                            (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(
+                                fault::Without(fault::Guard::kExclusiveLock) ? sql_.look : sql_.lock, request.id)));
   if (found.has_value()) {
     const auto& [uid, state, refused_through, deletion_id] = *found;
     CROSSKEY_RETURN_IF_ERROR(CheckUid(request, uid));
@@ -97,9 +99,12 @@ absl::StatusOr<Release::Row> Release::LockOrInsert(events::Tx& tx, const Release
 absl::StatusOr<ReleaseAnswer> Release::Decide(events::Tx& tx, const ReleaseRequest& request) {
   CROSSKEY_ASSIGN_OR_RETURN(const Row row, LockOrInsert(tx, request));
   if (row.state != ReferenceState::kActive) return ReleaseAnswer{true, {}};
+  CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseLocked));
   // Counted after the exclusive lock: no writer that holds the reference is left, and none can come.
   CROSSKEY_ASSIGN_OR_RETURN(std::vector<errors::Referencing> refusing, Refusing(tx.db(), request));
-  if (request.deletion_id <= row.refused_through) return ReleaseAnswer{false, std::move(refusing)};
+  if (request.deletion_id <= row.refused_through && !fault::Without(fault::Guard::kRefusedThrough)) {
+    return ReleaseAnswer{false, std::move(refusing)};
+  }
   if (!refusing.empty()) {
     CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.refuse, request.deletion_id, request.id).status());
     return ReleaseAnswer{false, std::move(refusing)};

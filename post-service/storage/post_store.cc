@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 
+#include "common/fault/fault.h"
 #include "common/status/limits.h"
 #include "post-service/storage/posts_sql.h"
 
@@ -13,6 +14,8 @@ namespace {
 constexpr int64_t kVisible = 1;         // user_refs.state
 constexpr int64_t kBytesBesides = 700;  // of a post in a response, title and times included, without the content
 constexpr int64_t kScanRows = 1000;     // of one scanning statement
+
+const db::Sql& Visible() { return fault::Without(fault::Guard::kVisibilityJoin) ? sql::kGetAnyState : sql::kGet; }
 
 template <typename... Arguments>
 absl::StatusOr<std::vector<Post>> Select(db::Connection& connection, const db::Sql& sql,
@@ -128,7 +131,7 @@ absl::Status PostTx::Remove(int64_t id) { return tx_.db().Execute(sql::kRemove, 
 absl::StatusOr<std::vector<Post>> PostStore::Get(const Call& call, const std::vector<int64_t>& ids) {
   std::vector<Post> posts;
   CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(posts, Select(connection, sql::kGet, ids));
+    CROSSKEY_ASSIGN_OR_RETURN(posts, Select(connection, Visible(), ids));
     return absl::OkStatus();
   }));
   return posts;
@@ -142,7 +145,7 @@ absl::StatusOr<Page> PostStore::List(const Call& call, const PageQuery& query) {
     page = Page{{}, scan.next()};
     if (scan.ids().empty()) return absl::OkStatus();
     // This statement decides what is visible: users deleted since the scan are missing whole.
-    CROSSKEY_ASSIGN_OR_RETURN(page.posts, Select(connection, sql::kGet, scan.ids()));
+    CROSSKEY_ASSIGN_OR_RETURN(page.posts, Select(connection, Visible(), scan.ids()));
     if (query.newest_first) std::reverse(page.posts.begin(), page.posts.end());
     return absl::OkStatus();
   }));

@@ -14,12 +14,6 @@
 
 namespace crosskey::testing {
 
-std::vector<std::string> Servers() {
-  std::vector<std::string> servers = Backends();
-  servers.erase(std::remove(servers.begin(), servers.end(), "sqlite"), servers.end());
-  return servers;
-}
-
 db::DatabaseOptions OptionsFor(const TestDatabase& database, int pool_size) {
   db::DatabaseOptions options;
   options.url = db::ParseUrl(database.url()).value();

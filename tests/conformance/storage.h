@@ -14,15 +14,6 @@
 
 namespace crosskey::testing {
 
-// Backends() without SQLite: those with row locks, and sessions that can be killed.
-std::vector<std::string> Servers();
-
-// Like CROSSKEY_ON_EVERY_DATABASE. A machine without a server has none of these tests.
-#define CROSSKEY_ON_EVERY_SERVER(name)                                      \
-  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(name);                      \
-  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(Servers()), \
-                           [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
-
 db::DatabaseOptions OptionsFor(const TestDatabase& database, int pool_size = 4);
 
 // The current value of a counter or gauge whose labels include these.

@@ -67,14 +67,7 @@ TEST_P(PartitionTest, AFeedThatBreaksOffLosesNothing) {
 }
 
 class DatabaseGateTest : public DatabaseTest {};
-std::vector<std::string> Servers() {
-  std::vector<std::string> servers = Backends();
-  servers.erase(servers.begin());
-  return servers;
-}
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DatabaseGateTest);
-INSTANTIATE_TEST_SUITE_P(Databases, DatabaseGateTest, ::testing::ValuesIn(Servers()),
-                         [](const ::testing::TestParamInfo<std::string>& of) { return of.param; });
+CROSSKEY_ON_EVERY_SERVER(DatabaseGateTest);
 
 TEST_P(DatabaseGateTest, CutConnectionsAreReplacedAndNoAcknowledgedPostIsLost) {
   Pair pair(GetParam(), false);

@@ -11,17 +11,8 @@
 namespace crosskey::testing {
 namespace {
 
-// SQLite is for one process a database.
-std::vector<std::string> Servers() {
-  std::vector<std::string> servers = Backends();
-  servers.erase(servers.begin());
-  return servers;
-}
-
 class ReplicaTest : public DatabaseTest {};
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ReplicaTest);
-INSTANTIATE_TEST_SUITE_P(Databases, ReplicaTest, ::testing::ValuesIn(Servers()),
-                         [](const ::testing::TestParamInfo<std::string>& of) { return of.param; });
+CROSSKEY_ON_EVERY_SERVER(ReplicaTest);  // SQLite is for one process a database
 
 constexpr int kWriters = 16;
 constexpr int kUsers = 12;

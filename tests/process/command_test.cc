@@ -164,44 +164,5 @@ TEST_P(ServiceProcess, SigtermLetsCallsFinishAndEndsWithZero) {
   EXPECT_GE(pair.user_db().Number("SELECT COUNT(*) FROM users"), acknowledged);
 }
 
-TEST_P(ServiceProcess, ACascadeSurvivesKillsOfPostService) {
-  ProcessPair pair(GetParam());
-  pair.Migrate();
-  pair.StartUsers();
-  pair.StartPosts();
-  user::v1::CreateUserRequest create;
-  create.set_username("ada");
-  user::v1::CreateUserResponse created;
-  ASSERT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::CreateUser, create, &created), GrpcOk());
-  post::v1::BatchCreatePostsRequest batch;
-  for (int i = 0; i < 1000; ++i) {
-    batch.add_requests()->set_user_id(created.user().id());
-    batch.mutable_requests(i)->set_title("title");
-  }
-  constexpr int kBatches = 10;
-  for (int i = 0; i < kBatches; ++i) {
-    post::v1::BatchCreatePostsResponse response;
-    ASSERT_THAT(Invoke(pair.posts(), &post::v1::PostService::Stub::BatchCreatePosts, batch, &response), GrpcOk());
-  }
-  user::v1::DeleteUserRequest remove;
-  remove.set_id(created.user().id());
-  user::v1::DeleteUserResponse removed;
-  ASSERT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::DeleteUser, remove, &removed), GrpcOk());
-  for (int kills = 0; kills < 3; ++kills) {
-    pair.DropPosts();
-    pair.StartPosts();
-  }
-  user::v1::GetUserDeletionRequest get;
-  get.set_user_id(created.user().id());
-  user::v1::GetUserDeletionResponse deletion;
-  EXPECT_TRUE(WaitFor([&] {
-    EXPECT_THAT(Invoke(pair.users(), &user::v1::UserService::Stub::GetUserDeletion, get, &deletion), GrpcOk());
-    return deletion.deletion().state() == user::v1::DELETION_STATE_COMPLETED;
-  }));
-  EXPECT_EQ(deletion.deletion().posts(), kBatches * 1000);
-  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM posts"), 0);
-  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM user_refs"), 0);
-}
-
 }  // namespace
 }  // namespace crosskey::testing

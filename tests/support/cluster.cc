@@ -1,6 +1,6 @@
 #include "tests/support/cluster.h"
 
-#include <csignal>
+#include <cstdlib>
 
 #include <gtest/gtest.h>
 
@@ -76,6 +76,8 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
                                     "--log-format",
                                     "json"};
   Append(flags, options_.flags);
+  // A mutant is one in every process.
+  if (const char* without = std::getenv("CROSSKEY_WITHOUT")) Append(flags, {"--without", without});
   return flags;
 }
 

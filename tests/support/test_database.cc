@@ -83,6 +83,12 @@ std::vector<std::string> Backends() {
   return backends;
 }
 
+std::vector<std::string> Servers() {
+  std::vector<std::string> servers = Backends();
+  servers.erase(servers.begin());
+  return servers;
+}
+
 TestDatabase::TestDatabase(const std::string& backend) {
   static std::atomic<int> count = 0;
   const std::string unique = std::to_string(getpid()) + "_" + std::to_string(++count);

@@ -11,12 +11,20 @@ namespace crosskey::testing {
 // The databases to test on: "sqlite" always; "mariadb" where CROSSKEY_TEST_MARIADB names a server
 // (mysql://user@host:port, no password); "mysql" where CROSSKEY_TEST_MYSQL names one.
 std::vector<std::string> Backends();
+// Those of them that are servers: several processes or sessions can write to one at a time.
+std::vector<std::string> Servers();
 
 // A fixture that runs every test on each of them: derive, then CROSSKEY_ON_EVERY_DATABASE(Name).
 class DatabaseTest : public ::testing::TestWithParam<std::string> {};
 
 #define CROSSKEY_ON_EVERY_DATABASE(name)                                     \
   INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(Backends()), \
+                           [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
+
+// The same on servers only, of which there may be none.
+#define CROSSKEY_ON_EVERY_SERVER(name)                                      \
+  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(name);                      \
+  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(Servers()), \
                            [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
 
 class TestDatabase {

@@ -1,6 +1,7 @@
 // Waiting for a condition, with a deadline.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <thread>
 
@@ -9,9 +10,15 @@
 
 namespace crosskey::testing {
 
-// True as soon as `condition` holds; false if it does not within `limit`. The limit only matters when a test fails, so
-// it is generous for slow machines.
-inline bool WaitFor(const std::function<bool()>& condition, absl::Duration limit = absl::Seconds(60)) {
+// How long to wait for what should happen soon. It only matters when a test fails, so it is generous for slow machines; where
+// tests are expected to fail (tests/mutants) CROSSKEY_TEST_PATIENCE says how many seconds.
+inline absl::Duration Patience() {
+  const char* seconds = std::getenv("CROSSKEY_TEST_PATIENCE");
+  return absl::Seconds(seconds == nullptr ? 60 : std::atoi(seconds));
+}
+
+// True as soon as `condition` holds; false if it does not within `limit`.
+inline bool WaitFor(const std::function<bool()>& condition, absl::Duration limit = Patience()) {
   const absl::Time deadline = absl::Now() + limit;
   while (!condition()) {
     if (absl::Now() > deadline) return false;

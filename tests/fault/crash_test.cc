@@ -1,0 +1,199 @@
+// A service dies, or loses an answer, at every place where that makes a difference.
+#include <csignal>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/fault/points.h"
+#include "tests/fault/deletions_scenario.h"
+#include "tests/support/pair.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using post::v1::PostService;
+using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
+using ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
+using ::relation::v1::ReferentialAction;
+using user::v1::UserService;
+
+class CrashTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(CrashTest);
+
+std::vector<std::string> Points(const std::vector<std::string>& transactions,
+                                const std::vector<std::string>& messages) {
+  std::vector<std::string> points = messages;
+  for (const std::string& transaction : transactions) {
+    points.push_back(transaction + ".before_commit");
+    points.push_back(transaction + ".after_commit");
+  }
+  return points;
+}
+
+// The points that each service comes by in a DeletionsScenario. kNoteBlocked needs a peer that does not answer, too.
+const std::vector<std::string>& PointsOf(Side side) {
+  static const std::vector<std::string> users =
+      Points({"deletion.intent", "deletion.decide", "deletion.note_blocked", "sequencer", "consumer"},
+             {fault::kReleaseSend, fault::kReleaseAnswered, fault::kLookupReceived, fault::kFeedSend, fault::kFeedSent,
+              fault::kFeedReceived});
+  static const std::vector<std::string> posts =
+      Points({"release", "guarded_write", "reclaim", "sequencer", "consumer"},
+             {fault::kReleaseReceived, fault::kReleaseLocked, fault::kLookupSend, fault::kLookupAnswered,
+              fault::kGuardLocked, fault::kFeedSend, fault::kFeedSent, fault::kFeedReceived});
+  return side == Side::kUsers ? users : posts;
+}
+
+TEST(CrashPoints, EveryPointOfTheListIsTriedInOneServiceAtLeast) {
+  std::set<std::string> tried(PointsOf(Side::kUsers).begin(), PointsOf(Side::kUsers).end());
+  tried.insert(PointsOf(Side::kPosts).begin(), PointsOf(Side::kPosts).end());
+  std::set<std::string> listed(std::begin(fault::kMessages), std::end(fault::kMessages));
+  for (const char* transaction : fault::kTransactions) {
+    listed.insert(absl::StrCat(transaction, ".before_commit"));
+    listed.insert(absl::StrCat(transaction, ".after_commit"));
+  }
+  EXPECT_EQ(tried, listed);
+}
+
+// With the fault in place, tries until it has struck; then, with none, until everything is decided.
+void Break(Cluster& cluster, Side side, const std::string& point, const std::string& action) {
+  SCOPED_TRACE(absl::StrCat(side == Side::kUsers ? "user-service " : "post-service ", point, "=", action));
+  DeletionsScenario scenario(cluster);
+  const Side other = side == Side::kUsers ? Side::kPosts : Side::kUsers;
+  const bool blocked = absl::StartsWith(point, "deletion.note_blocked");
+  cluster.Kill(side);
+  cluster.Start(side, 0, {"--fault", absl::StrCat(point, "=", action)});
+  if (blocked) {
+    // Two lost answers: that of the release leaves a RESTRICT undecided.
+    cluster.Kill(other);
+    cluster.Start(other, 0, {"--fault", "release.received=fail@1", "--fault", "release.received=fail@2"});
+  }
+  const auto struck = [&] {
+    return absl::StrContains(cluster.process(side).Output(), absl::StrCat("fault point ", point, " reached"));
+  };
+  EXPECT_TRUE(WaitFor([&] { return scenario.Attempt() ? WaitFor(struck) : struck(); })) << "the point is not reached";
+  if (action == "die") {
+    EXPECT_EQ(cluster.process(side).Wait(), 128 + SIGKILL);
+    cluster.Start(side);
+  }
+  EXPECT_TRUE(WaitFor([&] { return scenario.Attempt(); })) << "deletions stay undecided";
+  scenario.Check();
+}
+
+int64_t CreateUser(Cluster& cluster) {
+  user::v1::CreateUserRequest request;
+  request.set_username("ada");
+  user::v1::CreateUserResponse response;
+  EXPECT_THAT(Invoke(cluster.users(), &UserService::Stub::CreateUser, request, &response), GrpcOk());
+  return response.user().id();
+}
+
+// Fails at once if the service is away.
+grpc::Status TryDelete(Cluster& cluster, int64_t user, ReferentialAction action = REFERENTIAL_ACTION_UNSPECIFIED) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  user::v1::DeleteUserRequest request;
+  request.set_id(user);
+  request.set_on_delete(action);
+  user::v1::DeleteUserResponse response;
+  return cluster.users().DeleteUser(&context, request, &response);
+}
+
+TEST_P(CrashTest, UserServiceIsKilledAtEveryPoint) {
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  for (const std::string& point : PointsOf(Side::kUsers)) Break(cluster, Side::kUsers, point, "die");
+}
+
+TEST_P(CrashTest, PostServiceIsKilledAtEveryPoint) {
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  for (const std::string& point : PointsOf(Side::kPosts)) Break(cluster, Side::kPosts, point, "die");
+}
+
+// At the points of a commit: its answer is lost, before and after it took effect.
+TEST_P(CrashTest, UserServiceLosesAnAnswerAtEveryPoint) {
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  for (const std::string& point : PointsOf(Side::kUsers)) Break(cluster, Side::kUsers, point, "fail");
+}
+
+TEST_P(CrashTest, PostServiceLosesAnAnswerAtEveryPoint) {
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  for (const std::string& point : PointsOf(Side::kPosts)) Break(cluster, Side::kPosts, point, "fail");
+}
+
+// Before the intent is stored nothing has happened anywhere; without an intent nobody would ever undo it.
+TEST_P(CrashTest, ADeletionThatDiesBeforeItsIntentHasChangedNothing) {
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  const int64_t user = CreateUser(cluster);
+  post::v1::CreatePostRequest write;
+  write.set_user_id(user);
+  write.set_title("title");
+  post::v1::CreatePostResponse written;
+  ASSERT_THAT(Invoke(cluster.posts(), &PostService::Stub::CreatePost, write, &written), GrpcOk());
+  cluster.Kill(Side::kUsers);
+  cluster.Start(Side::kUsers, 0, {"--fault", "deletion.intent.before_commit=die"});
+  EXPECT_TRUE(WaitFor([&] { return !TryDelete(cluster, user).ok() && !cluster.Running(Side::kUsers); }));
+  cluster.Start(Side::kUsers);
+  cluster.AwaitQuiet();
+  EXPECT_EQ(cluster.user_db().Number("SELECT COUNT(*) FROM users WHERE state = 1"), 1);
+  post::v1::GetPostRequest read;
+  read.set_id(written.post().id());
+  post::v1::GetPostResponse found;
+  EXPECT_THAT(Invoke(cluster.posts(), &PostService::Stub::GetPost, read, &found), GrpcOk());
+}
+
+// Nobody asks again: what is past the intent goes on by itself.
+TEST_P(CrashTest, ADeletionIsFinishedAlthoughItsCallerNeverComesBack) {
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  const int64_t user = CreateUser(cluster);
+  cluster.Kill(Side::kUsers);
+  cluster.Start(Side::kUsers, 0, {"--fault", "deletion.intent.after_commit=die"});
+  EXPECT_TRUE(WaitFor(
+      [&] { return !TryDelete(cluster, user, REFERENTIAL_ACTION_RESTRICT).ok() && !cluster.Running(Side::kUsers); }));
+  cluster.Start(Side::kUsers);
+  EXPECT_TRUE(WaitFor([&] { return cluster.user_db().Number("SELECT state FROM user_deletions") == 5; }));
+  cluster.AwaitQuiet();
+}
+
+TEST_P(CrashTest, ACascadeOf100000PostsSurvivesFiveKillsInItsMiddle) {
+  constexpr int kPosts = 100'000;
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  const int64_t user = CreateUser(cluster);
+  post::v1::BatchCreatePostsRequest batch;
+  for (int i = 0; i < 1000; ++i) {
+    auto* post = batch.add_requests();
+    post->set_user_id(user);
+    post->set_title("title");
+  }
+  for (int i = 0; i < kPosts / 1000; ++i) {
+    post::v1::BatchCreatePostsResponse response;
+    ASSERT_THAT(Invoke(cluster.posts(), &PostService::Stub::BatchCreatePosts, batch, &response), GrpcOk());
+  }
+  cluster.Kill(Side::kPosts);
+  // A round removes at most 1,000 rows, so each life ends with some removed and most of them left.
+  const std::vector<std::string> fault = {"--fault", "reclaim.after_commit=die@15"};
+  cluster.Start(Side::kPosts, 0, fault);
+  EXPECT_THAT(TryDelete(cluster, user), GrpcOk());
+  for (int kill = 1; kill <= 5; ++kill) {
+    EXPECT_EQ(cluster.process(Side::kPosts).Wait(), 128 + SIGKILL);
+    EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM posts"), kPosts - kill * 15'000);
+    // It may die again before it is found healthy.
+    cluster.Start(Side::kPosts, 0, kill < 5 ? fault : std::vector<std::string>(), false);
+  }
+  cluster.AwaitQuiet();
+  EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM posts"), 0);
+  EXPECT_EQ(cluster.user_db().Number("SELECT posts FROM user_deletions WHERE state = 5"), kPosts);
+  EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'post.v1.UserPostsReclaimed'"), 1);
+}
+
+}  // namespace
+}  // namespace crosskey::testing

@@ -1,0 +1,168 @@
+// What arrives long after it mattered: releases whose callers have given up, and processes that were paused.
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "relation/v1/reference_service.grpc.pb.h"
+#include "tests/support/cluster.h"
+#include "tests/support/pair.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using ::relation::v1::ReferenceService;
+using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
+using ::relation::v1::ReleaseReferencedRequest;
+
+class LateTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(LateTest);
+
+// The release that user-service would send now for the next deletion of the user: kept, it is an old one later.
+ReleaseReferencedRequest ReleaseOf(Pair& pair, int64_t user_id, int64_t deletion_id) {
+  user::v1::User user;
+  EXPECT_THAT(pair.TryGetUser(user_id, &user), GrpcOk());
+  ReleaseReferencedRequest request;
+  request.set_type("user.v1.User");
+  request.set_id(user_id);
+  request.set_uid(user.uid());
+  request.set_deletion_id(deletion_id);
+  request.set_as_of_sequence(pair.user_db().Number("SELECT head FROM feed"));
+  auto* override = request.add_overrides();
+  override->set_relationship("post.v1.Post.user_id");
+  override->set_action(REFERENTIAL_ACTION_RESTRICT);
+  return request;
+}
+
+grpc::Status Send(Pair& pair, const ReleaseReferencedRequest& request, bool* released) {
+  ::relation::v1::ReleaseReferencedResponse response;
+  const grpc::Status status =
+      Invoke(pair.post_references(), &ReferenceService::Stub::ReleaseReferenced, request, &response);
+  *released = response.released();
+  return status;
+}
+
+TEST_P(LateTest, AReleaseAfterEverythingIsOverLeavesNoTombstone) {
+  Pair pair(GetParam());
+  const int64_t user = pair.CreateUser("ada");
+  pair.AwaitQuiet();
+  const ReleaseReferencedRequest old = ReleaseOf(pair, user, 1);
+  EXPECT_THAT(pair.TryDelete(user, REFERENTIAL_ACTION_RESTRICT), GrpcOk());
+  pair.AwaitState(user, user::v1::DELETION_STATE_COMPLETED);
+  pair.AwaitQuiet();
+  bool released = false;
+  EXPECT_EQ(Send(pair, old, &released).error_code(), grpc::StatusCode::ABORTED);
+  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM user_refs"), 0);
+}
+
+TEST_P(LateTest, AReleaseThatHasBeenRefusedIsRefusedForEver) {
+  Pair pair(GetParam());
+  const int64_t user = pair.CreateUser("ada");
+  const int64_t post = pair.CreatePost(user);
+  pair.AwaitQuiet();
+  // The preflight would have refused it; so it is as if the post had come between preflight and release.
+  const ReleaseReferencedRequest old = ReleaseOf(pair, user, 1);
+  bool released = true;
+  EXPECT_THAT(Send(pair, old, &released), GrpcOk());
+  EXPECT_FALSE(released);
+  post::v1::DeletePostRequest remove;
+  remove.set_id(post);
+  post::v1::DeletePostResponse removed;
+  EXPECT_THAT(Invoke(pair.posts(), &post::v1::PostService::Stub::DeletePost, remove, &removed), GrpcOk());
+  // Now it could be released; but nobody waits for that any more, and the user lives.
+  EXPECT_THAT(Send(pair, old, &released), GrpcOk());
+  EXPECT_FALSE(released);
+  EXPECT_THAT(pair.TryCreatePost(user), GrpcOk());
+}
+
+// A flag file of the test's own, for the action wait:PATH.
+class Flag {
+ public:
+  Flag() : folder_(std::filesystem::temp_directory_path() / absl::StrCat("crosskey_flag_", getpid(), "_", ++count_)) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~Flag() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  std::string path() const { return folder_ / "go"; }
+  void Set() const { std::ofstream out(path()); }
+
+ private:
+  static int count_;
+  const std::filesystem::path folder_;
+};
+
+int Flag::count_ = 0;
+
+class PausedTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_SERVER(PausedTest);
+
+// The one that holds a piece of work stops in the middle of it, another takes over and finishes, and then the first one goes
+// on where it was.
+void PauseAt(const std::string& backend, Side side, const std::string& point) {
+  SCOPED_TRACE(point);
+  Cluster cluster(backend, {2, false, {}});
+  const Flag flag;
+  cluster.StartAll();
+  user::v1::CreateUserRequest create;
+  create.set_username("ada");
+  user::v1::CreateUserResponse created;
+  ASSERT_THAT(Invoke(cluster.users(), &user::v1::UserService::Stub::CreateUser, create, &created), GrpcOk());
+  post::v1::CreatePostRequest write;
+  write.set_user_id(created.user().id());
+  write.set_title("title");
+  post::v1::CreatePostResponse written;
+  ASSERT_THAT(Invoke(cluster.posts(), &post::v1::PostService::Stub::CreatePost, write, &written), GrpcOk());
+  cluster.AwaitQuiet();
+
+  // Only the first replica runs, so it is the one that gets there.
+  cluster.Kill(side, 0);
+  cluster.Kill(side, 1);
+  cluster.Start(side, 0, {"--fault", absl::StrCat(point, "=wait:", flag.path())});
+  user::v1::DeleteUserRequest remove;
+  remove.set_id(created.user().id());
+  // A preview needs an answer of post-service, so from now on they are connected.
+  remove.set_validate_only(true);
+  EXPECT_TRUE(WaitFor([&] {
+    user::v1::DeleteUserResponse preview;
+    return Invoke(cluster.users(0), &user::v1::UserService::Stub::DeleteUser, remove, &preview).ok();
+  }));
+  remove.set_validate_only(false);
+  std::thread caller([&] {
+    user::v1::DeleteUserResponse removed;
+    Invoke(cluster.users(0), &user::v1::UserService::Stub::DeleteUser, remove, &removed);
+  });
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(cluster.process(side, 0).Output(), point + " reached"); }))
+      << cluster.process(side, 0).Output();
+  cluster.process(side, 0).Signal(SIGSTOP);
+  flag.Set();
+  cluster.Start(side, 1);
+  EXPECT_TRUE(WaitFor([&] {
+    return cluster.user_db().Number("SELECT COUNT(*) FROM user_deletions WHERE state = 5") == 1;
+  })) << "nobody takes over";
+  cluster.process(side, 0).Signal(SIGCONT);
+  caller.join();
+  cluster.AwaitQuiet();
+  EXPECT_EQ(cluster.Orphans(), 0);
+  EXPECT_EQ(cluster.user_db().Number("SELECT COUNT(*) FROM users"), 0);
+  EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM posts"), 0);
+  EXPECT_EQ(cluster.user_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'user.v1.UserDeleted'"), 1);
+  EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'post.v1.PostsDeleted'"), 1);
+  EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'post.v1.UserPostsReclaimed'"), 1);
+}
+
+// Where no transaction is open: a paused one keeps its locks, and what needs them has to wait whatever one does.
+TEST_P(PausedTest, AConsumerThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kPosts, "feed.received"); }
+TEST_P(PausedTest, ADriverOfADeletionThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kUsers, "release.answered"); }
+TEST_P(PausedTest, ASequencerThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kUsers, "sequencer.after_commit"); }
+TEST_P(PausedTest, AReclaimThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kPosts, "reclaim.after_commit"); }
+
+}  // namespace
+}  // namespace crosskey::testing
