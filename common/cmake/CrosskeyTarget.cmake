@@ -1,5 +1,5 @@
 # Rules for our own targets: the standard, warnings as errors, hardening. Generated code is built without the warnings.
-option(CROSSKEY_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+set(CROSSKEY_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -9,8 +9,8 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection)
 add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
 if(CROSSKEY_SANITIZE)
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-  add_link_options(-fsanitize=address,undefined)
+  add_compile_options(-fsanitize=${CROSSKEY_SANITIZE} -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${CROSSKEY_SANITIZE})
 else()
   add_compile_definitions($<$<CONFIG:Release>:_FORTIFY_SOURCE=2> _GLIBCXX_ASSERTIONS)
 endif()
@@ -23,7 +23,7 @@ endfunction()
 
 # For targets that include SOCI: Debian's library does not export the type information that the check of virtual pointers needs.
 function(crosskey_uses_soci)
-  if(CROSSKEY_SANITIZE)
+  if(CROSSKEY_SANITIZE MATCHES undefined)
     foreach(target ${ARGN})
       target_compile_options(${target} PRIVATE -fno-sanitize=vptr)
     endforeach()
