@@ -6,6 +6,7 @@ namespace crosskey::fault {
 
 enum class Guard {
   kSharedLock,        // a child write locks its reference rows
+  kOldReference,      // a child that moves locks the reference that it leaves, too
   kExclusiveLock,     // a release locks the reference row before it looks at it
   kStateCheck,        // a child write refuses a reference that is not ACTIVE
   kAddOnlyIfAbsent,   // what a lookup brings never overwrites a reference row
@@ -16,6 +17,7 @@ enum class Guard {
   kSequencer,         // events are numbered once they are committed, not by their ids
   kIntentFirst,       // the intent is stored before the release is sent
   kIntentOnly,        // an answer decides only what is undecided
+  kHeadFirst,         // the head of the feed is read before what it dates
   kVisibilityJoin,    // reads show only children of ACTIVE parents
   kRetry,             // a transaction that lost a deadlock runs again
   kReclaimAfterDrop,  // hidden rows are removed only after the parent's drop has been consumed
@@ -28,6 +30,7 @@ struct GuardName {
 
 inline constexpr GuardName kGuards[] = {
     {Guard::kSharedLock, "shared_lock"},
+    {Guard::kOldReference, "old_reference"},
     {Guard::kExclusiveLock, "exclusive_lock"},
     {Guard::kStateCheck, "state_check"},
     {Guard::kAddOnlyIfAbsent, "add_only_if_absent"},
@@ -38,6 +41,7 @@ inline constexpr GuardName kGuards[] = {
     {Guard::kSequencer, "sequencer"},
     {Guard::kIntentFirst, "intent_first"},
     {Guard::kIntentOnly, "intent_only"},
+    {Guard::kHeadFirst, "head_first"},
     {Guard::kVisibilityJoin, "visibility_join"},
     {Guard::kRetry, "retry"},
     {Guard::kReclaimAfterDrop, "reclaim_after_drop"},

@@ -155,6 +155,9 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
       CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Deletion> found, store_.Find(connection, deletion_id));
       if (!found.has_value()) return absl::InternalError("a deletion record has vanished");
       deletion = *found;
+      if (fault::Without(fault::Guard::kHeadFirst)) {
+        CROSSKEY_ASSIGN_OR_RETURN(head, events::Feed::Head(connection));
+      }
       return absl::OkStatus();
     }));
     if (deletion.state != DeletionState::kIntent) return Driven{deletion, {}};

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/events/feed.h"
+#include "common/fault/fault.h"
 
 namespace crosskey::relation {
 
@@ -16,6 +17,9 @@ absl::StatusOr<LookupAnswer> Lookup::Run(const Call& call, const std::vector<int
     answer.found.clear();
     CROSSKEY_ASSIGN_OR_RETURN(answer.as_of_sequence, events::Feed::Head(connection));
     CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, std::string, int64_t>(rows_, ids)));
+    if (fault::Without(fault::Guard::kHeadFirst)) {
+      CROSSKEY_ASSIGN_OR_RETURN(answer.as_of_sequence, events::Feed::Head(connection));
+    }
     for (const auto& [id, uid, state] : rows) {
       answer.found.push_back({id, uid, static_cast<ParentState>(state) == ParentState::kDeleting});
     }

@@ -2,6 +2,7 @@
 
 #include "absl/time/clock.h"
 #include "common/events/uuid.h"
+#include "common/fault/fault.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
 #include "post-service/events/post_events.h"
@@ -63,6 +64,7 @@ absl::Status Posts::WriteExisting(const Call& call, int64_t id, std::optional<in
     // compared again under the locks.
     CROSSKEY_ASSIGN_OR_RETURN(const Post seen, Get(call, id));
     std::vector<int64_t> users = {seen.user_id};
+    if (new_user.has_value() && fault::Without(fault::Guard::kOldReference)) users.clear();
     if (new_user.has_value()) users.push_back(*new_user);
     bool moved = false;
     const absl::Status status = users_.Write(call, kPostUser, users, [&](events::Tx& tx) -> absl::Status {

@@ -17,9 +17,11 @@
 namespace crosskey::testing {
 namespace {
 
+using post::v1::PostService;
 using ::relation::v1::ReferenceService;
 using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
 using ::relation::v1::ReleaseReferencedRequest;
+using user::v1::UserService;
 
 class LateTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(LateTest);
@@ -48,6 +50,26 @@ grpc::Status Send(Pair& pair, const ReleaseReferencedRequest& request, bool* rel
   return status;
 }
 
+// A flag file of the test's own, for the action wait:PATH.
+class Flag {
+ public:
+  Flag() : folder_(std::filesystem::temp_directory_path() / absl::StrCat("crosskey_flag_", getpid(), "_", ++count_)) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~Flag() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  std::string path() const { return folder_ / "go"; }
+  void Set() const { std::ofstream out(path()); }
+
+ private:
+  static int count_;
+  const std::filesystem::path folder_;
+};
+
+int Flag::count_ = 0;
+
 TEST_P(LateTest, AReleaseAfterEverythingIsOverLeavesNoTombstone) {
   Pair pair(GetParam());
   const int64_t user = pair.CreateUser("ada");
@@ -74,32 +96,79 @@ TEST_P(LateTest, AReleaseThatHasBeenRefusedIsRefusedForEver) {
   post::v1::DeletePostRequest remove;
   remove.set_id(post);
   post::v1::DeletePostResponse removed;
-  EXPECT_THAT(Invoke(pair.posts(), &post::v1::PostService::Stub::DeletePost, remove, &removed), GrpcOk());
+  EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::DeletePost, remove, &removed), GrpcOk());
   // Now it could be released; but nobody waits for that any more, and the user lives.
   EXPECT_THAT(Send(pair, old, &released), GrpcOk());
   EXPECT_FALSE(released);
   EXPECT_THAT(pair.TryCreatePost(user), GrpcOk());
 }
 
-// A flag file of the test's own, for the action wait:PATH.
-class Flag {
- public:
-  Flag() : folder_(std::filesystem::temp_directory_path() / absl::StrCat("crosskey_flag_", getpid(), "_", ++count_)) {
-    std::filesystem::create_directories(folder_);
-  }
-  ~Flag() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-  std::string path() const { return folder_ / "go"; }
-  void Set() const { std::ofstream out(path()); }
+int64_t CreateUser(Cluster& cluster, const std::string& name) {
+  user::v1::CreateUserRequest request;
+  request.set_username(name);
+  user::v1::CreateUserResponse response;
+  EXPECT_THAT(Invoke(cluster.users(), &UserService::Stub::CreateUser, request, &response), GrpcOk());
+  return response.user().id();
+}
 
- private:
-  static int count_;
-  const std::filesystem::path folder_;
-};
+int64_t CreatePost(Cluster& cluster, int64_t user) {
+  post::v1::CreatePostRequest request;
+  request.set_user_id(user);
+  request.set_title("title");
+  post::v1::CreatePostResponse response;
+  EXPECT_THAT(Invoke(cluster.posts(), &PostService::Stub::CreatePost, request, &response), GrpcOk());
+  return response.post().id();
+}
 
-int Flag::count_ = 0;
+// A preview needs an answer of post-service: after it the services are connected.
+void AwaitPreview(Cluster& cluster, int64_t user) {
+  user::v1::DeleteUserRequest request;
+  request.set_id(user);
+  request.set_validate_only(true);
+  EXPECT_TRUE(WaitFor([&] {
+    user::v1::DeleteUserResponse response;
+    return Invoke(cluster.users(), &UserService::Stub::DeleteUser, request, &response).ok();
+  }));
+}
+
+void AwaitReached(Cluster& cluster, Side side, const std::string& point) {
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(cluster.process(side).Output(), point + " reached"); }))
+      << cluster.process(side).Output();
+}
+
+// A move that is on its way when the deletion of the user that it leaves begins: the deletion waits for it, or goes on without
+// hiding anything yet. What it never does is answer RECLAIMING and let the move be acknowledged after that.
+TEST_P(LateTest, APostThatMovesHoldsTheUserItLeaves) {
+  Cluster cluster(GetParam(), {});
+  const Flag flag;
+  cluster.StartAll();
+  const int64_t from = CreateUser(cluster, "from");
+  const int64_t to = CreateUser(cluster, "to");
+  cluster.AwaitQuiet();
+  post::v1::UpdatePostRequest move;
+  move.mutable_post()->set_id(CreatePost(cluster, from));
+  move.mutable_post()->set_user_id(to);
+  cluster.Kill(Side::kPosts);
+  cluster.Start(Side::kPosts, 0, {"--fault", "guarded_write.before_commit=wait:" + flag.path()});
+  AwaitPreview(cluster, from);
+  grpc::Status moved;
+  std::thread mover([&] {
+    post::v1::UpdatePostResponse response;
+    moved = Invoke(cluster.posts(), &PostService::Stub::UpdatePost, move, &response);
+  });
+  AwaitReached(cluster, Side::kPosts, "guarded_write.before_commit");
+  user::v1::DeleteUserRequest remove;
+  remove.set_id(from);
+  user::v1::DeleteUserResponse removed;
+  EXPECT_THAT(Invoke(cluster.users(), &UserService::Stub::DeleteUser, remove, &removed), GrpcOk());
+  flag.Set();
+  mover.join();
+  EXPECT_THAT(moved, GrpcOk());
+  EXPECT_EQ(removed.deletion().state(), user::v1::DELETION_STATE_PENDING);
+  cluster.AwaitQuiet();
+  EXPECT_EQ(cluster.Orphans(), 0);
+  EXPECT_EQ(cluster.post_db().Number(absl::StrCat("SELECT COUNT(*) FROM posts WHERE user_id = ", to)), 1);
+}
 
 class PausedTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(PausedTest);
@@ -111,36 +180,22 @@ void PauseAt(const std::string& backend, Side side, const std::string& point) {
   Cluster cluster(backend, {2, false, {}});
   const Flag flag;
   cluster.StartAll();
-  user::v1::CreateUserRequest create;
-  create.set_username("ada");
-  user::v1::CreateUserResponse created;
-  ASSERT_THAT(Invoke(cluster.users(), &user::v1::UserService::Stub::CreateUser, create, &created), GrpcOk());
-  post::v1::CreatePostRequest write;
-  write.set_user_id(created.user().id());
-  write.set_title("title");
-  post::v1::CreatePostResponse written;
-  ASSERT_THAT(Invoke(cluster.posts(), &post::v1::PostService::Stub::CreatePost, write, &written), GrpcOk());
+  const int64_t user = CreateUser(cluster, "ada");
+  CreatePost(cluster, user);
   cluster.AwaitQuiet();
 
   // Only the first replica runs, so it is the one that gets there.
   cluster.Kill(side, 0);
   cluster.Kill(side, 1);
   cluster.Start(side, 0, {"--fault", absl::StrCat(point, "=wait:", flag.path())});
-  user::v1::DeleteUserRequest remove;
-  remove.set_id(created.user().id());
-  // A preview needs an answer of post-service, so from now on they are connected.
-  remove.set_validate_only(true);
-  EXPECT_TRUE(WaitFor([&] {
-    user::v1::DeleteUserResponse preview;
-    return Invoke(cluster.users(0), &user::v1::UserService::Stub::DeleteUser, remove, &preview).ok();
-  }));
-  remove.set_validate_only(false);
+  AwaitPreview(cluster, user);
   std::thread caller([&] {
-    user::v1::DeleteUserResponse removed;
-    Invoke(cluster.users(0), &user::v1::UserService::Stub::DeleteUser, remove, &removed);
+    user::v1::DeleteUserRequest request;
+    request.set_id(user);
+    user::v1::DeleteUserResponse response;
+    Invoke(cluster.users(), &UserService::Stub::DeleteUser, request, &response);
   });
-  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(cluster.process(side, 0).Output(), point + " reached"); }))
-      << cluster.process(side, 0).Output();
+  AwaitReached(cluster, side, point);
   cluster.process(side, 0).Signal(SIGSTOP);
   flag.Set();
   cluster.Start(side, 1);
