@@ -151,11 +151,14 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
     // First the head, then whether it is still an intent: a release that passes the fence cannot be older than the
     // decision.
     CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
-      CROSSKEY_ASSIGN_OR_RETURN(head, events::Feed::Head(connection));
+      const bool head_first = !fault::Without(fault::Guard::kHeadFirst);
+      if (head_first) {
+        CROSSKEY_ASSIGN_OR_RETURN(head, events::Feed::Head(connection));
+      }
       CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Deletion> found, store_.Find(connection, deletion_id));
       if (!found.has_value()) return absl::InternalError("a deletion record has vanished");
       deletion = *found;
-      if (fault::Without(fault::Guard::kHeadFirst)) {
+      if (!head_first) {
         CROSSKEY_ASSIGN_OR_RETURN(head, events::Feed::Head(connection));
       }
       return absl::OkStatus();

@@ -15,9 +15,12 @@ absl::StatusOr<LookupAnswer> Lookup::Run(const Call& call, const std::vector<int
   LookupAnswer answer;
   CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
     answer.found.clear();
-    CROSSKEY_ASSIGN_OR_RETURN(answer.as_of_sequence, events::Feed::Head(connection));
+    const bool head_first = !fault::Without(fault::Guard::kHeadFirst);
+    if (head_first) {
+      CROSSKEY_ASSIGN_OR_RETURN(answer.as_of_sequence, events::Feed::Head(connection));
+    }
     CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, std::string, int64_t>(rows_, ids)));
-    if (fault::Without(fault::Guard::kHeadFirst)) {
+    if (!head_first) {
       CROSSKEY_ASSIGN_OR_RETURN(answer.as_of_sequence, events::Feed::Head(connection));
     }
     for (const auto& [id, uid, state] : rows) {
