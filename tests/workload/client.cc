@@ -77,11 +77,11 @@ void Workload::Client::CallSomething() {
     CreatePost();
   } else if (dice <= 24) {
     BatchCreatePosts();
-  } else if (dice <= 34) {
+  } else if (dice <= 33) {
     UpdatePost(false);
-  } else if (dice <= 42) {
+  } else if (dice <= 40) {
     UpdatePost(true);
-  } else if (dice <= 49) {
+  } else if (dice <= 46) {
     DeletePost();
   } else if (dice <= 53) {
     DeleteSomeUser();
@@ -99,6 +99,7 @@ void Workload::Client::CallSomething() {
 }
 
 int64_t Workload::Client::UserToWriteTo() {
+  if (Chance(8)) return population().NewestUser();
   return Chance(5) ? population().QuietUser(random_) : population().BusyUser(random_);
 }
 
@@ -183,7 +184,9 @@ void Workload::Client::DeletePost() {
 
 void Workload::Client::DeleteSomeUser() {
   const int64_t dice = Between(random_, 1, 100);
-  const int64_t user = dice <= 60 ? population().QuietUser(random_) : population().AnyUser(random_);
+  const int64_t user = dice <= 30   ? population().NewestUser()
+                       : dice <= 60 ? population().QuietUser(random_)
+                                    : population().AnyUser(random_);
   if (user == 0) return;
   DeleteUser(user, dice <= 50   ? REFERENTIAL_ACTION_RESTRICT
                    : dice <= 75 ? REFERENTIAL_ACTION_CASCADE

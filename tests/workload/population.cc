@@ -17,6 +17,11 @@ int64_t Population::AnyUser(Random& random) { return UserBetween(random, 0, user
 int64_t Population::BusyUser(Random& random) { return UserBetween(random, users_.size() / 3, users_.size()); }
 int64_t Population::QuietUser(Random& random) { return UserBetween(random, 0, users_.size() / 3); }
 
+int64_t Population::NewestUser() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return newest_;
+}
+
 int64_t Population::AnyPost(Random& random) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return posts_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(posts_.size()) - 1))];
@@ -31,6 +36,7 @@ Population::Place Population::PickPlace(Random& random) {
 void Population::PutUser(size_t index, int64_t user) {
   const std::lock_guard<std::mutex> lock(mutex_);
   users_[index] = {user, false};
+  newest_ = user;
 }
 
 void Population::MarkDeleted(int64_t user) {

@@ -19,11 +19,12 @@ class Population {
  public:
   Population(int users, int posts) : users_(static_cast<size_t>(users)), posts_(static_cast<size_t>(posts)) {}
 
-  // All four: 0 if there is none in the place that was picked. A third of the users are quiet: few write to them, so that RESTRICT has a
+  // All of these: 0 if there is none in the place that was picked. A third of the users are quiet: few write to them, so that RESTRICT has a
   // chance.
   int64_t AnyUser(Random& random);
   int64_t BusyUser(Random& random);
   int64_t QuietUser(Random& random);
+  int64_t NewestUser();  // its first post and a RESTRICT often come at the same time
   int64_t AnyPost(Random& random);
 
   // A place for a new user: `user` is the one that is there and has to be deleted first, 0 if it can be used.
@@ -45,6 +46,7 @@ class Population {
   int64_t UserBetween(Random& random, size_t low, size_t high);
 
   std::mutex mutex_;
+  int64_t newest_ = 0;
   std::vector<Slot> users_;
   std::vector<int64_t> posts_;
 };
