@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "tests/workload/growth.h"
 
 namespace crosskey::testing {
 namespace {
@@ -34,14 +35,6 @@ int64_t Descriptors(pid_t pid) {
   std::error_code error;
   std::filesystem::directory_iterator files(absl::StrCat("/proc/", pid, "/fd"), error);
   return error ? 0 : std::distance(begin(files), end(files));
-}
-
-template <typename Samples>
-int64_t Median(const Samples& samples, size_t from, size_t to) {
-  std::vector<int64_t> values;
-  for (size_t i = from; i < to; ++i) values.push_back(samples[i].value);
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 }  // namespace
@@ -75,13 +68,11 @@ std::vector<std::string> Resources::Grown(bool trimmed) const {
   for (const auto& [key, samples] : series_) {
     const bool outbox = key.pid == 0;
     if (outbox ? !trimmed || samples.size() < 8 : samples.size() < kLeastSamples) continue;
-    const size_t begin = samples.size() / 4;
-    const size_t window = (samples.size() - begin) / 3;
-    const int64_t first = Median(samples, begin, begin + window);
-    const int64_t middle = Median(samples, begin + window, begin + 2 * window);
-    const int64_t last = Median(samples, begin + 2 * window, begin + 3 * window);
-    if (first < middle && middle < last && last > first + first / 5 + Allowance(key.what)) {
-      grown.push_back(absl::StrCat(key.what, " grows: ", first, ", ", middle, ", ", last));
+    std::vector<int64_t> values;
+    for (const Sample& sample : samples) values.push_back(sample.value);
+    const Windows windows = WindowsOf(values);
+    if (Grows(windows, Allowance(key.what))) {
+      grown.push_back(absl::StrCat(key.what, " grows: ", windows.first, ", ", windows.middle, ", ", windows.last));
     }
   }
   return grown;

@@ -17,11 +17,8 @@ class Resources {
   // Counts the rows of both outboxes.
   void LookAtOutboxes(Cluster& cluster);
 
-  // What has grown, a line each. A series grows if, after its first quarter has been dropped as warm-up and the rest cut into
-  // three windows, each window's median is above that of the one before, and the last is more than a fifth and a fixed
-  // allowance above the first: a leak does both, noise and a cache that fills up do not. A process is measured within its life;
-  // one of fewer than 40 samples is too short to tell. Outboxes are judged only with `trimmed`: otherwise they are meant to
-  // grow.
+  // What has grown, a line each; growth.h says what that is. A process is measured within its life; one of fewer than 40
+  // samples is too short to tell. Outboxes are judged only with `trimmed`: otherwise they are meant to grow.
   std::vector<std::string> Grown(bool trimmed) const;
 
   // A line for each series: first, last and highest value in each of `phases` equal parts of the time.
