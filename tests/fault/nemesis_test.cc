@@ -45,7 +45,7 @@ TEST_P(NemesisTest, EverythingHoldsUnderRandomFaults) {
   options.seed = SeedOfRun();
   Cluster cluster(GetParam(), {Replicas(), true, GuardsLeftOut()});
   cluster.StartAll();
-  Nemesis nemesis(cluster, {options.seed, false});
+  Nemesis nemesis(cluster, {options.seed});
   Rounds rounds(cluster, options, &nemesis);
   for (int round = 0; round < 2; ++round) {
     const std::vector<Violation> violations = rounds.Run(absl::Seconds(6));

@@ -54,7 +54,7 @@ bool Soak(const std::string& backend, absl::Duration time, uint64_t seed, std::v
   options.seed = seed;
   Cluster cluster(backend, {backend == "sqlite" ? 1 : 2, true, flags});
   cluster.StartAll();
-  Nemesis nemesis(cluster, {seed, true});
+  Nemesis nemesis(cluster, {seed, true, 2500});  // mostly load: a service that is away leaks nothing
   Rounds rounds(cluster, options, &nemesis);
   Resources resources;
   Tally all;

@@ -103,7 +103,7 @@ void Nemesis::Make(const std::vector<Kind>& kinds) {
 }
 
 void Nemesis::Step() {
-  Pause(random_, 50, 500);
+  Pause(random_, options_.calm_ms / 10, options_.calm_ms);
   LookForCrashes();
   const int64_t dice = Between(random_, 1, 10);
   if (dice <= 5) Make(process_kinds_);

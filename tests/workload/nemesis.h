@@ -18,6 +18,7 @@ class Nemesis {
     uint64_t seed = 1;
     // Replica 0 of each service is never killed, so that what it takes over its life can be measured.
     bool spare_first = false;
+    int calm_ms = 500;  // at most so long without a fault between two steps
   };
 
   Nemesis(Cluster& cluster, const Options& options);
