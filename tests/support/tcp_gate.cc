@@ -1,5 +1,6 @@
 #include "tests/support/tcp_gate.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -45,6 +46,10 @@ struct TcpGate::Connection {
   int client;
   int target;
   int cuts;
+  std::thread relay = {};
+  std::atomic<bool> ended = false;
+
+  Connection(int client_fd, int target_fd, int cuts_before) : client(client_fd), target(target_fd), cuts(cuts_before) {}
 };
 
 TcpGate::TcpGate(int target_port) : target_port_(target_port), port_(FreePort()) {
@@ -63,26 +68,52 @@ TcpGate::TcpGate(int target_port) : target_port_(target_port), port_(FreePort())
 TcpGate::~TcpGate() {
   stopping_ = true;
   acceptor_.join();
-  for (std::thread& relay : relays_) relay.join();
+  for (Connection& connection : relayed_) connection.relay.join();
   close(listener_);
 }
 
 void TcpGate::CutAll() { ++cuts_; }
 
+void TcpGate::Heal() {
+  const bool to_target_lost = swallow_to_target_.exchange(false);
+  const bool from_target_lost = swallow_from_target_.exchange(false);
+  refuse_ = false;
+  stop_accepting_ = false;
+  cut_after_ = -1;
+  delay_ms_ = 0;
+  if (to_target_lost || from_target_lost) CutAll();
+}
+
+// A gate that lives for hours has many connections, few of them at a time.
+void TcpGate::JoinEnded() {
+  relayed_.remove_if([](Connection& connection) {
+    if (connection.ended) connection.relay.join();
+    return !connection.relay.joinable();
+  });
+}
+
+bool TcpGate::Ends(const Connection& connection) const { return stopping_ || cuts_ != connection.cuts; }
+
 void TcpGate::Accept() {
   while (!stopping_) {
+    JoinEnded();
     pollfd poll_fd{listener_, POLLIN, 0};
-    if (poll(&poll_fd, 1, kLookMs) <= 0) continue;
-    Connection connection{accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC), -1, cuts_};
-    if (connection.client < 0) continue;
-    const sockaddr_in address = Loopback4(target_port_);
-    connection.target = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (refuse_ || connect(connection.target, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-      close(connection.client);
-      close(connection.target);
+    if (poll(&poll_fd, 1, kLookMs) <= 0 || stop_accepting_) {
+      if (stop_accepting_) poll(nullptr, 0, kLookMs);
       continue;
     }
-    relays_.emplace_back([this, connection]() mutable { Relay(connection); });
+    const int cuts = cuts_;
+    const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (client < 0) continue;
+    const sockaddr_in address = Loopback4(target_port_);
+    const int target = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (refuse_ || connect(target, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      close(client);
+      close(target);
+      continue;
+    }
+    Connection& connection = relayed_.emplace_back(client, target, cuts);
+    connection.relay = std::thread([this, &connection] { Relay(connection); });
   }
 }
 
@@ -90,7 +121,7 @@ void TcpGate::Relay(Connection& connection) {
   int64_t carried = 0;
   char buffer[16 * 1024];
   bool open = true;
-  while (open && !stopping_ && cuts_ == connection.cuts) {
+  while (open && !Ends(connection)) {
     pollfd both[2] = {{connection.client, POLLIN, 0}, {connection.target, POLLIN, 0}};
     if (poll(both, 2, kLookMs) <= 0) continue;
     for (const bool to_target : {true, false}) {
@@ -103,12 +134,16 @@ void TcpGate::Relay(Connection& connection) {
       if (to_target ? swallow_to_target_ : swallow_from_target_) continue;
       if (!to_target) carried += size;
       const int64_t limit = cut_after_;
+      for (int waited = 0; waited < delay_ms_ && !Ends(connection); waited += kLookMs) {
+        poll(nullptr, 0, std::min(kLookMs, delay_ms_ - waited));
+      }
       if (!to_target && limit >= 0 && carried > limit) open = false;
-      open = open && WriteAll(to, buffer, size);
+      open = open && !Ends(connection) && WriteAll(to, buffer, size);
     }
   }
   close(connection.client);
   close(connection.target);
+  connection.ended = true;
 }
 
 }  // namespace crosskey::testing

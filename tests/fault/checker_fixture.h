@@ -1,0 +1,87 @@
+// A world of two users, and the means to write down by hand what happened to it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/workload/checker.h"
+
+namespace crosskey::testing {
+
+inline constexpr int64_t kAda = 1;
+inline constexpr int64_t kBob = 2;
+
+// Users ada and bob, each with a post: 11 with title 101, 12 with title 102. The histories go on from here.
+class CheckerTest : public ::testing::Test {
+ protected:
+  CheckerTest() {
+    before.users = before.user_refs = {{kAda, "uid-ada"}, {kBob, "uid-bob"}};
+    before.posts = {{11, {11, kAda, 101}}, {12, {12, kBob, 102}}};
+    before.last_user = 2;
+    before.last_post = 12;
+    before.last_deletion = 5;
+    after = before;
+    history.reserve(16);  // Call gives out references
+  }
+
+  // A call that takes from `begin` to `begin` + 5.
+  Entry& Call(Op op, int64_t begin, int64_t user, int64_t post = 0) {
+    Entry& entry = history.emplace_back();
+    entry.op = op;
+    entry.begin = begin;
+    entry.end = begin + 5;
+    entry.user = user;
+    entry.post = post;
+    return entry;
+  }
+  Entry& Create(int64_t begin, int64_t user, int64_t post, int64_t title) {
+    Entry& entry = Call(Op::kCreatePost, begin, user);
+    entry.rows = {{post, user, title}};
+    return entry;
+  }
+  Entry& Delete(int64_t begin, int64_t user,
+                ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_CASCADE,
+                user::v1::DeletionState state = user::v1::DELETION_STATE_RECLAIMING) {
+    Entry& entry = Call(Op::kDeleteUser, begin, user);
+    entry.action = entry.taken = action;
+    entry.deletion_id = 6;
+    entry.state = state;
+    return entry;
+  }
+  static void Fail(Entry& entry, grpc::StatusCode code, const std::string& reason) {
+    entry.outcome = OutcomeOf(entry.op, code, reason);
+    entry.code = code;
+    entry.reason = reason;
+    entry.rows.clear();
+    entry.deletion_id = 0;
+    entry.taken = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
+    entry.state = user::v1::DELETION_STATE_UNSPECIFIED;
+  }
+  static void Lose(Entry& entry) { Fail(entry, grpc::StatusCode::UNAVAILABLE, ""); }
+
+  // What the databases have after a deletion.
+  void Gone(int64_t user, ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_CASCADE,
+            int64_t posts = 1) {
+    after.users.erase(user);
+    after.user_refs.erase(user);
+    after.posts.erase(10 + user);
+    after.deletions[6] = {user, action, user::v1::DELETION_STATE_COMPLETED, posts};
+    after.last_deletion = 6;
+  }
+
+  std::vector<Broken> Found(bool faults = true) {
+    std::vector<Broken> found;
+    for (const auto& violations : {CheckHistory(before, history, after, faults), CheckState(before, after)}) {
+      for (const Violation& violation : violations) found.push_back(violation.what);
+    }
+    return found;
+  }
+
+  Snapshot before;
+  Snapshot after;
+  History history;
+};
+
+}  // namespace crosskey::testing

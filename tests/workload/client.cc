@@ -1,0 +1,256 @@
+#include "tests/workload/client.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/status_matchers.h"
+
+namespace crosskey::testing {
+namespace {
+
+using ::relation::v1::REFERENTIAL_ACTION_CASCADE;
+using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
+using ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
+using PostStub = post::v1::PostService::Stub;
+using UserStub = user::v1::UserService::Stub;
+
+constexpr auto kDeadline = std::chrono::seconds(5);
+constexpr size_t kMaxCalls = 100'000;  // of one client between two checks: a bound of memory, not of any test
+
+int64_t Now() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+
+Row ToRow(const post::v1::Post& post) { return {post.id(), post.user_id(), NumberOf(post.title())}; }
+
+Entry New(Op op, int64_t user, int64_t post = 0) {
+  Entry entry;
+  entry.op = op;
+  entry.user = user;
+  entry.post = post;
+  return entry;
+}
+
+void TakeOver(const user::v1::UserDeletion& deletion, Entry& entry) {
+  entry.deletion_id = deletion.deletion_id();
+  entry.taken = deletion.on_delete();
+  entry.state = deletion.state();
+}
+
+}  // namespace
+
+History Workload::Client::Join() {
+  thread_.join();
+  return std::move(history_);
+}
+
+void Workload::Client::Run() {
+  while (!workload_.stopping_ && history_.size() < kMaxCalls) CallSomething();
+}
+
+template <typename Stub, typename Request, typename Response>
+Entry& Workload::Client::Record(Entry entry, Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                const Request& request, Response* response) {
+  grpc::ClientContext context;
+  const bool hasty = workload_.options_.faults && Chance(1);
+  context.set_deadline(std::chrono::system_clock::now() +
+                       (hasty ? std::chrono::milliseconds(Between(random_, 1, 20)) : kDeadline));
+  entry.begin = Now();
+  const grpc::Status status = (stub.*method)(&context, request, response);
+  entry.end = Now();
+  entry.code = status.error_code();
+  // A replica that is away answers at once, and would be asked thousands of times.
+  in_a_row_ = status.error_code() == grpc::StatusCode::UNAVAILABLE ? std::min(in_a_row_ + 1, 10) : 0;
+  std::this_thread::sleep_for(std::chrono::milliseconds(20) * in_a_row_);
+  if (!status.ok()) {
+    entry.reason = ReasonOf(status);
+    // Deleted posts are asked for a few times more, not for ever.
+    if (entry.reason == "POST_NOT_FOUND" && Chance(30)) population().DropPost(entry.post);
+  }
+  entry.outcome = OutcomeOf(entry.op, entry.code, entry.reason);
+  return history_.emplace_back(std::move(entry));
+}
+
+void Workload::Client::CallSomething() {
+  const int64_t dice = Between(random_, 1, 100);
+  if (dice <= 20) {
+    CreatePost();
+  } else if (dice <= 24) {
+    BatchCreatePosts();
+  } else if (dice <= 33) {
+    UpdatePost(false);
+  } else if (dice <= 40) {
+    UpdatePost(true);
+  } else if (dice <= 46) {
+    DeletePost();
+  } else if (dice <= 53) {
+    DeleteSomeUser();
+  } else if (dice <= 61) {
+    CreateUser();
+  } else if (dice <= 76) {
+    GetPost();
+  } else if (dice <= 86) {
+    ListPosts();
+  } else if (dice <= 94) {
+    GetUser();
+  } else {
+    GetUserDeletion();
+  }
+}
+
+int64_t Workload::Client::UserToWriteTo() {
+  if (Chance(8)) return population().NewestUser();
+  return Chance(5) ? population().QuietUser(random_) : population().BusyUser(random_);
+}
+
+void Workload::Client::CreateUser() {
+  // The number of users stays bounded: a new one needs the place of one that is deleted.
+  const Population::Place place = population().PickPlace(random_);
+  if (place.user != 0) {
+    if (Chance(30)) DeleteUser(place.user, REFERENTIAL_ACTION_CASCADE);
+    return;
+  }
+  user::v1::CreateUserRequest request;
+  request.set_username(absl::StrCat("user ", NextNumber()));
+  user::v1::CreateUserResponse response;
+  Entry& entry =
+      Record(New(Op::kCreateUser, 0), workload_.cluster_.users(Replica()), &UserStub::CreateUser, request, &response);
+  if (entry.outcome != Outcome::kOk) return;
+  entry.user = response.user().id();
+  entry.uid = response.user().uid();
+  population().PutUser(place.index, entry.user);
+}
+
+void Workload::Client::CreatePost() {
+  const int64_t user = UserToWriteTo();
+  if (user == 0) return;
+  post::v1::CreatePostRequest request;
+  request.set_user_id(user);
+  request.set_title(TitleOf(NextNumber()));
+  request.set_content("content");
+  post::v1::CreatePostResponse response;
+  Entry& entry = Record(New(Op::kCreatePost, user), workload_.cluster_.posts(Replica()), &PostStub::CreatePost, request,
+                        &response);
+  if (entry.outcome != Outcome::kOk) return;
+  entry.rows.push_back(ToRow(response.post()));
+  population().PutPost(random_, response.post().id());
+}
+
+// Of one user, or of two: one that is deleted must keep the posts of the other out as well.
+void Workload::Client::BatchCreatePosts() {
+  const int64_t users[] = {UserToWriteTo(), UserToWriteTo()};
+  if (users[0] == 0 || users[1] == 0) return;
+  post::v1::BatchCreatePostsRequest request;
+  const int64_t size = Between(random_, 2, Chance(5) ? 200 : 12);
+  const bool mixed = Chance(30);
+  for (int64_t i = 0; i < size; ++i) {
+    auto* post = request.add_requests();
+    post->set_user_id(users[mixed ? i % 2 : 0]);
+    post->set_title(TitleOf(NextNumber()));
+    post->set_content("content");
+  }
+  post::v1::BatchCreatePostsResponse response;
+  Entry& entry = Record(New(Op::kBatchCreatePosts, users[0]), workload_.cluster_.posts(Replica()),
+                        &PostStub::BatchCreatePosts, request, &response);
+  for (const auto& post : response.posts()) entry.rows.push_back(ToRow(post));
+  for (size_t i = 0; i < entry.rows.size() && i < 4; ++i) population().PutPost(random_, entry.rows[i].id);
+}
+
+void Workload::Client::UpdatePost(bool move) {
+  Entry wanted = New(Op::kUpdatePost, move ? UserToWriteTo() : 0, population().AnyPost(random_));
+  if (wanted.post == 0 || (move && wanted.user == 0)) return;
+  post::v1::UpdatePostRequest request;
+  request.mutable_post()->set_id(wanted.post);
+  if (move) {
+    request.mutable_post()->set_user_id(wanted.user);
+  } else {
+    wanted.title = NextNumber();
+    request.mutable_post()->set_title(TitleOf(wanted.title));
+  }
+  post::v1::UpdatePostResponse response;
+  Entry& entry =
+      Record(std::move(wanted), workload_.cluster_.posts(Replica()), &PostStub::UpdatePost, request, &response);
+  if (entry.outcome == Outcome::kOk) entry.rows.push_back(ToRow(response.post()));
+}
+
+void Workload::Client::DeletePost() {
+  const int64_t post = population().AnyPost(random_);
+  if (post == 0) return;
+  post::v1::DeletePostRequest request;
+  request.set_id(post);
+  post::v1::DeletePostResponse response;
+  Record(New(Op::kDeletePost, 0, post), workload_.cluster_.posts(Replica()), &PostStub::DeletePost, request, &response);
+}
+
+void Workload::Client::DeleteSomeUser() {
+  const int64_t dice = Between(random_, 1, 100);
+  const int64_t user = dice <= 30   ? population().NewestUser()
+                       : dice <= 60 ? population().QuietUser(random_)
+                                    : population().AnyUser(random_);
+  if (user == 0) return;
+  DeleteUser(user, dice <= 50   ? REFERENTIAL_ACTION_RESTRICT
+                   : dice <= 75 ? REFERENTIAL_ACTION_CASCADE
+                                : REFERENTIAL_ACTION_UNSPECIFIED);
+}
+
+void Workload::Client::DeleteUser(int64_t user, ::relation::v1::ReferentialAction action) {
+  user::v1::DeleteUserRequest request;
+  request.set_id(user);
+  request.set_on_delete(action);
+  user::v1::DeleteUserResponse response;
+  Entry wanted = New(Op::kDeleteUser, user);
+  wanted.action = action;
+  Entry& entry =
+      Record(std::move(wanted), workload_.cluster_.users(Replica()), &UserStub::DeleteUser, request, &response);
+  if (entry.outcome == Outcome::kOk) TakeOver(response.deletion(), entry);
+  if (entry.outcome == Outcome::kOk || entry.reason == "USER_NOT_FOUND") population().MarkDeleted(user);
+}
+
+void Workload::Client::GetPost() {
+  const int64_t post = population().AnyPost(random_);
+  if (post == 0) return;
+  post::v1::GetPostRequest request;
+  request.set_id(post);
+  post::v1::GetPostResponse response;
+  Entry& entry =
+      Record(New(Op::kGetPost, 0, post), workload_.cluster_.posts(Replica()), &PostStub::GetPost, request, &response);
+  if (entry.outcome == Outcome::kOk) entry.rows.push_back(ToRow(response.post()));
+}
+
+void Workload::Client::ListPosts() {
+  const int64_t user = population().AnyUser(random_);
+  if (user == 0) return;
+  post::v1::ListPostsRequest request;
+  request.set_user_id(user);
+  request.set_page_size(1000);
+  request.set_newest_first(Chance(30));
+  post::v1::ListPostsResponse response;
+  Entry& entry =
+      Record(New(Op::kListPosts, user), workload_.cluster_.posts(Replica()), &PostStub::ListPosts, request, &response);
+  for (const auto& post : response.posts()) entry.rows.push_back(ToRow(post));
+  entry.whole_list = response.next_page_token().empty();
+}
+
+void Workload::Client::GetUser() {
+  const int64_t user = population().AnyUser(random_);
+  if (user == 0) return;
+  user::v1::GetUserRequest request;
+  request.set_id(user);
+  user::v1::GetUserResponse response;
+  Entry& entry =
+      Record(New(Op::kGetUser, user), workload_.cluster_.users(Replica()), &UserStub::GetUser, request, &response);
+  entry.uid = response.user().uid();
+}
+
+void Workload::Client::GetUserDeletion() {
+  const int64_t user = population().AnyUser(random_);
+  if (user == 0) return;
+  user::v1::GetUserDeletionRequest request;
+  request.set_user_id(user);
+  user::v1::GetUserDeletionResponse response;
+  Entry& entry = Record(New(Op::kGetUserDeletion, user), workload_.cluster_.users(Replica()),
+                        &UserStub::GetUserDeletion, request, &response);
+  if (entry.outcome == Outcome::kOk) TakeOver(response.deletion(), entry);
+}
+
+}  // namespace crosskey::testing

@@ -1,0 +1,62 @@
+// What a history says about each user and each post. Times are those of the history; kNever: it has not happened.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/workload/history.h"
+#include "tests/workload/snapshot.h"
+
+namespace crosskey::testing {
+
+// A value written to a field. `end` is kNever if the outcome is unknown.
+struct Change {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t value = 0;
+};
+
+struct PostFacts {
+  int64_t created = 0;  // since when it is there at the latest
+  int64_t first_user = 0;
+  std::vector<Change> users;  // the first included
+  std::vector<Change> titles;
+  int64_t may_move = kNever;    // from then on it may belong to another user
+  int64_t may_delete = kNever;  // from then on its own deletion may have taken effect
+  int64_t deleted = kNever;     // by then it has
+};
+
+struct UserFacts {
+  bool known = false;   // existed before, or its creation was acknowledged
+  int64_t created = 0;  // since when it is there at the latest
+  std::string uid;
+  int64_t may_try = kNever;     // from then on a deletion may have been begun, if only to be refused
+  int64_t may_delete = kNever;  // from then on a deletion may have taken effect
+  int64_t dropped = kNever;     // by then the user does not exist
+  int64_t released = kNever;    // by then its posts have gone, as a deletion has told
+  int64_t vanished = kNever;    // by then they have, as one that is missing tells
+  std::vector<int64_t> posts;   // those known with it as their first user
+};
+
+struct Facts {
+  Facts(const Snapshot& before, const History& history);
+
+  // Null if it is known neither from before nor by an acknowledgement.
+  const PostFacts* FindPost(int64_t id) const;
+  const UserFacts* FindUser(int64_t id) const;
+  // Whether the post belonged to its first user until `time`, and was there, as far as its own fate goes.
+  static bool IsCertain(const PostFacts& post, int64_t since, int64_t until);
+
+  std::unordered_map<int64_t, PostFacts> posts;
+  std::unordered_map<int64_t, UserFacts> users;
+
+ private:
+  void AddCreated(const Entry& entry);
+  void AddChange(const Entry& entry);
+  void AddDeletion(const Entry& entry);
+  void AddAbsence(const Entry& entry);
+};
+
+}  // namespace crosskey::testing

@@ -1,0 +1,122 @@
+#include "tests/workload/final_checks.h"
+
+#include <algorithm>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+
+namespace crosskey::testing {
+namespace {
+
+using ::relation::v1::REFERENTIAL_ACTION_CASCADE;
+using ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
+
+// How far a deletion has come.
+int Rank(user::v1::DeletionState state) {
+  switch (state) {
+    case user::v1::DELETION_STATE_INTENT:
+      return 1;
+    case user::v1::DELETION_STATE_PENDING:
+    case user::v1::DELETION_STATE_RECLAIMING:
+      return 2;
+    case user::v1::DELETION_STATE_REFUSED:
+    case user::v1::DELETION_STATE_COMPLETED:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
+// Later looks at a deletion, by their begin, show it no less far than earlier ones, by their end.
+void CheckOrder(std::vector<const Entry*> looks, std::vector<Violation>& violations) {
+  std::vector<const Entry*> by_end = looks;
+  std::sort(looks.begin(), looks.end(), [](const Entry* a, const Entry* b) { return a->begin < b->begin; });
+  std::sort(by_end.begin(), by_end.end(), [](const Entry* a, const Entry* b) { return a->end < b->end; });
+  size_t next = 0;
+  int reached = 0;
+  for (const Entry* look : looks) {
+    for (; next < by_end.size() && by_end[next]->end < look->begin; ++next) {
+      reached = std::max(reached, Rank(by_end[next]->state));
+    }
+    if (Rank(look->state) < reached) violations.push_back({Broken::kDeletion, "went back: " + ToString(*look)});
+  }
+}
+
+}  // namespace
+
+bool CouldBe(const std::vector<Change>& changes, int64_t value, int64_t begin, int64_t end) {
+  return std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
+    return change.value == value && change.begin < end &&
+           std::none_of(changes.begin(), changes.end(),
+                        [&](const Change& later) { return later.begin > change.end && later.end < begin; });
+  });
+}
+
+void CheckFinalPosts(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations) {
+  for (const auto& [id, post] : facts.posts) {
+    const auto found = after.posts.find(id);
+    if (found == after.posts.end()) {
+      const bool with_its_user = std::any_of(post.users.begin(), post.users.end(), [&after](const Change& change) {
+        return after.users.count(change.value) == 0;
+      });
+      if (post.may_delete == kNever && !with_its_user) {
+        violations.push_back({Broken::kPostLost, absl::StrCat("post ", id, " of user ", post.first_user)});
+      }
+      continue;
+    }
+    if (post.deleted != kNever)
+      violations.push_back({Broken::kDeletedPostShown, absl::StrCat("post ", id, " is stored")});
+    const Row& row = found->second;
+    // As a read after everything. Unknown changes end at kNever, so this is before them.
+    if (!CouldBe(post.titles, row.title, kNever, kNever)) {
+      violations.push_back({Broken::kChangeLost, absl::StrCat("post ", id, " has title t", row.title)});
+    }
+    if (!CouldBe(post.users, row.user, kNever, kNever)) {
+      violations.push_back({Broken::kChangeLost, absl::StrCat("post ", id, " has user ", row.user)});
+    }
+  }
+}
+
+void CheckFinalUsers(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations) {
+  for (const auto& [id, user] : facts.users) {
+    const bool exists = after.users.count(id) > 0;
+    if (exists && user.dropped != kNever) {
+      violations.push_back({Broken::kUserCameBack, absl::StrCat("user ", id, " is stored")});
+    }
+    if (!exists && user.known && user.may_delete == kNever) {
+      violations.push_back({Broken::kUserLost, absl::StrCat("user ", id)});
+    }
+  }
+}
+
+void CheckDeletions(const Snapshot& before, const History& history, const Snapshot& after,
+                    std::vector<Violation>& violations) {
+  std::map<int64_t, std::vector<const Entry*>> looks;
+  for (const Entry& entry : history) {
+    if (entry.outcome != Outcome::kOk || entry.deletion_id == 0) continue;
+    looks[entry.deletion_id].push_back(&entry);
+    if (entry.op == Op::kDeleteUser) {
+      // That the action is not stated means the declared one.
+      const auto wanted = entry.action == REFERENTIAL_ACTION_UNSPECIFIED ? REFERENTIAL_ACTION_CASCADE : entry.action;
+      if (entry.taken != wanted) violations.push_back({Broken::kDeletion, "another action: " + ToString(entry)});
+    }
+    const auto stored = after.deletions.find(entry.deletion_id);
+    // An earlier one is not in this snapshot: it was at its end before the history began.
+    if (stored == after.deletions.end()) continue;
+    const Snapshot::Deletion& deletion = stored->second;
+    const bool accepted = entry.op == Op::kDeleteUser || Rank(entry.state) == 2;
+    if (deletion.user != entry.user || deletion.action != entry.taken ||
+        (accepted && deletion.state != user::v1::DELETION_STATE_COMPLETED) ||
+        (Rank(entry.state) == 3 && deletion.state != entry.state)) {
+      violations.push_back({Broken::kDeletion, "stored otherwise: " + ToString(entry)});
+    }
+  }
+  for (auto& [id, entries] : looks) {
+    if (id > before.last_deletion && after.deletions.count(id) == 0) {
+      violations.push_back({Broken::kDeletion, "not stored: " + ToString(*entries.front())});
+    }
+    CheckOrder(std::move(entries), violations);
+  }
+}
+
+}  // namespace crosskey::testing

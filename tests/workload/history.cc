@@ -1,0 +1,126 @@
+#include "tests/workload/history.h"
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace crosskey::testing {
+namespace {
+
+using grpc::StatusCode;
+using Error = std::pair<StatusCode, std::string>;
+
+const Error kUserNotFound = {StatusCode::NOT_FOUND, "USER_NOT_FOUND"};
+const Error kPostNotFound = {StatusCode::NOT_FOUND, "POST_NOT_FOUND"};
+const Error kDeletionNotFound = {StatusCode::NOT_FOUND, "DELETION_NOT_FOUND"};
+const Error kForeignKey = {StatusCode::FAILED_PRECONDITION, "FOREIGN_KEY_VIOLATION"};
+const Error kRestricted = {StatusCode::FAILED_PRECONDITION, "RESTRICTED"};
+const Error kDeleting = {StatusCode::ABORTED, "PARENT_DELETING"};
+const Error kConflict = {StatusCode::ABORTED, "CONFLICT"};
+const Error kOverloaded = {StatusCode::RESOURCE_EXHAUSTED, "OVERLOADED"};
+
+// The rows of the API's table of errors that this workload can provoke. USERNAME_TAKEN is not among them: every name is asked
+// for once, so that it would mean that a call took effect twice.
+const std::set<Error>& ErrorsOf(Op op) {
+  static const std::set<Error> create_user = {kConflict, kOverloaded};
+  static const std::set<Error> create_post = {kForeignKey, kDeleting, kConflict, kOverloaded};
+  static const std::set<Error> update_post = {kPostNotFound, kForeignKey, kDeleting, kConflict, kOverloaded};
+  static const std::set<Error> delete_post = {kPostNotFound, kDeleting, kConflict, kOverloaded};
+  static const std::set<Error> delete_user = {kUserNotFound, kRestricted, kDeleting, kConflict, kOverloaded};
+  static const std::set<Error> get_post = {kPostNotFound, kOverloaded};
+  static const std::set<Error> list_posts = {kOverloaded};
+  static const std::set<Error> get_user = {kUserNotFound, kOverloaded};
+  static const std::set<Error> get_deletion = {kDeletionNotFound, kOverloaded};
+  switch (op) {
+    case Op::kCreateUser:
+      return create_user;
+    case Op::kCreatePost:
+    case Op::kBatchCreatePosts:
+      return create_post;
+    case Op::kUpdatePost:
+      return update_post;
+    case Op::kDeletePost:
+      return delete_post;
+    case Op::kDeleteUser:
+      return delete_user;
+    case Op::kGetPost:
+      return get_post;
+    case Op::kListPosts:
+      return list_posts;
+    case Op::kGetUser:
+      return get_user;
+    case Op::kGetUserDeletion:
+      break;
+  }
+  return get_deletion;
+}
+
+const std::set<Error>& ErrorsOfFaults() {
+  static const std::set<Error> errors = {
+      {StatusCode::UNAVAILABLE, ""},
+      {StatusCode::CANCELLED, ""},
+      {StatusCode::DEADLINE_EXCEEDED, ""},
+      {StatusCode::UNAVAILABLE, "PEER_UNAVAILABLE"},
+      {StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE"},
+      {StatusCode::UNAVAILABLE, "DRAINING"},
+  };
+  return errors;
+}
+
+}  // namespace
+
+bool IsWrite(Op op) {
+  return op != Op::kGetPost && op != Op::kListPosts && op != Op::kGetUser && op != Op::kGetUserDeletion;
+}
+
+Outcome OutcomeOf(Op op, StatusCode code, const std::string& reason) {
+  if (code == StatusCode::OK) return Outcome::kOk;
+  if (code == StatusCode::UNAVAILABLE || code == StatusCode::CANCELLED || code == StatusCode::DEADLINE_EXCEEDED ||
+      code == StatusCode::INTERNAL || code == StatusCode::UNKNOWN) {
+    return Outcome::kUnknown;
+  }
+  // A deletion whose intent is stored goes on, whatever kept this call from its end.
+  const Error error = {code, reason};
+  if (op == Op::kDeleteUser && (error == kConflict || error == kOverloaded)) return Outcome::kUnknown;
+  return Outcome::kFailed;
+}
+
+bool IsDocumented(Op op, StatusCode code, const std::string& reason, bool faults) {
+  if (code == StatusCode::OK) return true;
+  return ErrorsOf(op).count({code, reason}) > 0 || (faults && ErrorsOfFaults().count({code, reason}) > 0);
+}
+
+const char* NameOf(Op op) {
+  static constexpr const char* kNames[kOps] = {"CreateUser", "CreatePost",     "BatchCreatePosts", "UpdatePost",
+                                               "DeletePost", "DeleteUser",     "GetPost",          "ListPosts",
+                                               "GetUser",    "GetUserDeletion"};
+  return kNames[static_cast<int>(op)];
+}
+
+std::string ToString(const Entry& entry) {
+  static constexpr const char* kOutcomes[] = {"ok", "failed", "unknown"};
+  std::string text = absl::StrCat(NameOf(entry.op), " [", entry.begin, ", ", entry.end, "] ",
+                                  kOutcomes[static_cast<int>(entry.outcome)], " user ", entry.user, " post ",
+                                  entry.post, " title ", entry.title, " action ", static_cast<int>(entry.action));
+  if (entry.code != StatusCode::OK) absl::StrAppend(&text, " error ", static_cast<int>(entry.code), " ", entry.reason);
+  if (entry.deletion_id != 0) {
+    absl::StrAppend(&text, " deletion ", entry.deletion_id, " action ", static_cast<int>(entry.taken), " state ",
+                    static_cast<int>(entry.state));
+  }
+  absl::StrAppend(&text, " rows ", entry.rows.size());
+  for (size_t i = 0; i < entry.rows.size() && i < 5; ++i) {
+    absl::StrAppend(&text, " (", entry.rows[i].id, " of ", entry.rows[i].user, " t", entry.rows[i].title, ")");
+  }
+  return text;
+}
+
+std::string TitleOf(int64_t number) { return absl::StrCat("t", number); }
+
+int64_t NumberOf(const std::string& title) {
+  int64_t number = 0;
+  return !title.empty() && title[0] == 't' && absl::SimpleAtoi(title.substr(1), &number) ? number : 0;
+}
+
+}  // namespace crosskey::testing

@@ -1,0 +1,86 @@
+// What clients asked of the services and what they were answered, as records from which a checker can argue.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <grpcpp/support/status.h>
+
+#include "relation/v1/relation.pb.h"
+#include "user/v1/user.pb.h"
+
+namespace crosskey::testing {
+
+enum class Op {
+  kCreateUser,
+  kCreatePost,
+  kBatchCreatePosts,
+  kUpdatePost,
+  kDeletePost,
+  kDeleteUser,
+  kGetPost,
+  kListPosts,
+  kGetUser,
+  kGetUserDeletion
+};
+inline constexpr int kOps = 10;
+
+enum class Outcome {
+  kOk,
+  kFailed,   // a definite refusal: a write did nothing
+  kUnknown,  // a write may have taken effect, or may yet; a read tells nothing
+};
+
+// Later than everything: the end of a write whose outcome is unknown.
+inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+// A post as an answer or a database shows it. Titles are numbers, so that each is written once.
+struct Row {
+  int64_t id = 0;
+  int64_t user = 0;
+  int64_t title = 0;
+};
+
+// One call. What does not apply to its operation is 0 or empty.
+struct Entry {
+  Op op = Op::kGetPost;
+  Outcome outcome = Outcome::kOk;
+  int64_t begin = 0;  // nanoseconds of one clock for all clients, above 0
+  int64_t end = 0;
+  // What was asked. An update of a post changes what is not 0.
+  int64_t user = 0;
+  int64_t post = 0;
+  int64_t title = 0;
+  ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
+  // What came back.
+  grpc::StatusCode code = grpc::StatusCode::OK;
+  std::string reason;      // of the ErrorInfo, empty if there is none
+  std::vector<Row> rows;   // posts created, changed, read or listed
+  bool whole_list = true;  // a list that had no next page
+  std::string uid;         // of a user created or read
+  int64_t deletion_id = 0;
+  ::relation::v1::ReferentialAction taken = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;  // the deletion's action
+  user::v1::DeletionState state = user::v1::DELETION_STATE_UNSPECIFIED;
+};
+
+using History = std::vector<Entry>;
+
+bool IsWrite(Op op);
+
+// What an answer says about the effect of the call.
+Outcome OutcomeOf(Op op, grpc::StatusCode code, const std::string& reason);
+
+// Whether the API documents this error for the operation. With `faults` also what gRPC makes of connections that break
+// and deadlines that pass, and that a service does not reach its peer or its database.
+bool IsDocumented(Op op, grpc::StatusCode code, const std::string& reason, bool faults);
+
+const char* NameOf(Op op);
+std::string ToString(const Entry& entry);
+
+// "t17" and 17; 0 for a title that is none of the workload's.
+std::string TitleOf(int64_t number);
+int64_t NumberOf(const std::string& title);
+
+}  // namespace crosskey::testing

@@ -1,0 +1,54 @@
+// The users and posts that the clients of a workload share, so that they meet at the same ones.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <random>
+#include <vector>
+
+namespace crosskey::testing {
+
+using Random = std::mt19937_64;
+
+// A number from `low` to `high`.
+int64_t Between(Random& random, int64_t low, int64_t high);
+
+// A bounded number of ids. A deleted user stays for a while: what happens to it afterwards is what the tests are about.
+// Thread-safe.
+class Population {
+ public:
+  Population(int users, int posts) : users_(static_cast<size_t>(users)), posts_(static_cast<size_t>(posts)) {}
+
+  // All of these: 0 if there is none in the place that was picked. A third of the users are quiet: few write to them, so that RESTRICT has a
+  // chance.
+  int64_t AnyUser(Random& random);
+  int64_t BusyUser(Random& random);
+  int64_t QuietUser(Random& random);
+  int64_t NewestUser();  // its first post and a RESTRICT often come at the same time
+  int64_t AnyPost(Random& random);
+
+  // A place for a new user: `user` is the one that is there and has to be deleted first, 0 if it can be used.
+  struct Place {
+    size_t index;
+    int64_t user;
+  };
+  Place PickPlace(Random& random);
+  void PutUser(size_t index, int64_t user);
+  void MarkDeleted(int64_t user);
+  void PutPost(Random& random, int64_t post);
+  void DropPost(int64_t post);
+
+ private:
+  struct Slot {
+    int64_t user = 0;
+    bool deleted = true;
+  };
+  int64_t UserBetween(Random& random, size_t low, size_t high);
+
+  std::mutex mutex_;
+  int64_t newest_ = 0;
+  std::vector<Slot> users_;
+  std::vector<int64_t> posts_;
+};
+
+}  // namespace crosskey::testing

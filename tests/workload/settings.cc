@@ -1,0 +1,24 @@
+#include "tests/workload/settings.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/time/clock.h"
+
+namespace crosskey::testing {
+
+uint64_t SeedOfRun() {
+  const char* given = std::getenv("CROSSKEY_SEED");
+  const uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<uint64_t>(absl::ToUnixMillis(absl::Now()));
+  std::printf("CROSSKEY_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  return seed;
+}
+
+std::vector<std::string> GuardsLeftOut() {
+  const char* guard = std::getenv("CROSSKEY_WITHOUT");
+  if (guard == nullptr) return {};
+  return {"--without", guard};
+}
+
+}  // namespace crosskey::testing

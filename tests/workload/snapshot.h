@@ -1,0 +1,59 @@
+// Both databases while nothing is going on, and the events of both feeds, read past the services.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/support/test_database.h"
+#include "tests/workload/history.h"
+#include "user/v1/user.pb.h"
+
+namespace crosskey::testing {
+
+struct Snapshot {
+  struct Deletion {
+    int64_t user = 0;
+    ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
+    user::v1::DeletionState state = user::v1::DELETION_STATE_UNSPECIFIED;
+    int64_t posts = 0;
+  };
+  std::map<int64_t, std::string> users;      // uids by id
+  std::map<int64_t, std::string> user_refs;  // the ACTIVE ones of post-service, likewise
+  int64_t tombstones = 0;                    // the others
+  std::unordered_map<int64_t, Row> posts;
+  std::map<int64_t, Deletion> deletions;  // those that the snapshot before does not have
+  // The highest ids that there have ever been, as far as snapshots know.
+  int64_t last_user = 0;
+  int64_t last_post = 0;
+  int64_t last_deletion = 0;
+  int64_t user_head = 0;  // of user-service's feed
+  int64_t post_head = 0;
+};
+
+// `before`: the previous one.
+Snapshot TakeSnapshot(const TestDatabase& user_db, const TestDatabase& post_db, const Snapshot& before);
+
+// An event of any type; what its payload does not have is 0 or empty.
+struct LoggedEvent {
+  int64_t sequence = 0;
+  std::string id;
+  std::string type;
+  std::string subject;
+  int64_t user = 0;
+  int64_t deletion_id = 0;
+  int64_t count = 0;           // posts that were reclaimed
+  std::vector<int64_t> posts;  // created, updated or deleted
+};
+
+struct EventLog {
+  std::vector<LoggedEvent> events;  // by sequence
+  int64_t unnumbered = 0;
+};
+
+// The events of a service's feed above `after`, less those that have been trimmed.
+EventLog ReadEvents(const TestDatabase& database, int64_t after);
+
+}  // namespace crosskey::testing
