@@ -77,8 +77,11 @@ absl::Status Posts::WriteExisting(const Call& call, int64_t id, std::optional<in
       return body(post_tx, *post);
     });
     if (moved) continue;
-    // If it is the post's own user that is gone, so is the post.
-    if (errors::ReasonOf(status) == "FOREIGN_KEY_VIOLATION") CROSSKEY_RETURN_IF_ERROR(Get(call, id).status());
+    if (errors::ReasonOf(status) == "FOREIGN_KEY_VIOLATION") {
+      // If it is the post's own user that is gone, so is the post, unless it has moved away in time.
+      CROSSKEY_ASSIGN_OR_RETURN(const Post now, Get(call, id));
+      if (now.user_id != seen.user_id) continue;
+    }
     return status;
   }
   return errors::Conflict();

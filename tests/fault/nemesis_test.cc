@@ -30,7 +30,7 @@ TEST_P(NemesisTest, WithoutFaultsEverythingHoldsAndNothingIsUnavailable) {
   Workload::Options options;
   options.seed = SeedOfRun();
   options.faults = false;
-  Cluster cluster(GetParam(), {Replicas(), false, GuardsLeftOut()});
+  Cluster cluster(GetParam(), {Replicas(), false, {}});
   cluster.StartAll();
   cluster.AwaitQuiet();
   Rounds rounds(cluster, options, nullptr);
@@ -43,7 +43,7 @@ TEST_P(NemesisTest, WithoutFaultsEverythingHoldsAndNothingIsUnavailable) {
 TEST_P(NemesisTest, EverythingHoldsUnderRandomFaults) {
   Workload::Options options;
   options.seed = SeedOfRun();
-  Cluster cluster(GetParam(), {Replicas(), true, GuardsLeftOut()});
+  Cluster cluster(GetParam(), {Replicas(), true, {}});
   cluster.StartAll();
   Nemesis nemesis(cluster, {options.seed});
   Rounds rounds(cluster, options, &nemesis);

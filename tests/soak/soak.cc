@@ -46,7 +46,6 @@ void Print(const Tally& tally, const Nemesis& nemesis, const std::vector<Violati
 bool Soak(const std::string& backend, absl::Duration time, uint64_t seed, std::vector<std::string> flags) {
   const int rounds_wanted = std::max(4, static_cast<int>(time / absl::Minutes(1)));
   const bool trimmed = std::find(flags.begin(), flags.end(), "--event-retention") != flags.end();
-  for (const std::string& flag : GuardsLeftOut()) flags.push_back(flag);
   std::printf("== %s, %d rounds of %s\n", backend.c_str(), rounds_wanted,
               absl::FormatDuration(time / rounds_wanted).c_str());
   Workload::Options options;

@@ -15,10 +15,4 @@ uint64_t SeedOfRun() {
   return seed;
 }
 
-std::vector<std::string> GuardsLeftOut() {
-  const char* guard = std::getenv("CROSSKEY_WITHOUT");
-  if (guard == nullptr) return {};
-  return {"--without", guard};
-}
-
 }  // namespace crosskey::testing
