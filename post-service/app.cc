@@ -39,7 +39,8 @@ struct App::Parts {
         release(table, sql, backbone->outbox()),
         reclaim(table, sql, backbone->outbox()),
         parent_events(table, sql),
-        reclaimer(backbone->AddWorker("reclaim", [this, hooks](const Call& call) { return Reclaim(call, hooks); })),
+        reclaimer(
+            backbone->AddLeasedWorker("reclaim", [this, hooks](const Call& call) { return Reclaim(call, hooks); })),
         consumer(
             "user-service", backbone->outbox(), backbone->transport(), [this] { reclaimer.Wake(); },
             backbone->metrics()),
@@ -79,7 +80,8 @@ struct App::Parts {
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
   CROSSKEY_ASSIGN_OR_RETURN(relation::ReferenceTable table, ReferencesToUsers());
-  CROSSKEY_ASSIGN_OR_RETURN(auto backbone, server::Backbone::Create({options, "post-service", Migrations, hooks}));
+  CROSSKEY_ASSIGN_OR_RETURN(auto backbone,
+                            server::Backbone::Create({options, "post-service", "user-service", Migrations, hooks}));
   // The app owns the parts before anything serves: its destructor stops the backbone first.
   std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(backbone), std::move(table), hooks)));
   Parts* parts = app->parts_.get();

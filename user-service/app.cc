@@ -1,6 +1,10 @@
 #include "user-service/app.h"
 
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
 #include "common/events/consumer.h"
+#include "common/relation/blocked.h"
 #include "common/relation/deletions.h"
 #include "common/relation/grpc_peer.h"
 #include "common/relation/lookup.h"
@@ -18,6 +22,7 @@ namespace {
 
 constexpr absl::Duration kRecoveryPeriod = absl::Seconds(1);
 constexpr absl::Duration kPurgePeriod = absl::Hours(1);
+constexpr absl::Duration kSamplePeriod = absl::Seconds(2);
 
 }  // namespace
 
@@ -29,11 +34,21 @@ struct App::Parts {
         peer("post-service", backbone->peer()),
         store(backbone->outbox()),
         users(store),
-        deletions(
-            table, backbone->outbox(), peer, hooks.now ? hooks.now : [] { return absl::Now(); }),
+        deletions(table, backbone->outbox(), peer, backbone->now()),
+        blocked(table.peer, backbone->peer_watch(), backbone->now()),
         lookup(table, backbone->database()),
         consumer("post-service", backbone->outbox(), backbone->transport(), nullptr, backbone->metrics()),
-        user_rpc(users, deletions, backbone->admission(), backbone->metrics()),
+        oldest_unfinished(prometheus::BuildGauge()
+                              .Name("crosskey_oldest_unfinished_deletion_seconds")
+                              .Help("Age of the oldest deletion that is not over; 0: there is none.")
+                              .Register(backbone->metrics().registry())
+                              .Add({})),
+        recovery_failures(prometheus::BuildCounter()
+                              .Name("crosskey_recovery_failures_total")
+                              .Help("Rounds of the recovery that left a deletion undecided.")
+                              .Register(backbone->metrics().registry())
+                              .Add({})),
+        user_rpc(users, deletions, blocked, backbone->admission(), backbone->metrics()),
         internal_user_rpc(users, backbone->internal_admission(), backbone->metrics()),
         reference_rpc(backbone->internal_admission(), backbone->metrics()) {
     reference_rpc.Serve(table.type, lookup);
@@ -42,14 +57,21 @@ struct App::Parts {
         [this](events::Tx& tx, const events::Event& event) { return OnUserPostsReclaimed(tx, event, deletions); });
 
     backbone->AddConsumer(consumer);
-    backbone->AddWorker("recovery", [this, hooks](const Call& call) {
+    backbone->AddLeasedWorker("recovery", [this, hooks](const Call& call) {
       if (hooks.hold_recovery && hooks.hold_recovery()) return kRecoveryPeriod;
       const absl::Status status = deletions.Recover(call);
-      if (!status.ok())
+      if (!status.ok()) {
+        recovery_failures.Increment();
         log::Warning("the recovery of deletions did not get through", {{"error", std::string(status.message())}});
+      }
       return kRecoveryPeriod;
     });
-    backbone->AddWorker("purge", [this](const Call& call) {
+    backbone->AddWorker("liveness", [this](const Call& call) {
+      const absl::StatusOr<absl::Duration> age = deletions.OldestUnfinished(call);
+      if (age.ok()) oldest_unfinished.Set(absl::ToDoubleSeconds(*age));
+      return kSamplePeriod;
+    });
+    backbone->AddLeasedWorker("purge", [this](const Call& call) {
       const absl::StatusOr<bool> more = deletions.Purge(call);
       if (!more.ok()) log::Warning("could not purge", {{"error", std::string(more.status().message())}});
       return more.ok() && *more ? absl::ZeroDuration() : kPurgePeriod;
@@ -62,8 +84,11 @@ struct App::Parts {
   UserStore store;
   Users users;
   relation::Deletions deletions;
+  relation::Blocked blocked;
   relation::Lookup lookup;
   events::Consumer consumer;
+  prometheus::Gauge& oldest_unfinished;
+  prometheus::Counter& recovery_failures;
   UserRpc user_rpc;
   InternalUserRpc internal_user_rpc;
   relation::ReferenceRpc reference_rpc;
@@ -71,7 +96,8 @@ struct App::Parts {
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
   CROSSKEY_ASSIGN_OR_RETURN(relation::ParentTable table, UsersAsParents());
-  CROSSKEY_ASSIGN_OR_RETURN(auto backbone, server::Backbone::Create({options, "user-service", Migrations, hooks}));
+  CROSSKEY_ASSIGN_OR_RETURN(auto backbone,
+                            server::Backbone::Create({options, "user-service", "post-service", Migrations, hooks}));
   // The app owns the parts before anything serves: its destructor stops the backbone first.
   std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(backbone), std::move(table), hooks)));
   Parts* parts = app->parts_.get();

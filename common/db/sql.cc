@@ -12,14 +12,17 @@ namespace {
 
 std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   if (dialect == Dialect::kSqlite) {
-    return absl::StrReplaceAll(
-        text,
-        {{"{share}", ""}, {"{update}", ""}, {"{binary}", ""}, {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"}});
+    return absl::StrReplaceAll(text, {{"{share}", ""},
+                                      {"{update}", ""},
+                                      {"{binary}", ""},
+                                      {"{now_us}", "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"},
+                                      {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"}});
   }
   // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9.
   return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
                                     {"{update}", "FOR UPDATE"},
                                     {"{binary}", "_binary "},
+                                    {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
                                     {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"}});
 }
 

@@ -17,6 +17,7 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 // `?` and no `:` may stand anywhere else. What the dialects say differently is written as a token:
 //   {share} {update}  trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
 //   {binary}          before a `?` that holds bytes instead of text
+//   {now_us}          the database's clock, in microseconds since 1970
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (infer nothing from the row count)
 struct Sql {
   std::string name;

@@ -48,11 +48,12 @@ absl::StatusOr<Consumer::Position> Consumer::ReadCheckpoint(const Call& call) {
   return position;
 }
 
-absl::Status Consumer::Run(const Call& call) {
+absl::Status Consumer::Run(const Call& call, const std::function<absl::Status()>& before_each) {
   CROSSKEY_ASSIGN_OR_RETURN(const Position position, ReadCheckpoint(call));
   position_.Set(static_cast<double>(position.last));
   const absl::Status end = transport_.Stream(position.feed_id, position.last, [&](const Batch& batch) -> absl::Status {
     if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
+    if (before_each) CROSSKEY_RETURN_IF_ERROR(before_each());
     if (!batch.events.empty()) return Apply(batch);
     stalled_.Set(0);  // a bookmark: all there is has been taken in
     return absl::OkStatus();

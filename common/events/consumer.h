@@ -41,8 +41,9 @@ class Consumer {
   // Before the first round only.
   void On(const std::string& type, Kind kind, Effect effect);
 
-  // Streams from the checkpoint on until the stream ends. Always returns an error: why it ended.
-  absl::Status Run(const Call& call);
+  // Streams from the checkpoint on until the stream ends. Always returns an error: why it ended. `before_each` is called
+  // before each batch or bookmark; its error ends the stream.
+  absl::Status Run(const Call& call, const std::function<absl::Status()>& before_each = nullptr);
 
   // Applies one batch. ABORTED: another consumer was faster; read the checkpoint again. FAILED_PRECONDITION: the batch
   // belongs to another history or has a gap.

@@ -80,8 +80,16 @@ grpc::Status EventRpc::GetFeedInfo(grpc::ServerContext* context, const event::v1
                                    event::v1::GetFeedInfoResponse* response) {
   return calls_.Unary(*context, "GetFeedInfo", [&](const Call& call) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
+    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, feed_.Positions(call));
     response->set_feed_id(info.feed_id);
+    response->set_floor(info.floor);
     response->set_head(info.head);
+    for (const FeedPosition& position : positions) {
+      auto* out = response->add_positions();
+      out->set_feed(position.feed);
+      out->set_feed_id(position.feed_id);
+      out->set_last_sequence(position.last_sequence);
+    }
     return absl::OkStatus();
   });
 }

@@ -15,12 +15,24 @@ inline const db::Sql kUnnumbered{"sequencer.unnumbered",
                                  "SELECT id FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT ?"};
 inline const db::Sql kSetHead{"sequencer.set_head", "UPDATE feed SET head = ? WHERE name = 'own'"};
 
-inline const db::Sql kInfo{"feed.info", "SELECT feed_id, head FROM feed WHERE name = 'own'"};
+inline const db::Sql kInfo{"feed.info", "SELECT feed_id, floor, head FROM feed WHERE name = 'own'"};
 inline const db::Sql kNameFeed{"feed.name", "UPDATE feed SET feed_id = ? WHERE name = 'own' AND feed_id = ''"};
 inline const db::Sql kRead{"feed.read",
                            "SELECT sequence, event_id, type, subject, time, traceparent, payload FROM outbox "
                            "WHERE sequence > ? ORDER BY sequence LIMIT ?"};
 
+// Numbered events never change, so what is old enough can be looked for without a lock. Moving the floor is the first
+// statement of the transaction that removes: it locks the feed's row, and fails if another process has been faster.
+inline const db::Sql kOldest{
+    "trim.oldest", "SELECT sequence, time FROM outbox WHERE sequence > ? AND sequence <= ? ORDER BY sequence"};
+inline const db::Sql kRaiseFloor{"trim.raise_floor",
+                                 "UPDATE feed SET floor = ? WHERE name = 'own' AND feed_id = ? AND floor = ?"};
+inline const db::Sql kTrim{"trim.remove", "DELETE FROM outbox WHERE sequence > ? AND sequence <= ?"};
+inline const db::Sql kOldestUnnumbered{"liveness.oldest_unnumbered",
+                                       "SELECT time FROM outbox WHERE sequence IS NULL ORDER BY id LIMIT 1"};
+
+inline const db::Sql kPositions{
+    "feed.positions", "SELECT feed, feed_id, last_sequence FROM checkpoints WHERE feed > '' ORDER BY feed LIMIT 100"};
 inline const db::Sql kCheckpoint{"consumer.checkpoint",
                                  "SELECT feed_id, last_sequence FROM checkpoints WHERE feed = ?"};
 // The first statement of every consuming transaction: it locks the checkpoint and fences off another consumer.

@@ -1,6 +1,7 @@
 // The read side of a service's event log.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,15 @@ namespace crosskey::events {
 
 struct FeedInfo {
   std::string feed_id;  // names this history
+  int64_t floor = 0;    // the last event that has been removed; 0: none
   int64_t head = 0;     // the last numbered event
+};
+
+// How far somebody has consumed a feed.
+struct FeedPosition {
+  std::string feed;     // the service that publishes it
+  std::string feed_id;  // of its history; empty: nothing has been consumed yet
+  int64_t last_sequence = 0;
 };
 
 // Thread-safe.
@@ -28,8 +37,12 @@ class Feed {
   absl::Status EnsureNamed(const Call& call);
   absl::StatusOr<FeedInfo> Info(const Call& call);
   // The events after `after` in order: at most limits::kEventBatch of them and, beyond the first, at most 1 MiB of
-  // payload.
+  // payload. OUT_OF_RANGE EVENTS_TRIMMED: some of them are no longer kept.
   absl::StatusOr<std::vector<Event>> Read(const Call& call, int64_t after);
+  // How far this service has consumed the feeds of others.
+  absl::StatusOr<std::vector<FeedPosition>> Positions(const Call& call);
+  // When the oldest event was appended that has no number yet; nullopt: all have one.
+  absl::StatusOr<std::optional<absl::Time>> OldestUnnumbered(const Call& call);
 
   // Notified when events were numbered.
   Signal& news() { return news_; }

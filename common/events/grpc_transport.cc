@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/channel.h"
 #include "common/status/macros.h"
 #include "event/v1/event_service.grpc.pb.h"
 
@@ -12,6 +13,7 @@ namespace crosskey::events {
 namespace {
 
 constexpr absl::Duration kFinish = absl::Seconds(2);
+constexpr absl::Duration kInfo = absl::Seconds(1);
 
 Batch FromWire(event::v1::SubscribeResponse& response) {
   Batch batch;
@@ -118,10 +120,27 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
   if (undecodable) return absl::InternalError("a message of the stream cannot be decoded");
   // These do not pass by themselves.
   if (finish.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||
-      finish.error_code() == grpc::StatusCode::INVALID_ARGUMENT) {
+      finish.error_code() == grpc::StatusCode::INVALID_ARGUMENT ||
+      finish.error_code() == grpc::StatusCode::OUT_OF_RANGE) {
     return absl::FailedPreconditionError(finish.error_message());
   }
   return absl::UnavailableError(absl::StrCat("the stream has ended: ", finish.error_message()));
+}
+
+absl::StatusOr<PeerInfo> GrpcTransport::Info(const Call& call) {
+  Call brief = call;
+  brief.deadline = std::min(call.deadline, absl::Now() + kInfo);
+  grpc::ClientContext context;
+  rpc::Prepare(context, brief, *channel_);
+  event::v1::GetFeedInfoResponse response;
+  const grpc::Status status = event::v1::EventService::NewStub(channel_)->GetFeedInfo(&context, {}, &response);
+  if (!status.ok()) return absl::UnavailableError(status.error_message());
+  PeerInfo info;
+  info.feed = {response.feed_id(), response.floor(), response.head()};
+  for (const auto& position : response.positions()) {
+    info.positions.push_back({position.feed(), position.feed_id(), position.last_sequence()});
+  }
+  return info;
 }
 
 void GrpcTransport::Cancel() {

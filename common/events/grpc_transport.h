@@ -20,6 +20,7 @@ class GrpcTransport final : public Transport {
 
   absl::Status Stream(const std::string& feed_id, int64_t after,
                       const std::function<absl::Status(const Batch&)>& deliver) override;
+  absl::StatusOr<PeerInfo> Info(const Call& call) override;
   void Cancel() override;
 
  private:

@@ -3,11 +3,19 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/events/event.h"
+#include "common/events/feed.h"
+#include "common/status/call.h"
 
 namespace crosskey::events {
+
+struct PeerInfo {
+  FeedInfo feed;
+  std::vector<FeedPosition> positions;  // of what the peer has consumed
+};
 
 // A transport delivers one feed, from a position on, in order and without a gap; a batch may be delivered more than
 // once (after a reconnection), never out of order. It keeps no position: the consumer's checkpoint is the only one.
@@ -19,6 +27,9 @@ class Transport {
   // Cancel is called. Blocks. An empty feed_id stands for any history.
   virtual absl::Status Stream(const std::string& feed_id, int64_t after,
                               const std::function<absl::Status(const Batch&)>& deliver) = 0;
+
+  // What the peer says about its feed now. UNAVAILABLE: no answer. Blocks, for a second or so at most; from any thread.
+  virtual absl::StatusOr<PeerInfo> Info(const Call& call) = 0;
 
   // Ends the Stream that runs, and every later one at once. From any thread.
   virtual void Cancel() = 0;

@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "common/db/url.h"
 
 namespace crosskey::process {
@@ -68,6 +69,15 @@ std::string CheckReadableFile(const std::string& path) {
 std::string CheckNumber(const std::string& text, int min, int max) {
   if (IsNumber(text, min, max)) return "";
   return absl::StrCat("'", text, "' is not a whole number from ", min, " to ", max);
+}
+
+std::string CheckDuration(const std::string& text) {
+  const size_t digits = text.empty() ? 0 : text.size() - 1;
+  const bool unit = !text.empty() && std::string("smh").find(text.back()) != std::string::npos;
+  absl::Duration duration;
+  const bool good = unit && IsNumber(text.substr(0, digits), 0, 1'000'000'000) &&
+                    absl::ParseDuration(text, &duration) && duration <= absl::Hours(10 * 365 * 24);
+  return good ? "" : absl::StrCat("'", text, "' is not a time such as 30s, 15m or 168h, at most 87600h");
 }
 
 std::string CheckOneOf(const std::string& text, const std::vector<std::string>& words) {

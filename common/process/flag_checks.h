@@ -19,6 +19,9 @@ std::string CheckReadableFile(const std::string& path);
 // Decimal digits without sign or leading zero, from `min` to `max`.
 std::string CheckNumber(const std::string& text, int min, int max);
 
+// A whole number with a unit, `s`, `m` or `h`: 30s, 15m, 168h. At most ten years; not less than nothing.
+std::string CheckDuration(const std::string& text);
+
 std::string CheckOneOf(const std::string& text, const std::vector<std::string>& words);
 
 }  // namespace crosskey::process

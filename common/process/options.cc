@@ -86,7 +86,14 @@ std::string LimitsTable() {
   return table;
 }
 
-void AddFlags(Flags* flags, Options* options, std::string* level, std::string* format) {
+// Flags whose value is not stored as it is written.
+struct Words {
+  std::string log_level = "info";
+  std::string log_format = "text";
+  std::string event_retention = absl::FormatDuration(limits::kEventRetention);
+};
+
+void AddFlags(Flags* flags, Options* options, Words* words) {
   flags->Add("--db", &options->db, "URL", "sqlite:PATH or mysql://user@host:port/database", CheckDatabase);
   flags->Add("--db-password-file", &options->db_password_file, "PATH", "file with the password of the database",
              CheckReadableFile);
@@ -97,8 +104,10 @@ void AddFlags(Flags* flags, Options* options, std::string* level, std::string* f
   flags->Add("--peer", &options->peer, "HOST:PORT", "the other service's internal listener", CheckAddress);
   flags->Add("--max-in-flight", &options->max_in_flight, "N", "calls worked on at a time, 1 to 65536",
              NumberIn(1, 65536));
-  flags->Add("--log-level", level, "LEVEL", "debug, info, warning or error", OneOf(kLevels));
-  flags->Add("--log-format", format, "FORMAT", "text or json", OneOf(kFormats));
+  flags->Add("--event-retention", &words->event_retention, "TIME",
+             "how long an event is kept, once the other service has it", CheckDuration);
+  flags->Add("--log-level", &words->log_level, "LEVEL", "debug, info, warning or error", OneOf(kLevels));
+  flags->Add("--log-format", &words->log_format, "FORMAT", "text or json", OneOf(kFormats));
 }
 
 // Unknown arguments come first: what looks like a wrong command may be the value of an unknown flag.
@@ -133,8 +142,7 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   options.internal_listen = defaults.internal_listen;
   options.metrics_listen = defaults.metrics_listen;
   options.peer = defaults.peer;
-  std::string level = "info";
-  std::string format = "text";
+  Words words;
 
   CLI::App app("", defaults.name);
   app.allow_extras();
@@ -146,7 +154,7 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
                  "healthcheck: ask the running service, exit 0 if it serves\nversion: print the version")
       ->option_text(" ");
   Flags flags(&app, defaults.env_prefix);
-  AddFlags(&flags, &options, &level, &format);
+  AddFlags(&flags, &options, &words);
   try {
     app.parse(argc, argv);
     CheckRest(app.remaining(), options.command);
@@ -159,8 +167,9 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   } catch (const std::exception& error) {  // CLI::ParseError, or ours
     return Mistake(defaults.name, error.what());
   }
-  options.log_level = IndexOf<log::Level>(level, kLevels);
-  options.log_format = IndexOf<log::Format>(format, kFormats);
+  options.log_level = IndexOf<log::Level>(words.log_level, kLevels);
+  options.log_format = IndexOf<log::Format>(words.log_format, kFormats);
+  absl::ParseDuration(words.event_retention, &options.event_retention);  // CheckDuration has accepted it
   return ParseResult{std::move(options), 0, "", ""};
 }
 

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "absl/time/time.h"
+#include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::process {
@@ -20,6 +22,7 @@ struct Options {
   std::string metrics_listen;
   std::string peer;  // the other service's internal listener
   int max_in_flight = 256;
+  absl::Duration event_retention = limits::kEventRetention;  // an event is kept at least as long
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
 };

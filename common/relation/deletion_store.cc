@@ -47,6 +47,8 @@ DeletionStore::DeletionStore(const ParentTable& t)
       set_blocked_{t.deletions_table + ".set_blocked",
                    absl::StrCat("UPDATE ", t.deletions_table, " SET blocked_reason = ? WHERE deletion_id = ? AND ",
                                 InState(DeletionState::kIntent))},
+      oldest_{t.deletions_table + ".oldest", absl::StrCat("SELECT create_time FROM ", t.deletions_table,
+                                                          " WHERE state = ? ORDER BY create_time LIMIT 1")},
       stale_{t.deletions_table + ".stale",
              absl::StrCat("SELECT deletion_id FROM ", t.deletions_table, " WHERE ", InState(DeletionState::kIntent),
                           " AND create_time < ? ORDER BY create_time LIMIT ?")},
@@ -142,6 +144,16 @@ absl::Status DeletionStore::SetRows(db::Tx& tx, int64_t deletion_id, const std::
 
 absl::Status DeletionStore::SetBlocked(db::Tx& tx, int64_t deletion_id, const std::string& reason) const {
   return tx.Execute(set_blocked_, reason, deletion_id).status();
+}
+
+absl::StatusOr<std::optional<int64_t>> DeletionStore::OldestUnfinished(db::Connection& connection) const {
+  std::optional<int64_t> oldest;
+  // One state after the other: each is the first entry of an index, together they would be a sort.
+  for (const DeletionState state : {DeletionState::kIntent, DeletionState::kPending, DeletionState::kReclaiming}) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(oldest_, static_cast<int64_t>(state)));
+    if (row.has_value() && (!oldest.has_value() || std::get<0>(*row) < *oldest)) oldest = std::get<0>(*row);
+  }
+  return oldest;
 }
 
 absl::StatusOr<std::vector<int64_t>> DeletionStore::StaleIntents(db::Connection& connection, int64_t before,

@@ -14,6 +14,10 @@ namespace crosskey::relation {
 // The stored values; those of user.v1.DeletionState.
 enum class DeletionState { kNone = 0, kIntent = 1, kRefused = 2, kPending = 3, kReclaiming = 4, kCompleted = 5 };
 
+inline bool IsUnderWay(DeletionState state) {
+  return state == DeletionState::kIntent || state == DeletionState::kPending || state == DeletionState::kReclaiming;
+}
+
 // One run of the protocol.
 struct Deletion {
   int64_t deletion_id = 0;
@@ -56,6 +60,8 @@ class DeletionStore {
   absl::StatusOr<bool> Complete(db::Tx& tx, int64_t deletion_id, int64_t now) const;
   absl::Status SetRows(db::Tx& tx, int64_t deletion_id, const std::map<std::string, int64_t>& rows) const;
   absl::Status SetBlocked(db::Tx& tx, int64_t deletion_id, const std::string& reason) const;
+  // When the oldest deletion that is not over was begun.
+  absl::StatusOr<std::optional<int64_t>> OldestUnfinished(db::Connection& connection) const;
   // INTENTs older than `before`, oldest first.
   absl::StatusOr<std::vector<int64_t>> StaleIntents(db::Connection& connection, int64_t before, int limit) const;
   // Removes records that ended before `before`. Returns how many.
@@ -75,6 +81,7 @@ class DeletionStore {
   const db::Sql decide_;
   const db::Sql complete_;
   const db::Sql set_blocked_;
+  const db::Sql oldest_;
   const db::Sql stale_;
   const db::Sql ended_;
   const db::Sql purge_;

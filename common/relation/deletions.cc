@@ -21,10 +21,6 @@ Call Detached(const Call& call) {
   return detached;
 }
 
-bool IsUnderWay(DeletionState state) {
-  return state == DeletionState::kIntent || state == DeletionState::kPending || state == DeletionState::kReclaiming;
-}
-
 }  // namespace
 
 Deletions::Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now)
@@ -246,6 +242,17 @@ absl::Status Deletions::Recover(const Call& call) {
               {{"deletion_id", deletion_id}, {"state", static_cast<int64_t>(driven->deletion.state)}});
   }
   return result;
+}
+
+absl::StatusOr<absl::Duration> Deletions::OldestUnfinished(const Call& call) {
+  absl::Duration age;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const std::optional<int64_t> begun, store_.OldestUnfinished(connection));
+    age = begun.has_value() ? std::max(absl::ZeroDuration(), now_() - absl::FromUnixMicros(*begun))
+                            : absl::ZeroDuration();
+    return absl::OkStatus();
+  }));
+  return age;
 }
 
 absl::StatusOr<bool> Deletions::Purge(const Call& call) {

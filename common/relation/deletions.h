@@ -50,6 +50,9 @@ class Deletions {
   // Drives the undecided deletions older than limits::kIntentRecoveryAge. An error: some of them are still undecided.
   absl::Status Recover(const Call& call);
 
+  // The age of the oldest deletion that is INTENT, PENDING or RECLAIMING; zero if there is none.
+  absl::StatusOr<absl::Duration> OldestUnfinished(const Call& call);
+
   // Removes the records of deletions that ended longer ago than limits::kDeletionRecordRetention, at most 1,000. Returns
   // whether there may be more.
   absl::StatusOr<bool> Purge(const Call& call);

@@ -3,6 +3,8 @@
 #include <fstream>
 #include <sstream>
 
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "common/db/url.h"
 #include "common/rpc/channel.h"
@@ -19,6 +21,12 @@ constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
 // How long the sequencer rests when nobody wakes it: another process may have appended events.
 constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
 constexpr absl::Duration kReconnect = absl::Milliseconds(100);
+constexpr absl::Duration kStandby = absl::Seconds(1);  // until a replica without the lease looks again
+constexpr absl::Duration kDeaf = absl::Seconds(5);     // without the peer, until another replica may try
+constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
+constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
+constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
+constexpr absl::Duration kRelease = absl::Seconds(1);
 constexpr int kInternalInFlight = 256;
 constexpr int kThreadReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
 
@@ -31,6 +39,13 @@ absl::StatusOr<std::string> ReadPassword(const std::string& path) {
   std::string password = text.str();
   while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
   return password;
+}
+
+// Names the place, so that a process that is started there again has its leases at once.
+std::string LeaseHolder(const std::string& internal_listen) {
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, " ", internal_listen);
 }
 
 }  // namespace
@@ -46,19 +61,25 @@ absl::StatusOr<std::unique_ptr<Backbone>> Backbone::Create(Settings settings) {
 
 Backbone::Backbone(Settings settings, db::DatabaseOptions database)
     : settings_(std::move(settings)),
+      now_(settings_.hooks.now ? settings_.hooks.now : [] { return absl::Now(); }),
       metrics_(settings_.name, CROSSKEY_VERSION),
       database_(std::move(database), metrics_),
+      leases_(database_, LeaseHolder(settings_.options.internal_listen)),
       feed_(database_, settings_.name),
       sequencer_(database_),
       sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),
       outbox_(database_, [this] { sequencer_worker_.Wake(); }),
       peer_(rpc::Connect(settings_.options.peer)),
       transport_(peer_),
+      peer_watch_(settings_.name, settings_.peer, feed_, transport_, now_, metrics_),
+      trim_(database_, feed_),
       admission_(std::make_shared<rpc::Admission>(settings_.options.max_in_flight)),
       internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight)),
       event_rpc_(feed_, internal_admission_, metrics_),
       monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
   if (settings_.hooks.observer) database_.set_observer(settings_.hooks.observer);
+  AddWorker("watch", [this](const Call& call) { return WatchPeer(call); });
+  AddLeasedWorker("trim", [this](const Call& call) { return TrimEvents(call); });
 }
 
 Backbone::~Backbone() { Stop(); }
@@ -68,13 +89,50 @@ Worker& Backbone::AddWorker(const std::string& name, Worker::Round round) {
   return *workers_.back();
 }
 
-void Backbone::AddConsumer(events::Consumer& consumer) {
-  AddWorker("consumer", [this, &consumer](const Call& call) {
-    if (settings_.hooks.hold_consumer && settings_.hooks.hold_consumer()) return kReconnect;
-    const absl::Status end = consumer.Run(call);
-    log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
-    return kReconnect;
+Worker& Backbone::AddLeasedWorker(const std::string& name, Worker::Round round) {
+  return AddWorker(name, [this, name, round = std::move(round)](const Call& call) {
+    if (!Holds(call, name)) return kStandby;
+    return std::min(round(call), limits::kLease / 3);
   });
+}
+
+bool Backbone::Holds(const Call& call, const std::string& lease) {
+  const absl::StatusOr<bool> held = leases_.Hold(call, lease);
+  return held.ok() && *held;
+}
+
+void Backbone::AddConsumer(events::Consumer& consumer) {
+  std::optional<absl::Time> heard;  // when something arrived, or this process began to listen
+  AddLeasedWorker("consumer", [this, &consumer, heard](const Call& call) mutable {
+    if (settings_.hooks.hold_consumer && settings_.hooks.hold_consumer()) return kReconnect;
+    if (!heard.has_value()) heard = absl::Now();
+    // Bookmarks arrive in time to renew the lease.
+    const absl::Status end = consumer.Run(call, [&]() -> absl::Status {
+      heard = absl::Now();
+      if (Holds(Call::Background(limits::kDefaultDeadline), "consumer")) return absl::OkStatus();
+      return absl::CancelledError("another replica consumes");
+    });
+    log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
+    if (absl::Now() - *heard < kDeaf) return kReconnect;
+    // It may be this process alone that cannot reach the peer.
+    heard.reset();
+    const absl::Status released = leases_.Release(call, "consumer");
+    if (!released.ok()) log::Debug("the lease of the consumer runs out by itself");
+    return 2 * kStandby;
+  });
+}
+
+absl::Duration Backbone::WatchPeer(const Call& call) {
+  const absl::Status status = peer_watch_.Round(call);
+  if (!status.ok()) log::Warning("could not look how far events are", {{"error", std::string(status.message())}});
+  return kWatchPeriod;
+}
+
+absl::Duration Backbone::TrimEvents(const Call& call) {
+  const events::FeedPosition consumed = peer_watch_.view().of_peer;
+  const absl::StatusOr<int64_t> removed = trim_.Round(call, consumed, now_() - settings_.options.event_retention);
+  if (!removed.ok()) log::Warning("could not remove old events", {{"error", std::string(removed.status().message())}});
+  return removed.ok() && *removed == limits::kTrimBatch ? kYield : kTrimPeriod;
 }
 
 absl::Status Backbone::Serve(const std::vector<Service>& services, const std::vector<Service>& internal_services) {
@@ -187,6 +245,8 @@ void Backbone::Stop() {
   transport_.Cancel();
   for (const auto& worker : workers_) worker->Stop();
   sequencer_worker_.Stop();
+  const absl::Status released = leases_.ReleaseAll(Call::Background(kRelease));
+  if (!released.ok()) log::Warning("leases run out by themselves", {{"error", std::string(released.message())}});
   log::Info("stopped");
 }
 

@@ -9,13 +9,16 @@
 
 #include "absl/status/statusor.h"
 #include "common/db/database.h"
+#include "common/db/leases.h"
 #include "common/db/migrations.h"
 #include "common/events/consumer.h"
 #include "common/events/event_rpc.h"
 #include "common/events/feed.h"
 #include "common/events/grpc_transport.h"
 #include "common/events/outbox.h"
+#include "common/events/peer_watch.h"
 #include "common/events/sequencer.h"
+#include "common/events/trim.h"
 #include "common/process/options.h"
 #include "common/process/worker.h"
 #include "common/rpc/calls.h"
@@ -29,7 +32,7 @@ using MigrationsOf = const std::vector<db::Migration>& (*)(db::Dialect);
 // For tests; empty in production.
 struct Hooks {
   db::StatementObserver observer;       // is told of every SQL statement
-  std::function<absl::Time()> now;      // the clock of deletions
+  std::function<absl::Time()> now;      // the clock for the age of deletions and events
   std::function<bool()> hold_reclaim;   // while true, hidden rows are not removed
   std::function<bool()> hold_consumer;  // while true, no event is taken in
   bool migrate = false;                 // MySQL too gets its schema when it is first reachable
@@ -48,6 +51,7 @@ class Backbone {
   struct Settings {
     process::Options options;
     std::string name;  // "user-service": the source of its events
+    std::string peer;  // the other service, by the name of its feed
     MigrationsOf migrations;
     Hooks hooks;
     absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a statement may take
@@ -62,13 +66,19 @@ class Backbone {
   events::Outbox& outbox() { return outbox_; }
   const std::shared_ptr<grpc::Channel>& peer() const { return peer_; }
   events::GrpcTransport& transport() { return transport_; }
+  const events::PeerWatch& peer_watch() const { return peer_watch_; }
+  const std::function<absl::Time()>& now() const { return now_; }
   const std::shared_ptr<rpc::Admission>& admission() const { return admission_; }
   const std::shared_ptr<rpc::Admission>& internal_admission() const { return internal_admission_; }
 
   // A background thread; starts once the database is ready, stops with the rest. `wake` of the result is thread-safe.
   Worker& AddWorker(const std::string& name, Worker::Round round);
 
-  // A worker that runs the consumer from the peer's feed again whenever the stream has ended.
+  // The same for what one replica does for all: a round is run only while this process holds the lease `name`, of the
+  // table `leases`, and at least every 5 s, so that it is renewed. The others look again every second.
+  Worker& AddLeasedWorker(const std::string& name, Worker::Round round);
+
+  // A leased worker that runs the consumer from the peer's feed again whenever the stream has ended.
   void AddConsumer(events::Consumer& consumer);
 
   // Opens the listeners, NOT_SERVING until the database is reachable and has its schema (which SQLite gets here).
@@ -93,16 +103,23 @@ class Backbone {
   void DrainCalls(absl::Time deadline) const;
   absl::Status PrepareDatabase(const Call& call);
   absl::Duration NumberEvents(const Call& call);
+  absl::Duration WatchPeer(const Call& call);
+  absl::Duration TrimEvents(const Call& call);
+  bool Holds(const Call& call, const std::string& lease);
 
   const Settings settings_;
+  const std::function<absl::Time()> now_;
   telemetry::Metrics metrics_;
   db::Database database_;
+  db::Leases leases_;
   events::Feed feed_;
   events::Sequencer sequencer_;
   Worker sequencer_worker_;
   events::Outbox outbox_;
   std::shared_ptr<grpc::Channel> peer_;
   events::GrpcTransport transport_;
+  events::PeerWatch peer_watch_;
+  events::Trim trim_;
   std::shared_ptr<rpc::Admission> admission_;
   std::shared_ptr<rpc::Admission> internal_admission_;
   events::EventRpc event_rpc_;

@@ -18,7 +18,7 @@ int Fail(const char* what, const absl::Status& status) {
 }
 
 int RunMigrate(const process::Options& options, const std::string& name, MigrationsOf migrations) {
-  const auto backbone = Backbone::Create({options, name, migrations, {}, kMigration});
+  const auto backbone = Backbone::Create({options, name, "", migrations, {}, kMigration});
   if (!backbone.ok()) return Fail("cannot migrate", backbone.status());
   db::Database& database = (*backbone)->database();
   const absl::Status status = db::Migrate(database, Call::Background(kMigration), migrations(database.dialect()));

@@ -221,6 +221,11 @@ absl::Status FeedMismatch(const std::string& feed_id) {
               "this feed's history is " + feed_id + ", another one than the subscriber's", {{"feed_id", feed_id}});
 }
 
+absl::Status EventsTrimmed(int64_t floor) {
+  return Make(absl::StatusCode::kOutOfRange, "EVENTS_TRIMMED",
+              absl::StrCat("the events up to ", floor, " are no longer kept"), {{"floor", absl::StrCat(floor)}});
+}
+
 absl::Status Internal(const std::string& incident) {
   absl::Status status = Make(absl::StatusCode::kInternal, "INTERNAL_ERROR", "unexpected error, logged as " + incident,
                              {{"incident", incident}});

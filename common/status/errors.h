@@ -60,6 +60,8 @@ absl::Status Overloaded(const std::string& what);
 absl::Status Draining();
 // A subscriber that knows another history of the feed.
 absl::Status FeedMismatch(const std::string& feed_id);
+// A subscriber that asks for events that are no longer kept: those up to and including `floor`.
+absl::Status EventsTrimmed(int64_t floor);
 // `incident` is the id that the log has too.
 absl::Status Internal(const std::string& incident);
 

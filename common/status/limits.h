@@ -29,6 +29,9 @@ inline constexpr absl::Duration kBookmarkInterval = absl::Seconds(5);
 inline constexpr int kFeedSubscribers = 64;
 inline constexpr int kEventBatch = 500;
 inline constexpr int kEventBatchBytes = kMebibyte;
+inline constexpr absl::Duration kEventRetention = absl::Hours(7 * 24);  // the default of --event-retention
+inline constexpr int kTrimBatch = 500;
+inline constexpr absl::Duration kLease = absl::Seconds(15);
 inline constexpr absl::Duration kDeletionRecordRetention = absl::Hours(30 * 24);
 
 struct Limit {
@@ -58,6 +61,9 @@ inline constexpr Limit kTable[] = {
     {"event streams at a time", kFeedSubscribers, "streams"},
     {"batch of events", kEventBatch, "events"},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
+    {"event is kept, unless --event-retention says otherwise", kEventRetention, ""},
+    {"batch of events removed from the log", kTrimBatch, "events"},
+    {"lease of a background task", kLease, ""},
     {"record of a finished deletion is kept", kDeletionRecordRetention, ""},
 };
 

@@ -291,8 +291,10 @@ class FakeTransport final : public events::Transport {
     for (const Batch& batch : batches) CROSSKEY_RETURN_IF_ERROR(deliver(batch));
     return absl::UnavailableError("the stream has ended");
   }
+  absl::StatusOr<events::PeerInfo> Info(const Call&) override { return info; }
   void Cancel() override {}
 
+  absl::StatusOr<events::PeerInfo> info = absl::UnavailableError("no answer");
   std::vector<Batch> batches;
   std::vector<std::pair<std::string, int64_t>> asked;
 };

@@ -25,7 +25,8 @@ constexpr char kOwnerReclaimed[] = "shop.v1.OwnerReclaimed";
 constexpr char kEventTables[] = R"(
 CREATE TABLE outbox (id {key}, sequence BIGINT UNIQUE, event_id VARCHAR(36) NOT NULL, type VARCHAR(100) NOT NULL,
   subject VARCHAR(100) NOT NULL, time BIGINT NOT NULL, traceparent VARCHAR(64) NOT NULL, payload MEDIUMBLOB NOT NULL);
-CREATE TABLE feed (name VARCHAR(40) NOT NULL PRIMARY KEY, feed_id VARCHAR(36) NOT NULL, head BIGINT NOT NULL);
+CREATE TABLE feed (name VARCHAR(40) NOT NULL PRIMARY KEY, feed_id VARCHAR(36) NOT NULL, head BIGINT NOT NULL,
+  floor BIGINT NOT NULL DEFAULT 0);
 INSERT INTO feed (name, feed_id, head) VALUES ('own', '', 0);
 CREATE TABLE checkpoints (feed VARCHAR(40) NOT NULL PRIMARY KEY, feed_id VARCHAR(36) NOT NULL,
   last_sequence BIGINT NOT NULL, last_deletion_sequence BIGINT NOT NULL);
@@ -60,6 +61,9 @@ CREATE INDEX owner_deletions_by_end ON owner_deletions (state, complete_time);
 class NoTransport final : public events::Transport {
  public:
   absl::Status Stream(const std::string&, int64_t, const std::function<absl::Status(const events::Batch&)>&) override {
+    return absl::UnavailableError("there is no transport");
+  }
+  absl::StatusOr<events::PeerInfo> Info(const Call&) override {
     return absl::UnavailableError("there is no transport");
   }
   void Cancel() override {}

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <memory>
 
-#include <prometheus/metric_family.h>
-#include <prometheus/registry.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/db/open_session.h"
@@ -19,23 +16,6 @@ db::DatabaseOptions OptionsFor(const TestDatabase& database, int pool_size) {
   options.url = db::ParseUrl(database.url()).value();
   options.pool_size = pool_size;
   return options;
-}
-
-double MetricOf(telemetry::Metrics& metrics, const std::string& name,
-                const std::map<std::string, std::string>& labels) {
-  for (const prometheus::MetricFamily& family : metrics.registry().Collect()) {
-    if (family.name != name) continue;
-    for (const prometheus::ClientMetric& metric : family.metric) {
-      const bool matches = std::all_of(labels.begin(), labels.end(), [&](const auto& wanted) {
-        return std::any_of(metric.label.begin(), metric.label.end(), [&](const auto& label) {
-          return label.name == wanted.first && label.value == wanted.second;
-        });
-      });
-      if (!matches) continue;
-      return family.type == prometheus::MetricType::Gauge ? metric.gauge.value : metric.counter.value;
-    }
-  }
-  return 0;
 }
 
 Storage::Storage(const std::string& backend, int pool_size)

@@ -10,15 +10,12 @@
 
 #include "common/db/database.h"
 #include "common/telemetry/metrics.h"
+#include "tests/support/metric_of.h"
 #include "tests/support/test_database.h"
 
 namespace crosskey::testing {
 
 db::DatabaseOptions OptionsFor(const TestDatabase& database, int pool_size = 4);
-
-// The current value of a counter or gauge whose labels include these.
-double MetricOf(telemetry::Metrics& metrics, const std::string& name,
-                const std::map<std::string, std::string>& labels = {});
 
 // A database with a table `items (id, name)`, and a pool on it.
 struct Storage {

@@ -65,6 +65,7 @@ process::Options Pair::OptionsOf(const std::string& db, const Addresses& own, in
   options.db = db;
   options.db_pool = db_pool;
   options.max_in_flight = max_in_flight;
+  options.event_retention = event_retention;
   options.listen = Loopback(own.port);
   options.internal_listen = Loopback(own.internal);
   options.peer = Loopback(peer);
@@ -87,6 +88,7 @@ server::Hooks Pair::PostHooks() {
   hooks.observer = post_sql_.observer();
   hooks.hold_consumer = [this] { return hold_post_consumer.load(); };
   hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
+  hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
   hooks.migrate = true;
   hooks.no_drain_grace = true;
   return hooks;

@@ -70,6 +70,8 @@ class Pair {
   TestDatabase& post_db() { return *post_db_; }
   Recorder& user_sql() { return user_sql_; }
   Recorder& post_sql() { return post_sql_; }
+  users::App& replica_user_app() { return *user_replica_; }
+  posts::App& replica_post_app() { return *post_replica_; }
   users::App& user_app() { return *user_app_; }
   posts::App& post_app() { return *post_app_; }
 
@@ -77,7 +79,7 @@ class Pair {
   std::atomic<bool> hold_user_consumer = false;  // user-service takes in no events; set before it starts
   std::atomic<bool> hold_post_consumer = false;  // post-service likewise
   std::atomic<bool> hold_recovery = false;
-  std::atomic<int64_t> clock_offset_seconds = 0;  // of the clock that deletions see
+  std::atomic<int64_t> clock_offset_seconds = 0;  // of the clock for ages of deletions and events
   // Gates in front of what a service talks to; set before it starts. 0: none.
   int user_to_post_gate = 0;
   int post_to_user_gate = 0;
@@ -87,6 +89,7 @@ class Pair {
   int post_internal_port() const { return post_at_.internal; }
 
   int max_in_flight = 256;
+  absl::Duration event_retention = limits::kEventRetention;
   int db_pool = 8;
 
  private:

@@ -92,6 +92,7 @@ std::vector<Row> Table() {
       {Overloaded("calls"), StatusCode::kResourceExhausted, "OVERLOADED", {"RetryInfo"}, {{"what", "calls"}}},
       {Draining(), StatusCode::kUnavailable, "DRAINING", {"RetryInfo"}, {}},
       {FeedMismatch("f"), StatusCode::kFailedPrecondition, "FEED_MISMATCH", {}, {{"feed_id", "f"}}},
+      {EventsTrimmed(17), StatusCode::kOutOfRange, "EVENTS_TRIMMED", {}, {{"floor", "17"}}},
       {Internal("1f"), StatusCode::kInternal, "INTERNAL_ERROR", {"RequestInfo"}, {{"incident", "1f"}}},
   };
 }

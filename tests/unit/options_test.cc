@@ -46,6 +46,7 @@ std::vector<FlagCase> Cases() {
       {"--metrics-listen", "CROSSKEY_USER_METRICS_LISTEN", "0.0.0.0:0", "h:2", ":9451"},
       {"--peer", "CROSSKEY_USER_PEER", "post-service:50062", "h:2", "http://h:2"},
       {"--max-in-flight", "CROSSKEY_USER_MAX_IN_FLIGHT", "1", "65536", "65537"},
+      {"--event-retention", "CROSSKEY_USER_EVENT_RETENTION", "30s", "168h", "7d"},
       {"--log-level", "CROSSKEY_USER_LOG_LEVEL", "debug", "error", "verbose"},
       {"--log-format", "CROSSKEY_USER_LOG_FORMAT", "json", "text", "xml"},
   };
@@ -62,6 +63,7 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   if (flag == "--metrics-listen") return options.metrics_listen;
   if (flag == "--peer") return options.peer;
   if (flag == "--max-in-flight") return std::to_string(options.max_in_flight);
+  if (flag == "--event-retention") return absl::FormatDuration(options.event_retention);
   if (flag == "--log-level") return levels.at(static_cast<size_t>(options.log_level));
   if (flag == "--log-format") return options.log_format == log::Format::kJson ? "json" : "text";
   ADD_FAILURE() << flag;
@@ -292,6 +294,19 @@ TEST_F(OptionsTest, Numbers) {
     EXPECT_THAT(Bad({"--db-pool=" + number}), HasSubstr("'" + number + "' is not a whole number from 1 to 512"));
   }
   EXPECT_THAT(Bad({"--max-in-flight=0"}), HasSubstr("1 to 65536"));
+}
+
+TEST_F(OptionsTest, Durations) {
+  for (const auto& [text, duration] :
+       {std::pair("0s", absl::ZeroDuration()), std::pair("30s", absl::Seconds(30)), std::pair("15m", absl::Minutes(15)),
+        std::pair("168h", absl::Hours(168)), std::pair("87600h", absl::Hours(87600))}) {
+    EXPECT_EQ(Good({"--event-retention", text}).event_retention, duration);
+  }
+  for (const std::string text :
+       {"7d", "30", "s", "-1h", "+1h", "1.5h", "1h30m", " 1h", "1h ", "1H", "inf", "01h", "87601h", "99999999999h"}) {
+    EXPECT_THAT(Bad({"--event-retention=" + text}),
+                HasSubstr("'" + text + "' is not a time such as 30s, 15m or 168h, at most 87600h"));
+  }
 }
 
 TEST_F(OptionsTest, ThePasswordFileMustBeAFile) {

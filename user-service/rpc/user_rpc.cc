@@ -109,7 +109,8 @@ grpc::Status UserRpc::GetUserDeletion(grpc::ServerContext* context, const user::
     rpc::FieldErrors errors;
     errors.RequireId("user_id", request->user_id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(const relation::Deletion deletion, deletions_.Latest(call, request->user_id()));
+    CROSSKEY_ASSIGN_OR_RETURN(relation::Deletion deletion, deletions_.Latest(call, request->user_id()));
+    deletion.blocked_reason = blocked_.Reason(deletion);
     ToWire(deletion, response->mutable_deletion());
     return absl::OkStatus();
   });

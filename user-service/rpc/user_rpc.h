@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "common/relation/blocked.h"
 #include "common/relation/deletions.h"
 #include "common/rpc/calls.h"
 #include "user-service/domain/users.h"
@@ -13,9 +14,12 @@ namespace crosskey::users {
 // The public listener's service.
 class UserRpc final : public user::v1::UserService::Service {
  public:
-  UserRpc(Users& users, relation::Deletions& deletions, std::shared_ptr<rpc::Admission> admission,
-          telemetry::Metrics& metrics)
-      : users_(users), deletions_(deletions), calls_("user.v1.UserService", std::move(admission), metrics) {}
+  UserRpc(Users& users, relation::Deletions& deletions, const relation::Blocked& blocked,
+          std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
+      : users_(users),
+        deletions_(deletions),
+        blocked_(blocked),
+        calls_("user.v1.UserService", std::move(admission), metrics) {}
 
   grpc::Status CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
                           user::v1::CreateUserResponse* response) override;
@@ -35,6 +39,7 @@ class UserRpc final : public user::v1::UserService::Service {
  private:
   Users& users_;
   relation::Deletions& deletions_;
+  const relation::Blocked& blocked_;
   rpc::Calls calls_;
 };
 

@@ -1,0 +1,51 @@
+#include "common/db/leases.h"
+
+namespace crosskey::db {
+namespace {
+
+const Sql kHold{
+    "leases.hold",
+    "UPDATE leases SET holder = ?, expires_at = {now_us} + ? WHERE name = ? AND (holder = ? OR expires_at < "
+    "{now_us})"};
+const Sql kRelease{"leases.release", "UPDATE leases SET holder = '', expires_at = 0 WHERE name IN (?) AND holder = ?"};
+
+}  // namespace
+
+absl::StatusOr<bool> Leases::Hold(const Call& call, const std::string& name) {
+  const Clock::time_point now = Clock::now();
+  {
+    std::lock_guard lock(mutex_);
+    const auto held = held_since_.find(name);
+    if (held != held_since_.end() && now - held->second < absl::ToChronoNanoseconds(renewal_)) return true;
+  }
+  bool holds = false;
+  CROSSKEY_RETURN_IF_ERROR(database_.Transact(call, "lease", [&](Tx& tx) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed,
+                              tx.Execute(kHold, holder_, absl::ToInt64Microseconds(term_), name, holder_));
+    holds = changed == 1;
+    return absl::OkStatus();
+  }));
+  std::lock_guard lock(mutex_);
+  held_since_.erase(name);
+  if (holds) held_since_[name] = now;
+  return holds;
+}
+
+absl::Status Leases::ReleaseAll(const Call& call) {
+  std::vector<std::string> names;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [name, since] : held_since_) names.push_back(name);
+  }
+  return names.empty() ? absl::OkStatus() : Give(call, names);
+}
+
+absl::Status Leases::Give(const Call& call, const std::vector<std::string>& names) {
+  {
+    std::lock_guard lock(mutex_);
+    for (const std::string& name : names) held_since_.erase(name);
+  }
+  return database_.Transact(call, "lease", [&](Tx& tx) { return tx.Execute(kRelease, names, holder_).status(); });
+}
+
+}  // namespace crosskey::db

@@ -1,0 +1,52 @@
+// Who does a piece of background work, where several processes share a database.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/db/database.h"
+#include "common/status/limits.h"
+
+namespace crosskey::db {
+
+// Leases are for efficiency alone: they keep replicas from doing the same work side by side. They do not keep anybody
+// from doing it: a holder that is slow works on after its lease has expired. What must not happen twice is secured by row
+// locks and by the checkpoint, so every task must be right with any number of workers.
+//
+// A lease is a row of the table `leases`, made by a migration. It expires by the database's clock, so those of the
+// machines do not matter. `holder` should name the place where the process runs, not the process: one that was killed then
+// gets its leases back as soon as it is started again.
+//
+// Thread-safe.
+class Leases {
+ public:
+  Leases(Database& database, std::string holder, absl::Duration term = limits::kLease)
+      : Leases(database, std::move(holder), term, term / 3) {}
+  // `renewal` is the age from which a lease is renewed; until then Hold needs no statement.
+  Leases(Database& database, std::string holder, absl::Duration term, absl::Duration renewal)
+      : database_(database), holder_(std::move(holder)), term_(term), renewal_(renewal) {}
+
+  // Takes or renews the lease, by one statement. False: another holder has it.
+  absl::StatusOr<bool> Hold(const Call& call, const std::string& name);
+
+  // Gives back what Hold has taken, so that another replica need not wait for the end.
+  absl::Status Release(const Call& call, const std::string& name) { return Give(call, {name}); }
+  absl::Status ReleaseAll(const Call& call);
+
+ private:
+  absl::Status Give(const Call& call, const std::vector<std::string>& names);
+  using Clock = std::chrono::steady_clock;
+
+  Database& database_;
+  const std::string holder_;
+  const absl::Duration term_;
+  const absl::Duration renewal_;
+  std::mutex mutex_;
+  std::map<std::string, Clock::time_point> held_since_;  // by name; the last renewal
+};
+
+}  // namespace crosskey::db

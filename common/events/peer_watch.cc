@@ -1,0 +1,94 @@
+#include "common/events/peer_watch.h"
+
+#include <algorithm>
+
+#include <prometheus/gauge.h>
+
+namespace crosskey::events {
+namespace {
+
+FeedPosition PositionIn(const std::vector<FeedPosition>& positions, const std::string& feed) {
+  const auto found = std::find_if(positions.begin(), positions.end(), [&](const auto& p) { return p.feed == feed; });
+  return found == positions.end() ? FeedPosition{feed, "", 0} : *found;
+}
+
+// A position in another history is none.
+int64_t Within(const FeedPosition& position, const FeedInfo& feed) {
+  return position.feed_id == feed.feed_id ? position.last_sequence : 0;
+}
+
+}  // namespace
+
+void CaughtUp::Note(int64_t head, int64_t position, absl::Time now) {
+  if (mark_ >= 0 && position >= mark_) {
+    until_ = mark_time_;
+    mark_ = -1;
+  }
+  if (position >= head) {
+    until_ = now;
+    mark_ = -1;
+  } else if (mark_ < 0) {
+    mark_ = head;
+    mark_time_ = now;
+  }
+}
+
+PeerWatch::PeerWatch(std::string own, std::string peer, Feed& feed, Transport& transport,
+                     std::function<absl::Time()> now, telemetry::Metrics& metrics)
+    : own_(std::move(own)),
+      peer_(std::move(peer)),
+      feed_(feed),
+      transport_(transport),
+      now_(std::move(now)),
+      oldest_unnumbered_(prometheus::BuildGauge()
+                             .Name("crosskey_oldest_unsequenced_event_seconds")
+                             .Help("Age of the oldest event that has no place in the feed yet; 0: there is none.")
+                             .Register(metrics.registry())
+                             .Add({})),
+      lag_(prometheus::BuildGauge()
+               .Name("crosskey_consumer_lag_events")
+               .Help("Events of the feed that have not taken effect here, when the peer was last asked.")
+               .Register(metrics.registry())
+               .Add({{"feed", peer_}})) {}
+
+absl::Status PeerWatch::Round(const Call& call) {
+  absl::Status status = LookAtOwn(call);
+  status.Update(AskPeer(call));
+  return status;
+}
+
+absl::Status PeerWatch::LookAtOwn(const Call& call) {
+  CROSSKEY_ASSIGN_OR_RETURN(const std::optional<absl::Time> oldest, feed_.OldestUnnumbered(call));
+  oldest_unnumbered_.Set(oldest.has_value() ? std::max(0.0, absl::ToDoubleSeconds(now_() - *oldest)) : 0);
+  return absl::OkStatus();
+}
+
+absl::Status PeerWatch::AskPeer(const Call& call) {
+  // Heads are read before the positions that they are compared with: who has caught up with an older head has caught up.
+  const absl::Time now = now_();
+  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo own, feed_.Info(call));
+  const absl::StatusOr<PeerInfo> peer = transport_.Info(call);
+  if (!peer.ok()) {
+    std::lock_guard lock(mutex_);
+    view_.asked = true;
+    view_.answers = false;
+    return absl::OkStatus();
+  }
+  CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, feed_.Positions(call));
+  const FeedPosition of_peer = PositionIn(peer->positions, own_);
+  const int64_t consumed = Within(PositionIn(positions, peer_), peer->feed);
+  lag_.Set(static_cast<double>(std::max<int64_t>(0, peer->feed.head - consumed)));
+
+  std::lock_guard lock(mutex_);
+  peer_progress_.Note(own.head, Within(of_peer, own), now);
+  own_progress_.Note(peer->feed.head, consumed, now);
+  view_ = {true, true, of_peer, peer_progress_.until(), own_progress_.until()};
+  return absl::OkStatus();
+}
+
+PeerWatch::View PeerWatch::view() const {
+  std::lock_guard lock(mutex_);
+  return view_;
+}
+
+}  // namespace crosskey::events

@@ -1,0 +1,38 @@
+#include "common/events/trim.h"
+
+#include <algorithm>
+
+#include "common/events/events_sql.h"
+#include "common/status/limits.h"
+
+namespace crosskey::events {
+
+absl::StatusOr<int64_t> Trim::Round(const Call& call, const FeedPosition& consumed, absl::Time before) {
+  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
+  if (consumed.feed_id != info.feed_id || consumed.last_sequence <= info.floor) return 0;
+  const int64_t last = std::min(consumed.last_sequence, info.floor + limits::kTrimBatch);
+  // Without a lock: a service at rest writes nothing.
+  int64_t through = info.floor;
+  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, int64_t>(sql::kOldest, info.floor, last)));
+    through = info.floor;
+    for (const auto& [sequence, time] : rows) {
+      if (time >= absl::ToUnixMicros(before)) break;
+      through = sequence;
+    }
+    return absl::OkStatus();
+  }));
+  if (through == info.floor) return 0;
+
+  int64_t removed = 0;
+  CROSSKEY_RETURN_IF_ERROR(database_.Transact(call, "trim", [&](db::Tx& tx) -> absl::Status {
+    removed = 0;
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t first, tx.Execute(sql::kRaiseFloor, through, info.feed_id, info.floor));
+    if (first != 1) return absl::OkStatus();  // another process was faster
+    CROSSKEY_ASSIGN_OR_RETURN(removed, tx.Execute(sql::kTrim, info.floor, through));
+    return absl::OkStatus();
+  }));
+  return removed;
+}
+
+}  // namespace crosskey::events

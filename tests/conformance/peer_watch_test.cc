@@ -1,0 +1,217 @@
+// events::PeerWatch, and what relation::Blocked makes of it.
+#include "common/events/peer_watch.h"
+
+#include <gtest/gtest.h>
+
+#include "common/db/migrations.h"
+#include "common/events/outbox.h"
+#include "common/events/sequencer.h"
+#include "common/relation/blocked.h"
+#include "tests/conformance/storage.h"
+#include "tests/support/status_matchers.h"
+#include "user-service/storage/migrations.h"
+
+namespace crosskey::testing {
+namespace {
+
+using relation::DeletionState;
+
+class FakeTransport final : public events::Transport {
+ public:
+  absl::Status Stream(const std::string&, int64_t, const std::function<absl::Status(const events::Batch&)>&) override {
+    return absl::UnavailableError("no stream");
+  }
+  absl::StatusOr<events::PeerInfo> Info(const Call&) override { return info; }
+  void Cancel() override {}
+
+  absl::StatusOr<events::PeerInfo> info = absl::UnavailableError("no answer");
+};
+
+// user-service's database, and a post-service that says what the test wants.
+struct Watching {
+  explicit Watching(const std::string& backend) : storage(backend) {
+    EXPECT_THAT(db::Migrate(storage.database, TestCall(), users::Migrations(storage.database.dialect())), IsOk());
+    EXPECT_THAT(feed.EnsureNamed(TestCall()), IsOk());
+    own_history = feed.Info(TestCall()).value().feed_id;
+  }
+
+  void Append() {
+    EXPECT_THAT(outbox.Transact(TestCall(), "test",
+                                [](events::Tx& tx) {
+                                  tx.Append({"t.Type", "s", "p"});
+                                  return absl::OkStatus();
+                                }),
+                IsOk());
+  }
+  void Publish() {
+    Append();
+    EXPECT_EQ(sequencer.Round(TestCall()).value(), 1);
+  }
+  // The peer's head, and how far it has consumed this feed.
+  void PeerSays(int64_t head, int64_t consumed) {
+    transport.info = events::PeerInfo{{"peer-history", 0, head}, {{"user-service", own_history, consumed}}};
+  }
+  void OwnPosition(const std::string& history, int64_t position) {
+    storage.own.Run("UPDATE checkpoints SET feed_id = '" + history + "', last_sequence = " + std::to_string(position));
+  }
+  void Look(absl::Duration later = absl::Seconds(2)) {
+    now += later;
+    EXPECT_THAT(watch.Round(TestCall()), IsOk());
+  }
+  double Lag() { return MetricOf(storage.metrics, "crosskey_consumer_lag_events", {{"feed", "post-service"}}); }
+  // Of a deletion that was begun `age` ago.
+  std::string Reason(DeletionState state, absl::Duration age, const std::string& noted = "") const {
+    relation::Deletion deletion;
+    deletion.state = state;
+    deletion.blocked_reason = noted;
+    deletion.create_time = absl::ToUnixMicros(now - age);
+    return blocked.Reason(deletion);
+  }
+
+  Storage storage;
+  std::string own_history;
+  absl::Time now = absl::Now();
+  FakeTransport transport;
+  events::Outbox outbox{storage.database, [] {}};
+  events::Sequencer sequencer{storage.database};
+  events::Feed feed{storage.database, "user-service"};
+  events::PeerWatch watch{"user-service", "post-service", feed, transport, [this] { return now; }, storage.metrics};
+  relation::Blocked blocked{"post-service", watch, [this] { return now; }};
+};
+
+class PeerWatchTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(PeerWatchTest);
+
+TEST_P(PeerWatchTest, TheAgeOfTheOldestUnnumberedEvent) {
+  Watching at(GetParam());
+  const char* name = "crosskey_oldest_unsequenced_event_seconds";
+  at.Look();
+  EXPECT_EQ(MetricOf(at.storage.metrics, name), 0);
+  at.Append();
+  at.now = absl::Now();
+  at.Look(absl::Seconds(100));
+  EXPECT_GE(MetricOf(at.storage.metrics, name), 100);
+  EXPECT_EQ(at.sequencer.Round(TestCall()).value(), 1);
+  at.Look();
+  EXPECT_EQ(MetricOf(at.storage.metrics, name), 0);
+}
+
+TEST_P(PeerWatchTest, TheLagIsThePeersHeadLessTheOwnPosition) {
+  Watching at(GetParam());
+  at.PeerSays(7, 0);
+  at.Look();
+  EXPECT_EQ(at.Lag(), 7);
+  at.OwnPosition("peer-history", 5);
+  at.Look();
+  EXPECT_EQ(at.Lag(), 2);
+  at.OwnPosition("another-history", 7);
+  at.Look();
+  EXPECT_EQ(at.Lag(), 7);
+  at.OwnPosition("peer-history", 9);  // consumed since the peer answered
+  at.Look();
+  EXPECT_EQ(at.Lag(), 0);
+}
+
+TEST_P(PeerWatchTest, SaysHowFarThePeerHasConsumed) {
+  Watching at(GetParam());
+  EXPECT_FALSE(at.watch.view().asked);
+  at.Look();
+  EXPECT_TRUE(at.watch.view().asked);
+  EXPECT_FALSE(at.watch.view().answers);
+  at.PeerSays(0, 4);
+  at.Look();
+  EXPECT_TRUE(at.watch.view().answers);
+  EXPECT_EQ(at.watch.view().of_peer.last_sequence, 4);
+  EXPECT_EQ(at.watch.view().of_peer.feed_id, at.own_history);
+  // It says nothing about this feed.
+  at.transport.info = events::PeerInfo{{"peer-history", 0, 0}, {{"other-service", at.own_history, 4}}};
+  at.Look();
+  EXPECT_EQ(at.watch.view().of_peer.feed_id, "");
+}
+
+TEST_P(PeerWatchTest, AReaderThatIsBehindButMovesHasCaughtUpWithThePast) {
+  Watching at(GetParam());
+  at.Publish();
+  at.PeerSays(0, 0);
+  at.Look();
+  EXPECT_EQ(at.watch.view().peer_caught_up, absl::InfinitePast());
+  const absl::Time first = at.now;
+  at.Publish();
+  at.PeerSays(0, 1);  // what was there at the first look
+  at.Look();
+  EXPECT_EQ(at.watch.view().peer_caught_up, first);
+  const absl::Time second = at.now;
+  at.Look();  // stands still
+  at.Look();
+  EXPECT_EQ(at.watch.view().peer_caught_up, first);
+  at.Publish();
+  at.PeerSays(0, 2);
+  at.Look();
+  EXPECT_EQ(at.watch.view().peer_caught_up, second);
+  at.PeerSays(0, 3);
+  at.Look();
+  EXPECT_EQ(at.watch.view().peer_caught_up, at.now);
+}
+
+TEST_P(PeerWatchTest, ADeletionThatMovesIsNotBlocked) {
+  Watching at(GetParam());
+  at.PeerSays(0, 0);
+  at.Look();
+  for (const DeletionState state : {DeletionState::kIntent, DeletionState::kPending, DeletionState::kReclaiming}) {
+    EXPECT_EQ(at.Reason(state, absl::Seconds(1)), "");
+    EXPECT_EQ(at.Reason(state, absl::Hours(1)), "");
+  }
+  // Nor is one that is over, however the peer is.
+  at.transport.info = absl::UnavailableError("no answer");
+  at.Look();
+  for (const DeletionState state : {DeletionState::kNone, DeletionState::kRefused, DeletionState::kCompleted}) {
+    EXPECT_EQ(at.Reason(state, absl::Hours(1), "noted long ago"), "");
+  }
+}
+
+TEST_P(PeerWatchTest, APeerThatDoesNotAnswerBlocks) {
+  Watching at(GetParam());
+  EXPECT_EQ(at.Reason(DeletionState::kPending, absl::Hours(1), "noted"), "noted");  // nobody has looked yet
+  at.Look();
+  EXPECT_EQ(at.Reason(DeletionState::kIntent, absl::Hours(1)), "post-service does not answer");
+  EXPECT_EQ(at.Reason(DeletionState::kIntent, absl::Hours(1), "noted"), "noted");
+  EXPECT_EQ(at.Reason(DeletionState::kReclaiming, absl::Hours(1)), "post-service does not answer");
+  EXPECT_EQ(at.Reason(DeletionState::kPending, absl::Hours(1)),
+            "post-service does not answer; its rows stay visible until it is back");
+  EXPECT_EQ(at.Reason(DeletionState::kReclaiming, absl::Seconds(1)), "");
+  EXPECT_EQ(at.Reason(DeletionState::kPending, absl::Seconds(1), "noted"), "noted");
+}
+
+TEST_P(PeerWatchTest, APeerThatHasNotConsumedTheEventBlocks) {
+  Watching at(GetParam());
+  at.PeerSays(0, 0);
+  at.Look();
+  at.Publish();
+  at.Look(absl::Minutes(1));
+  at.Look(absl::Minutes(1));
+  const char* reason = "post-service has not consumed the event of the deletion yet";
+  for (const DeletionState state : {DeletionState::kPending, DeletionState::kReclaiming}) {
+    EXPECT_EQ(at.Reason(state, absl::Seconds(90)), reason);
+    EXPECT_EQ(at.Reason(state, absl::Minutes(3)), "");  // that of an older one it has
+  }
+  at.PeerSays(0, 1);
+  at.Look();
+  EXPECT_EQ(at.Reason(DeletionState::kReclaiming, absl::Seconds(90)), "");
+}
+
+TEST_P(PeerWatchTest, AnOwnConsumerThatIsBehindBlocks) {
+  Watching at(GetParam());
+  at.PeerSays(3, 0);
+  at.OwnPosition("peer-history", 3);
+  at.Look();
+  at.PeerSays(4, 0);
+  at.Look(absl::Minutes(1));
+  EXPECT_EQ(at.Reason(DeletionState::kReclaiming, absl::Seconds(30)),
+            "the events of post-service are not consumed in time");
+  at.OwnPosition("peer-history", 4);
+  at.Look();
+  EXPECT_EQ(at.Reason(DeletionState::kReclaiming, absl::Seconds(30)), "");
+}
+
+}  // namespace
+}  // namespace crosskey::testing
