@@ -8,6 +8,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include "common/rpc/stream_limit.h"
 #include "common/status/limits.h"
 
 namespace crosskey::rpc {
@@ -40,13 +41,16 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 15 * 60 * 1000);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 1000);
   }
-  // One connection cannot take all threads with streams that it leaves idle, as reflection allows.
+  // Nor can one connection take all threads with calls.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_threads / 2);
   // How long a thread that waits for calls takes to notice the shutdown: 10 s unless set.
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::CQ_TIMEOUT_MSEC, 250);
   grpc::ResourceQuota quota;
   quota.SetMaxThreads(options.max_threads);
   builder.SetResourceQuota(quota);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(std::make_unique<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (grpc::Service* service : services) builder.RegisterService(service);
 
   listener->server_ = builder.BuildAndStart();
