@@ -2,21 +2,28 @@
 
 #include <mutex>
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include "common/rpc/hang_up.h"
 #include "common/rpc/stream_limit.h"
 #include "common/status/limits.h"
+#include "common/telemetry/log.h"
 
 namespace crosskey::rpc {
 namespace {
 
+// What gRPC has to say, which is about connections of others, in the form of our log.
+void Log(gpr_log_func_args* entry) { log::Info("gRPC", {{"text", std::string(entry->message)}}); }
+
 void EnablePlugins() {
   static std::once_flag once;
   std::call_once(once, [] {
+    gpr_set_log_function(Log);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -70,6 +77,9 @@ void Listener::SetServing(bool serving) {
   }
 }
 
-void Listener::Shutdown(absl::Time deadline) { server_->Shutdown(absl::ToChronoTime(deadline)); }
+void Listener::Shutdown(absl::Time deadline) {
+  HangUp(port_);
+  server_->Shutdown(absl::ToChronoTime(deadline));
+}
 
 }  // namespace crosskey::rpc
