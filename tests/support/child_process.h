@@ -22,6 +22,7 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
+  pid_t pid() const { return pid_; }
   void Signal(int signal) const;
   // The exit code, 128 + n for a signal n; nullopt if it still runs at the deadline.
   std::optional<int> Wait(absl::Duration limit = absl::Seconds(60));
