@@ -53,7 +53,8 @@ class DatabaseOutageTest : public ::testing::Test {
     for (std::thread& client : clients) client.join();
     std::printf("%s\n", outcomes_.ToString().c_str());
     EXPECT_EQ(outcomes_.Except(kDocumented), "");
-    EXPECT_TRUE(cluster_->Healthy(Side::kUsers) && cluster_->Healthy(Side::kPosts));
+    // The services look once a second.
+    EXPECT_TRUE(WaitFor([&] { return cluster_->Healthy(Side::kUsers) && cluster_->Healthy(Side::kPosts); }));
     ExpectAsAcknowledged();
   }
 
