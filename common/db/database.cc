@@ -21,6 +21,10 @@ namespace crosskey::db {
 namespace {
 
 constexpr char kCommit[] = "transaction.commit";
+// What a call keeps of its time when it waits for a session, so that its caller still hears why it got none.
+constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
+// How soon a call that waits for a session notices that it was cancelled.
+constexpr absl::Duration kLook = absl::Milliseconds(100);
 
 bool IsConnectionError(const absl::Status& status) { return SqlErrorOf(status) == SqlError::kConnection; }
 
@@ -161,9 +165,15 @@ absl::Status Database::OpenIfNeeded(size_t position) {
 
 absl::StatusOr<Database::Lease> Database::Acquire(const Call& call) {
   const absl::Time begin = absl::Now();
-  const int64_t wait = std::clamp<int64_t>(absl::ToInt64Milliseconds(call.Remaining()), 1, 3'600'000);
+  const absl::Time until = call.deadline - kToAnswer;
   size_t position = 0;
-  if (!pool_->try_lease(position, static_cast<int>(wait))) {
+  const auto lease_in_time = [&] {
+    const absl::Duration wait = std::clamp(until - absl::Now(), absl::Milliseconds(1), kLook);
+    return pool_->try_lease(position, static_cast<int>(absl::ToInt64Milliseconds(wait)));
+  };
+  while (!lease_in_time()) {
+    if (call.cancelled && call.cancelled()) return call.Check();
+    if (absl::Now() < until) continue;
     instruments_->lease_timeouts.Increment();
     return errors::Overloaded("database sessions");
   }
@@ -195,8 +205,11 @@ absl::Status Database::TransactOnce(const Call& call, const char* name, const st
   std::optional<WriterQueue::Turn> turn;
   if (dialect() == Dialect::kSqlite) {
     const absl::Time begin = absl::Now();
-    if (auto entered = writers_.Enter(call)) turn.emplace(std::move(*entered));
+    Call waiting = call;
+    waiting.deadline -= kToAnswer;
+    if (auto entered = writers_.Enter(waiting)) turn.emplace(std::move(*entered));
     instruments_->lease_wait.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+    if (call.cancelled && call.cancelled()) return call.Check();
     if (!turn.has_value()) return errors::Overloaded("database writers");
   }
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));

@@ -31,8 +31,8 @@ struct DatabaseOptions {
 
 // Thread-safe. Sessions are opened when first used, so a database that is away at start is no error.
 //
-// Errors, besides those that a body returns itself: RESOURCE_EXHAUSTED OVERLOADED (no session in the rest of the call's
-// deadline), ABORTED CONFLICT (after the last retry), UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED.
+// Errors, besides those that a body returns itself: RESOURCE_EXHAUSTED OVERLOADED (no session until shortly before the
+// call's deadline), ABORTED CONFLICT (after the last retry), UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED.
 // Any other error of the database is returned as sql_error.h makes it.
 //
 // Broken sessions: a session that lost its connection, or that failed to roll back, is opened anew before its next use,

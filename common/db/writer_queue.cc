@@ -4,14 +4,22 @@
 
 namespace crosskey::db {
 
+namespace {
+
+// How soon a call that waits notices that it was cancelled.
+constexpr absl::Duration kLook = absl::Milliseconds(100);
+
+}  // namespace
+
 std::optional<WriterQueue::Turn> WriterQueue::Enter(const Call& call) {
   std::unique_lock lock(mutex_);
   const uint64_t ticket = next_++;
   waiting_.push_back(ticket);
   const auto my_turn = [&] { return waiting_.front() == ticket; };
-  // Capped, because an infinite time point overflows in wait_until.
-  const absl::Time until = std::min(call.deadline, absl::Now() + absl::Hours(1));
-  if (changed_.wait_until(lock, absl::ToChronoTime(until), my_turn)) return Turn(this);
+  do {
+    const absl::Time look = std::min(call.deadline, absl::Now() + kLook);
+    if (changed_.wait_until(lock, absl::ToChronoTime(look), my_turn)) return Turn(this);
+  } while (absl::Now() < call.deadline && !(call.cancelled && call.cancelled()));
   waiting_.erase(std::find(waiting_.begin(), waiting_.end(), ticket));
   changed_.notify_all();
   return std::nullopt;

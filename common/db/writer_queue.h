@@ -30,7 +30,7 @@ class WriterQueue {
     WriterQueue* queue_;
   };
 
-  // Waits until all who came before are done; nullopt once the call's deadline has passed.
+  // Waits until all who came before are done; nullopt once the call's deadline has passed, or soon after it was cancelled.
   std::optional<Turn> Enter(const Call& call);
 
   // How many write or wait.

@@ -2,20 +2,28 @@
 
 #include <mutex>
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include "common/rpc/hang_up.h"
+#include "common/rpc/stream_limit.h"
 #include "common/status/limits.h"
+#include "common/telemetry/log.h"
 
 namespace crosskey::rpc {
 namespace {
 
+// What gRPC has to say, which is about connections of others, in the form of our log.
+void Log(gpr_log_func_args* entry) { log::Info("gRPC", {{"text", std::string(entry->message)}}); }
+
 void EnablePlugins() {
   static std::once_flag once;
   std::call_once(once, [] {
+    gpr_set_log_function(Log);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
@@ -40,13 +48,16 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 15 * 60 * 1000);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 1000);
   }
-  // One connection cannot take all threads with streams that it leaves idle, as reflection allows.
+  // Nor can one connection take all threads with calls.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_threads / 2);
   // How long a thread that waits for calls takes to notice the shutdown: 10 s unless set.
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::CQ_TIMEOUT_MSEC, 250);
   grpc::ResourceQuota quota;
   quota.SetMaxThreads(options.max_threads);
   builder.SetResourceQuota(quota);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(std::make_unique<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams));
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (grpc::Service* service : services) builder.RegisterService(service);
 
   listener->server_ = builder.BuildAndStart();
@@ -66,6 +77,9 @@ void Listener::SetServing(bool serving) {
   }
 }
 
-void Listener::Shutdown(absl::Time deadline) { server_->Shutdown(absl::ToChronoTime(deadline)); }
+void Listener::Shutdown(absl::Time deadline) {
+  HangUp(port_);
+  server_->Shutdown(absl::ToChronoTime(deadline));
+}
 
 }  // namespace crosskey::rpc

@@ -12,7 +12,7 @@
 
 namespace crosskey::rpc {
 
-// Serves some services with health and reflection. Every health name begins as NOT_SERVING. The services must outlive
+// Serves some services with health and reflection, the latter on limits::kReflectionStreams streams at most. Every health name begins as NOT_SERVING. The services must outlive
 // it.
 class Listener {
  public:
@@ -31,7 +31,8 @@ class Listener {
   // Sets the health of "", "readiness" and each service. "liveness" is SERVING from the start to the end of the
   // process.
   void SetServing(bool serving);
-  // Takes no new connections or calls, waits until those in flight are done, cancels them at the deadline.
+  // Ends all connections: clients see UNAVAILABLE, also for calls in flight. Waits until the handlers are done, and cancels
+  // them at the deadline.
   void Shutdown(absl::Time deadline);
 
  private:

@@ -17,6 +17,7 @@ namespace {
 constexpr absl::Duration kDrain = absl::Seconds(10);
 constexpr absl::Duration kClose = absl::Milliseconds(500);
 constexpr absl::Duration kDrainGrace = absl::Milliseconds(300);
+constexpr absl::Duration kFlush = absl::Milliseconds(100);
 constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
 // How long the sequencer rests when nobody wakes it: another process may have appended events.
 constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
@@ -238,7 +239,9 @@ void Backbone::Stop() {
   SetServing(false);
   feed_.news().Notify();
   if (listener_ != nullptr) DrainCalls(deadline);
-  // Hardly anything is in flight any more; the rest of the wait is for idle clients to notice, which need not.
+  // The last answers are with gRPC, which still has to send them.
+  if (listener_ != nullptr && !settings_.hooks.no_drain_grace) absl::SleepFor(kFlush);
+  // Hardly anything is in flight any more; what is, is about to notice.
   const absl::Time close = absl::Now() + kClose;
   if (listener_ != nullptr) listener_->Shutdown(close);
   if (internal_listener_ != nullptr) internal_listener_->Shutdown(close);

@@ -91,8 +91,8 @@ class Backbone {
   int internal_port() const { return internal_listener_->port(); }
 
   // NOT_SERVING, and new calls are refused with DRAINING, while those in flight finish; then the listeners close, and the
-  // workers end. At most 10 s. The refusals go on for 300 ms at least: a call that arrives when the listener closes gets
-  // CANCELLED from gRPC, which clients do not retry.
+  // workers end. At most 10 s. The refusals go on for 300 ms at least, which tells clients more than a connection
+  // that ends.
   void Stop();
 
  private:

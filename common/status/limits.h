@@ -27,6 +27,7 @@ inline constexpr int kReclaimBatchRows = 1000;
 inline constexpr absl::Duration kIntentRecoveryAge = absl::Seconds(5);
 inline constexpr absl::Duration kBookmarkInterval = absl::Seconds(5);
 inline constexpr int kFeedSubscribers = 64;
+inline constexpr int kReflectionStreams = 16;
 inline constexpr int kEventBatch = 500;
 inline constexpr int kEventBatchBytes = kMebibyte;
 inline constexpr absl::Duration kEventRetention = absl::Hours(7 * 24);  // the default of --event-retention
@@ -59,6 +60,7 @@ inline constexpr Limit kTable[] = {
     {"age at which an undecided deletion is taken up again", kIntentRecoveryAge, ""},
     {"bookmark in an idle event stream, every", kBookmarkInterval, ""},
     {"event streams at a time", kFeedSubscribers, "streams"},
+    {"reflection streams at a time", kReflectionStreams, "streams"},
     {"batch of events", kEventBatch, "events"},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
     {"event is kept, unless --event-retention says otherwise", kEventRetention, ""},

@@ -30,15 +30,11 @@ class Pair {
   // addresses.
   void StartUsers();
   void StartPosts();
-  // A second process of each, so to speak: the same databases, addresses of their own. Servers of databases only.
-  void StartReplicas();
   void StopUsers();
   void StopPosts();
 
   user::v1::UserService::Stub& users() { return *users_; }
   post::v1::PostService::Stub& posts() { return *posts_; }
-  user::v1::UserService::Stub& replica_users() { return *replica_users_; }
-  post::v1::PostService::Stub& replica_posts() { return *replica_posts_; }
   ::relation::v1::ReferenceService::Stub& user_references() { return *user_references_; }
   ::relation::v1::ReferenceService::Stub& post_references() { return *post_references_; }
   event::v1::EventService::Stub& user_events() { return *user_events_; }
@@ -111,10 +107,6 @@ class Pair {
   const Addresses post_at_;
   std::unique_ptr<users::App> user_app_;
   std::unique_ptr<posts::App> post_app_;
-  std::unique_ptr<users::App> user_replica_;
-  std::unique_ptr<posts::App> post_replica_;
-  std::unique_ptr<user::v1::UserService::Stub> replica_users_;
-  std::unique_ptr<post::v1::PostService::Stub> replica_posts_;
   std::unique_ptr<user::v1::UserService::Stub> users_;
   std::unique_ptr<post::v1::PostService::Stub> posts_;
   std::unique_ptr<::relation::v1::ReferenceService::Stub> user_references_;

@@ -1,0 +1,84 @@
+#include "tests/fault/watch.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace crosskey::testing {
+namespace {
+
+std::string HttpGet(int port, const std::string& path) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+    if (write(fd, request.data(), request.size()) == static_cast<ssize_t>(request.size())) {
+      char buffer[16 * 1024];
+      for (ssize_t n; (n = read(fd, buffer, sizeof(buffer))) > 0;) answer.append(buffer, static_cast<size_t>(n));
+    }
+  }
+  close(fd);
+  return answer;
+}
+
+}  // namespace
+
+Usage UsageOf(pid_t process) {
+  const std::string folder = absl::StrCat("/proc/", process, "/");
+  Usage usage{0, 0, 0};
+  std::ifstream status(folder + "status");
+  for (std::string line; std::getline(status, line);) {
+    std::istringstream words(line);
+    std::string name;
+    int64_t value = 0;
+    words >> name >> value;
+    if (name == "VmRSS:") usage.resident_kib = value;
+    if (name == "Threads:") usage.threads = value;
+  }
+  std::error_code ignored;
+  for (auto fd = std::filesystem::directory_iterator(folder + "fd", ignored);
+       fd != std::filesystem::directory_iterator(); ++fd) {
+    ++usage.descriptors;
+  }
+  return usage;
+}
+
+double MetricOf(int metrics_port, const std::string& name) {
+  std::istringstream lines(HttpGet(metrics_port, "/metrics"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(name + " ", 0) == 0) return std::stod(line.substr(name.size() + 1));
+  }
+  return -1;
+}
+
+int64_t InFlight(int metrics_port, const std::string& service) {
+  return static_cast<int64_t>(
+      MetricOf(metrics_port, absl::StrCat("crosskey_calls_in_flight{grpc_service=\"", service, "\"}")));
+}
+
+Hold::Hold(const std::string& point, int count) {
+  char path[] = "/tmp/crosskey_hold_XXXXXX";
+  close(mkstemp(path));
+  path_ = path;
+  unlink(path);  // the processes wait for its return
+  for (int at = 1; at <= count; ++at) {
+    flags_.emplace_back("--fault");
+    flags_.push_back(absl::StrCat(point, "=wait:", path_, "@", at));
+  }
+}
+
+Hold::~Hold() { unlink(path_.c_str()); }
+
+void Hold::Release() { std::ofstream(path_).put('\n'); }
+
+}  // namespace crosskey::testing
