@@ -12,8 +12,8 @@
 
 namespace crosskey::rpc {
 
-// Serves some services with health and reflection, the latter on limits::kReflectionStreams streams at most. Every health name begins as NOT_SERVING. The services must outlive
-// it.
+// Serves some services with health and reflection, the latter on limits::kReflectionStreams streams at most. Every health
+// name begins as NOT_SERVING. The services must outlive it.
 class Listener {
  public:
   struct Options {
