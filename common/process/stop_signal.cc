@@ -1,6 +1,9 @@
 #include "common/process/stop_signal.h"
 
 #include <csignal>
+#include <cstdlib>
+
+#include "common/telemetry/log.h"
 
 namespace crosskey::process {
 namespace {
@@ -27,6 +30,24 @@ int WaitForStopSignal() {
   while (sigwait(&signals, &signal) != 0) {
   }
   return signal;
+}
+
+ExitAfter::ExitAfter(absl::Duration limit) : thread_([this, limit] { Run(limit); }) {}
+
+ExitAfter::~ExitAfter() {
+  {
+    std::lock_guard lock(mutex_);
+    in_time_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void ExitAfter::Run(absl::Duration limit) {
+  std::unique_lock lock(mutex_);
+  if (changed_.wait_for(lock, absl::ToChronoMilliseconds(limit), [this] { return in_time_; })) return;
+  log::Warning("stopped while something was still at work: it did not end in time");
+  std::_Exit(0);
 }
 
 }  // namespace crosskey::process

@@ -11,6 +11,8 @@ namespace {
 
 // For the whole of a migration, and so for its longest statement too.
 constexpr absl::Duration kMigration = absl::Hours(1);
+// Ordinarily much less; it includes the 10 s that calls in flight are given. Kubernetes, for example, waits for 30 s.
+constexpr absl::Duration kStop = absl::Milliseconds(11'500);
 
 int Fail(const char* what, const absl::Status& status) {
   log::Error(what, {{"error", std::string(status.message())}});
@@ -61,6 +63,7 @@ int Main(int argc, char** argv, const process::ServiceDefaults& defaults, Migrat
   if (!running.ok()) return Fail("cannot serve", running.status());
   process::WaitForStopSignal();
   log::Info("stopping");
+  const process::ExitAfter limit(kStop);
   running->reset();
   return 0;
 }

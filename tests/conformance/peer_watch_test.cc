@@ -21,10 +21,20 @@ class FakeTransport final : public events::Transport {
   absl::Status Stream(const std::string&, int64_t, const std::function<absl::Status(const events::Batch&)>&) override {
     return absl::UnavailableError("no stream");
   }
-  absl::StatusOr<events::PeerInfo> Info(const Call&) override { return info; }
+  absl::StatusOr<events::PeerInfo> Info(const Call&) override {
+    if (!answers) return absl::UnavailableError("no answer");
+    return info;
+  }
+  void Say(int64_t head, const events::FeedPosition& consumed) {
+    answers = true;
+    info.feed.feed_id = "peer-history";
+    info.feed.head = head;
+    info.positions.assign(1, consumed);
+  }
   void Cancel() override {}
 
-  absl::StatusOr<events::PeerInfo> info = absl::UnavailableError("no answer");
+  bool answers = false;
+  events::PeerInfo info;
 };
 
 // user-service's database, and a post-service that says what the test wants.
@@ -48,9 +58,7 @@ struct Watching {
     EXPECT_EQ(sequencer.Round(TestCall()).value(), 1);
   }
   // The peer's head, and how far it has consumed this feed.
-  void PeerSays(int64_t head, int64_t consumed) {
-    transport.info = events::PeerInfo{{"peer-history", 0, head}, {{"user-service", own_history, consumed}}};
-  }
+  void PeerSays(int64_t head, int64_t consumed) { transport.Say(head, {"user-service", own_history, consumed}); }
   void OwnPosition(const std::string& history, int64_t position) {
     storage.own.Run("UPDATE checkpoints SET feed_id = '" + history + "', last_sequence = " + std::to_string(position));
   }
@@ -124,7 +132,7 @@ TEST_P(PeerWatchTest, SaysHowFarThePeerHasConsumed) {
   EXPECT_EQ(at.watch.view().of_peer.last_sequence, 4);
   EXPECT_EQ(at.watch.view().of_peer.feed_id, at.own_history);
   // It says nothing about this feed.
-  at.transport.info = events::PeerInfo{{"peer-history", 0, 0}, {{"other-service", at.own_history, 4}}};
+  at.transport.Say(0, {"other-service", at.own_history, 4});
   at.Look();
   EXPECT_EQ(at.watch.view().of_peer.feed_id, "");
 }
@@ -162,7 +170,7 @@ TEST_P(PeerWatchTest, ADeletionThatMovesIsNotBlocked) {
     EXPECT_EQ(at.Reason(state, absl::Hours(1)), "");
   }
   // Nor is one that is over, however the peer is.
-  at.transport.info = absl::UnavailableError("no answer");
+  at.transport.answers = false;
   at.Look();
   for (const DeletionState state : {DeletionState::kNone, DeletionState::kRefused, DeletionState::kCompleted}) {
     EXPECT_EQ(at.Reason(state, absl::Hours(1), "noted long ago"), "");

@@ -52,7 +52,7 @@ class DatabaseOutageTest : public ::testing::Test {
     over_ = true;
     for (std::thread& client : clients) client.join();
     std::printf("%s\n", outcomes_.ToString().c_str());
-    EXPECT_EQ(outcomes_.Except(kDocumented), "");
+    EXPECT_EQ(outcomes_.Except(documented_), "");
     // The services look once a second.
     EXPECT_TRUE(WaitFor([&] { return cluster_->Healthy(Side::kUsers) && cluster_->Healthy(Side::kPosts); }));
     ExpectAsAcknowledged();
@@ -92,6 +92,7 @@ class DatabaseOutageTest : public ::testing::Test {
   std::optional<Cluster> cluster_;
   int64_t keeper_ = 0;
   Outcomes outcomes_;
+  std::set<std::string> documented_ = kDocumented;
   std::atomic<bool> over_ = false;
   std::atomic<int64_t> writes_ = 0;
   std::atomic<int64_t> lives_ = 0;
@@ -165,6 +166,20 @@ TEST_F(DatabaseOutageTest, StatementsThatHangHoldNoCallerBeyondItsDeadline) {
     EXPECT_TRUE(
         WaitFor([&] { return outcomes_.Count("DEADLINE_EXCEEDED") + outcomes_.Count("OVERLOADED") >= before + 16; }));
     server_->GoOn();
+  });
+}
+
+// Nor the end of a process.
+TEST_F(DatabaseOutageTest, AStopDoesNotWaitForADatabaseThatHangs) {
+  documented_.insert({"DRAINING", "UNAVAILABLE"});
+  UnderLoad([&] {
+    server_->Hang();
+    for (const Side side : {Side::kUsers, Side::kPosts}) cluster_->process(side).Signal(SIGTERM);
+    for (const Side side : {Side::kUsers, Side::kPosts}) {
+      EXPECT_EQ(cluster_->process(side).Wait(absl::Seconds(12)), 0) << cluster_->process(side).Output();
+    }
+    server_->GoOn();
+    cluster_->StartAll();
   });
 }
 

@@ -54,6 +54,8 @@ Pair::Pair(const std::string& backend, bool start)
 }
 
 Pair::~Pair() {
+  post_replica_.reset();
+  user_replica_.reset();
   StopPosts();
   StopUsers();
 }
@@ -110,6 +112,22 @@ void Pair::StartPosts() {
   post_app_ = *std::move(app);
   ASSERT_TRUE(WaitFor([&] { return post_app_->backbone().ready(); }));
   AwaitConnected();
+}
+
+void Pair::StartReplicas() {
+  const Addresses user{FreePort(), FreePort()};
+  const Addresses post{FreePort(), FreePort()};
+  auto user_app = users::App::Start(OptionsOf(user_db_->url(), user, post.internal), UserHooks());
+  auto post_app = posts::App::Start(OptionsOf(post_db_->url(), post, user.internal), PostHooks());
+  ASSERT_THAT(user_app, IsOk());
+  ASSERT_THAT(post_app, IsOk());
+  user_replica_ = *std::move(user_app);
+  post_replica_ = *std::move(post_app);
+  ASSERT_TRUE(WaitFor([&] { return user_replica_->backbone().ready() && post_replica_->backbone().ready(); }));
+  replica_users_ = UserService::NewStub(OpenChannel(user.port));
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(60);
+  EXPECT_TRUE(user_replica_->backbone().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(post_replica_->backbone().peer()->WaitForConnected(deadline));
 }
 
 void Pair::AwaitConnected() {

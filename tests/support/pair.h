@@ -30,6 +30,8 @@ class Pair {
   // addresses.
   void StartUsers();
   void StartPosts();
+  // A second process of each, so to speak: the same databases, addresses of their own. Servers of databases only.
+  void StartReplicas();
   void StopUsers();
   void StopPosts();
 
@@ -66,6 +68,7 @@ class Pair {
   TestDatabase& post_db() { return *post_db_; }
   Recorder& user_sql() { return user_sql_; }
   Recorder& post_sql() { return post_sql_; }
+  user::v1::UserService::Stub& replica_users() { return *replica_users_; }
   users::App& replica_user_app() { return *user_replica_; }
   posts::App& replica_post_app() { return *post_replica_; }
   users::App& user_app() { return *user_app_; }
@@ -107,6 +110,9 @@ class Pair {
   const Addresses post_at_;
   std::unique_ptr<users::App> user_app_;
   std::unique_ptr<posts::App> post_app_;
+  std::unique_ptr<users::App> user_replica_;
+  std::unique_ptr<posts::App> post_replica_;
+  std::unique_ptr<user::v1::UserService::Stub> replica_users_;
   std::unique_ptr<user::v1::UserService::Stub> users_;
   std::unique_ptr<post::v1::PostService::Stub> posts_;
   std::unique_ptr<::relation::v1::ReferenceService::Stub> user_references_;
