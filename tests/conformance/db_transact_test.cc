@@ -260,8 +260,8 @@ TEST(DbTransactOnSqlite, WaitsForTheWriterOfAnotherProcess) {
   OtherSession other(storage.own);
   other.Run("BEGIN IMMEDIATE");
   int runs = 0;
-  const Call call = CallWithHook([&](int attempt) {
-    if (attempt == 3) other.Run("COMMIT");
+  const Call call = CallWithHook([&](int look) {
+    if (look == 5) other.Run("COMMIT");  // the third attempt: each looks before and after it waits for its turn
   });
   EXPECT_THAT(storage.database.Transact(call, "test", [&](db::Tx& tx) { return ++runs, InsertItem(tx, "a"); }), IsOk());
   EXPECT_EQ(runs, 1);
