@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "relation/v1/reference_service.grpc.pb.h"
 #include "tests/support/cluster.h"
 #include "tests/support/pair.h"
@@ -173,6 +174,22 @@ TEST_P(LateTest, APostThatMovesHoldsTheUserItLeaves) {
 class PausedTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(PausedTest);
 
+// Where it stands, for when it does not move.
+std::string Standing(Cluster& cluster) {
+  std::string text;
+  for (TestDatabase* database : {&cluster.user_db(), &cluster.post_db()}) {
+    for (const char* table : {"leases", "checkpoints", "feed"}) {
+      for (const auto& row : database->Query(absl::StrCat("SELECT * FROM ", table))) {
+        absl::StrAppend(&text, "\n", table, ": ", absl::StrJoin(row, " "));
+      }
+    }
+  }
+  for (const Side side : {Side::kUsers, Side::kPosts}) {
+    for (int i = 0; i < cluster.replicas(); ++i) absl::StrAppend(&text, "\n", cluster.process(side, i).Output());
+  }
+  return text;
+}
+
 // The one that holds a piece of work stops in the middle of it, another takes over and finishes, and then the first one goes
 // on where it was.
 void PauseAt(const std::string& backend, Side side, const std::string& point) {
@@ -199,9 +216,13 @@ void PauseAt(const std::string& backend, Side side, const std::string& point) {
   cluster.process(side, 0).Signal(SIGSTOP);
   flag.Set();
   cluster.Start(side, 1);
+  // As if the term of its leases had passed, and that of those who wait for it.
+  cluster.user_db().Run("UPDATE leases SET expires_at = 0");
+  cluster.post_db().Run("UPDATE leases SET expires_at = 0");
   EXPECT_TRUE(WaitFor([&] {
     return cluster.user_db().Number("SELECT COUNT(*) FROM user_deletions WHERE state = 5") == 1;
-  })) << "nobody takes over";
+  })) << "nobody takes over: "
+      << Standing(cluster);
   cluster.process(side, 0).Signal(SIGCONT);
   caller.join();
   cluster.AwaitQuiet();
