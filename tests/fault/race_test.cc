@@ -118,7 +118,7 @@ TEST_P(RaceTest, NoPostIsAcceptedAfterACascadeHasAnsweredAndNoneIsLeft) {
 }
 
 TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
-  constexpr int kUsers = 60;
+  constexpr int kUsers = 100;
   Outcomes writes;
   Outcomes deletions;
   for (int i = 0; i < kUsers; ++i) {
@@ -161,7 +161,7 @@ TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
 // Posts move from one user to another while one of the two is deleted: those that were accepted go where the new user
 // goes, and the others where the old one goes.
 TEST_P(RaceTest, APostThatMovesSharesTheFateOfTheUserItWasAcceptedFor) {
-  constexpr int kPairs = 30;
+  constexpr int kPairs = 100;
   Outcomes outcomes;
   std::set<int64_t> expected;
   std::mutex mutex;
@@ -198,7 +198,7 @@ TEST_P(RaceTest, APostThatMovesSharesTheFateOfTheUserItWasAcceptedFor) {
 }
 
 TEST_P(RaceTest, TwoDeletionsWithDifferentActionsAgreeOnOneOutcome) {
-  constexpr int kUsers = 96;
+  constexpr int kUsers = 104;
   constexpr int kAtATime = 8;
   Outcomes cascades;
   Outcomes restricts;
