@@ -71,7 +71,8 @@ TEST_P(OverloadTest, TenTimesAsManyCallsAsMayBeInFlightAreRefusedWithoutWaiting)
 
 TEST_P(OverloadTest, AfterwardsMemoryThreadsAndDescriptorsAreAsBefore) {
   constexpr int kMaxInFlight = 32;
-  StartPosts({"--max-in-flight", std::to_string(kMaxInFlight)});
+  constexpr int kPool = 3;
+  StartPosts({"--max-in-flight", std::to_string(kMaxInFlight), "--db-pool", std::to_string(kPool)});
   const int64_t user = KnownUser();
   const pid_t process = cluster_.process(Side::kPosts).pid();
   Outcomes outcomes;
@@ -90,12 +91,18 @@ TEST_P(OverloadTest, AfterwardsMemoryThreadsAndDescriptorsAreAsBefore) {
     })) << UsageOf(process).threads;
   };
   overload(5);  // pools, caches and arenas grow to their size
+  EXPECT_TRUE(WaitFor([&] {
+    overload(1);
+    return MetricOf(cluster_.metrics_port(Side::kPosts), "crosskey_db_sessions_opened_total") >= kPool;
+  }));
   const Usage before = UsageOf(process);
   overload(10);
   EXPECT_TRUE(WaitFor([&] {
     const Usage now = UsageOf(process);
     return now.threads <= before.threads + 4 && now.descriptors <= before.descriptors;
-  }));
+  })) << before.threads
+      << " threads, " << before.descriptors << " descriptors before; after: " << UsageOf(process).threads << " and "
+      << UsageOf(process).descriptors;
   const Usage after = UsageOf(process);
   std::printf("before: %ld KiB, %ld threads, %ld descriptors; after: %ld KiB, %ld threads, %ld descriptors\n",
               before.resident_kib, before.threads, before.descriptors, after.resident_kib, after.threads,
