@@ -1,5 +1,6 @@
 #include "common/rpc/listener.h"
 
+#include <atomic>
 #include <mutex>
 
 #include <grpc/support/log.h>
@@ -17,8 +18,13 @@
 namespace crosskey::rpc {
 namespace {
 
+// From then on gRPC complains of sockets that have been ended on purpose.
+std::atomic<bool> hung_up = false;
+
 // What gRPC has to say, which is about connections of others, in the form of our log.
-void Log(gpr_log_func_args* entry) { log::Info("gRPC", {{"text", std::string(entry->message)}}); }
+void Log(gpr_log_func_args* entry) {
+  (hung_up ? log::Debug : log::Info)("gRPC", {{"text", std::string(entry->message)}});
+}
 
 void EnablePlugins() {
   static std::once_flag once;
@@ -78,6 +84,7 @@ void Listener::SetServing(bool serving) {
 }
 
 void Listener::Shutdown(absl::Time deadline) {
+  hung_up = true;
   HangUp(port_);
   server_->Shutdown(absl::ToChronoTime(deadline));
 }
