@@ -57,24 +57,30 @@ struct App::Parts {
         [this](events::Tx& tx, const events::Event& event) { return OnUserPostsReclaimed(tx, event, deletions); });
 
     backbone->AddConsumer(consumer);
-    backbone->AddLeasedWorker("recovery", [this, hooks](const Call& call) {
-      if (hooks.hold_recovery && hooks.hold_recovery()) return kRecoveryPeriod;
-      const absl::Status status = deletions.Recover(call);
-      if (!status.ok()) {
-        recovery_failures.Increment();
-        log::Warning("the recovery of deletions did not get through", {{"error", std::string(status.message())}});
-      }
-      return kRecoveryPeriod;
-    });
+    backbone->AddLeasedWorker(
+        "recovery",
+        [this, hooks](const Call& call) {
+          if (hooks.hold_recovery && hooks.hold_recovery()) return kRecoveryPeriod;
+          const absl::Status status = deletions.Recover(call);
+          if (!status.ok()) {
+            recovery_failures.Increment();
+            log::Warning("the recovery of deletions did not get through", {{"error", std::string(status.message())}});
+          }
+          return kRecoveryPeriod;
+        },
+        true);
     backbone->AddWorker("liveness", [this](const Call& call) {
       const absl::StatusOr<absl::Duration> age = deletions.OldestUnfinished(call);
       if (age.ok()) oldest_unfinished.Set(absl::ToDoubleSeconds(*age));
       return kSamplePeriod;
     });
-    backbone->AddLeasedWorker("purge", [this](const Call& call) {
+    backbone->AddLeasedWorker("purge", [this, next = absl::InfinitePast()](const Call& call) mutable {
+      if (absl::Now() < next) return kPurgePeriod;  // a leased worker comes by more often
       const absl::StatusOr<bool> more = deletions.Purge(call);
       if (!more.ok()) log::Warning("could not purge", {{"error", std::string(more.status().message())}});
-      return more.ok() && *more ? absl::ZeroDuration() : kPurgePeriod;
+      if (more.ok() && *more) return absl::ZeroDuration();
+      next = absl::Now() + kPurgePeriod;
+      return kPurgePeriod;
     });
   }
 

@@ -3,10 +3,11 @@
 namespace crosskey::db {
 namespace {
 
+// The last value: an end further away than that was given by a clock that has been set back since.
 const Sql kHold{
     "leases.hold",
     "UPDATE leases SET holder = ?, expires_at = {now_us} + ? WHERE name = ? AND (holder = ? OR expires_at < "
-    "{now_us})"};
+    "{now_us} OR expires_at > {now_us} + ?)"};
 const Sql kRelease{"leases.release", "UPDATE leases SET holder = '', expires_at = 0 WHERE name IN (?) AND holder = ?"};
 
 }  // namespace
@@ -20,8 +21,8 @@ absl::StatusOr<bool> Leases::Hold(const Call& call, const std::string& name) {
   }
   bool holds = false;
   CROSSKEY_RETURN_IF_ERROR(database_.Transact(call, "lease", [&](Tx& tx) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed,
-                              tx.Execute(kHold, holder_, absl::ToInt64Microseconds(term_), name, holder_));
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed, tx.Execute(kHold, holder_, absl::ToInt64Microseconds(term_), name,
+                                                                holder_, absl::ToInt64Microseconds(2 * term_)));
     holds = changed == 1;
     return absl::OkStatus();
   }));

@@ -10,6 +10,10 @@ namespace crosskey::events {
 absl::StatusOr<int64_t> Trim::Round(const Call& call, const FeedPosition& consumed, absl::Time before) {
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
   if (consumed.feed_id != info.feed_id || consumed.last_sequence <= info.floor) return 0;
+  // The head is read after the position. A position beyond it is one in what this database has forgotten, restored from a backup.
+  if (consumed.last_sequence > info.head) {
+    return absl::FailedPreconditionError("the peer has consumed events that this log has never had");
+  }
   const int64_t last = std::min(consumed.last_sequence, info.floor + limits::kTrimBatch);
   // Without a lock: a service at rest writes nothing.
   int64_t through = info.floor;

@@ -1,5 +1,5 @@
 // Fault points and removable guards. They exist only in the libraries that are built for the tests (NAME_for_tests, with
-// CROSSKEY_TEST_BUILD); in the services that are shipped every call here is a constant that the compiler removes.
+// CROSSKEY_TEST_BUILD); in the services that are shipped every call here is a constant, and what stands behind it is not compiled.
 //
 // A program of the tests takes, as often as wanted:
 //   --fault POINT=ACTION[@N]     at the N-th time (1) that POINT is reached

@@ -105,7 +105,7 @@ void AddFlags(Flags* flags, Options* options, Words* words) {
   flags->Add("--max-in-flight", &options->max_in_flight, "N", "calls worked on at a time, 1 to 65536",
              NumberIn(1, 65536));
   flags->Add("--event-retention", &words->event_retention, "TIME",
-             "how long an event is kept, once the other service has it", CheckDuration);
+             "how long an event is kept at least; longer until the other service has it", CheckDuration);
   flags->Add("--log-level", &words->log_level, "LEVEL", "debug, info, warning or error", OneOf(kLevels));
   flags->Add("--log-format", &words->log_format, "FORMAT", "text or json", OneOf(kFormats));
 }

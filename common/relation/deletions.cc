@@ -74,7 +74,9 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
       }
       // Refusals are answered without an intent as far as possible.
       if (CanBeRefused(action)) CROSSKEY_RETURN_IF_ERROR(AskPeer(call, parent, action).status());
+#ifdef CROSSKEY_TEST_BUILD
       if (fault::Without(fault::Guard::kIntentFirst)) CROSSKEY_RETURN_IF_ERROR(ReleaseUnannounced(call, now, action));
+#endif
       CROSSKEY_ASSIGN_OR_RETURN(const std::optional<int64_t> begun, Begin(call, request, action));
       if (!begun.has_value()) continue;
       deletion_id = *begun;
@@ -115,6 +117,7 @@ absl::StatusOr<Deletion> Deletions::Preview(const Call& call, const Parent& pare
   return preview;
 }
 
+#ifdef CROSSKEY_TEST_BUILD
 // What the intent prevents: a release of which nobody knows if this process ends here.
 absl::Status Deletions::ReleaseUnannounced(const Call& call, const Situation& now, Action action) {
   ReleaseRequest release = MakeRelease(now.parent->id, now.parent->uid, action);
@@ -122,6 +125,7 @@ absl::Status Deletions::ReleaseUnannounced(const Call& call, const Situation& no
   release.as_of_sequence = std::numeric_limits<int64_t>::max();
   return peer_.Release(call, release).status();
 }
+#endif
 
 // Step 1, intent. nullopt: the row is not ACTIVE any more, look again.
 absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const DeleteRequest& request, Action action) {

@@ -73,7 +73,9 @@ class Deletions {
   absl::StatusOr<std::optional<Deletion>> AnswerMissing(const DeleteRequest& request, Action action,
                                                         const std::optional<Deletion>& latest) const;
   absl::StatusOr<Deletion> Preview(const Call& call, const Parent& parent, Action action);
+#ifdef CROSSKEY_TEST_BUILD
   absl::Status ReleaseUnannounced(const Call& call, const Situation& now, Action action);
+#endif
   absl::StatusOr<std::optional<int64_t>> Begin(const Call& call, const DeleteRequest& request, Action action);
   absl::StatusOr<Driven> Drive(const Call& call, int64_t deletion_id);
   absl::StatusOr<Deletion> Decide(const Call& call, const Deletion& deletion, DeletionState state,

@@ -13,7 +13,7 @@
 namespace crosskey::rpc {
 namespace {
 
-// The local port of a TCP socket; 0 for everything else.
+// The local port of a socket; 0 for everything else.
 int PortOf(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
@@ -21,6 +21,12 @@ int PortOf(int fd) {
   if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<sockaddr_in*>(&address)->sin_port);
   if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6*>(&address)->sin6_port);
   return 0;
+}
+
+bool IsTcp(int fd) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
 bool Listens(int fd) {
@@ -35,7 +41,8 @@ std::vector<int> SocketsOf(int port) {
   for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end; !error && entry != end;
        entry.increment(error)) {
     int fd = -1;
-    if (absl::SimpleAtoi(entry->path().filename().string(), &fd) && PortOf(fd) == port) found.push_back(fd);
+    if (absl::SimpleAtoi(entry->path().filename().string(), &fd) && IsTcp(fd) && PortOf(fd) == port)
+      found.push_back(fd);
   }
   return found;
 }
@@ -44,11 +51,12 @@ std::vector<int> SocketsOf(int port) {
 
 void HangUp(int port) {
   for (const int fd : SocketsOf(port)) {
-    if (Listens(fd)) shutdown(fd, SHUT_RD);
+    if (PortOf(fd) == port && Listens(fd)) shutdown(fd, SHUT_RD);
   }
   // Listed anew: what was accepted in the meantime is among them.
   for (const int fd : SocketsOf(port)) {
-    if (!Listens(fd)) shutdown(fd, SHUT_RDWR);
+    // The number may have been given to another file meanwhile.
+    if (PortOf(fd) == port && !Listens(fd)) shutdown(fd, SHUT_RDWR);
   }
 }
 

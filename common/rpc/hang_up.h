@@ -4,7 +4,7 @@
 namespace crosskey::rpc {
 
 // Ends the sockets of this process that listen on the TCP port, so that nobody can connect any more, and then all
-// connections that were accepted there. What is written already still arrives; a client that waits for more, or sends more,
+// connections that were accepted there. What gRPC has handed to the system usually still arrives; a client that waits for more, or sends more,
 // gets UNAVAILABLE from its own gRPC.
 //
 // grpc::Server::Shutdown alone asks clients to leave, and answers CANCELLED to calls that arrive until they have heard of it.

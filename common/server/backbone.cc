@@ -80,7 +80,8 @@ Backbone::Backbone(Settings settings, db::DatabaseOptions database)
       monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
   if (settings_.hooks.observer) database_.set_observer(settings_.hooks.observer);
   AddWorker("watch", [this](const Call& call) { return WatchPeer(call); });
-  AddLeasedWorker("trim", [this](const Call& call) { return TrimEvents(call); });
+  AddLeasedWorker(
+      "trim", [this](const Call& call) { return TrimEvents(call); }, true);
 }
 
 Backbone::~Backbone() { Stop(); }
@@ -90,15 +91,28 @@ Worker& Backbone::AddWorker(const std::string& name, Worker::Round round) {
   return *workers_.back();
 }
 
-Worker& Backbone::AddLeasedWorker(const std::string& name, Worker::Round round) {
-  return AddWorker(name, [this, name, round = std::move(round)](const Call& call) {
+Worker& Backbone::AddLeasedWorker(const std::string& name, Worker::Round round, bool needs_peer) {
+  return AddWorker(name, [this, name, needs_peer, round = std::move(round)](const Call& call) {
     if (!Holds(call, name)) return kStandby;
-    return std::min(round(call), limits::kLease / 3);
+    const absl::Duration pause = std::min(round(call), limits::kLease / 3);
+    const events::PeerWatch::View seen = peer_watch_.view();
+    return needs_peer && seen.asked && !seen.answers ? LetAnotherTry(name) : pause;
   });
+}
+
+// It may be this process alone that cannot reach the peer.
+absl::Duration Backbone::LetAnotherTry(const std::string& lease) {
+  const absl::Status released = leases_.Release(Call::Background(kRelease), lease);
+  if (!released.ok()) log::Debug("a lease runs out by itself", {{"lease", lease}});
+  return 2 * kStandby;
 }
 
 bool Backbone::Holds(const Call& call, const std::string& lease) {
   const absl::StatusOr<bool> held = leases_.Hold(call, lease);
+  // That the database is away is the monitor's to say.
+  if (!held.ok() && !absl::IsUnavailable(held.status()) && call.Check().ok()) {
+    log::Warning("could not ask for a lease", {{"lease", lease}, {"error", std::string(held.status().message())}});
+  }
   return held.ok() && *held;
 }
 
@@ -115,11 +129,8 @@ void Backbone::AddConsumer(events::Consumer& consumer) {
     });
     log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
     if (absl::Now() - *heard < kDeaf) return kReconnect;
-    // It may be this process alone that cannot reach the peer.
     heard.reset();
-    const absl::Status released = leases_.Release(call, "consumer");
-    if (!released.ok()) log::Debug("the lease of the consumer runs out by itself");
-    return 2 * kStandby;
+    return LetAnotherTry("consumer");
   });
 }
 

@@ -76,7 +76,8 @@ class Backbone {
 
   // The same for what one replica does for all: a round is run only while this process holds the lease `name`, of the
   // table `leases`, and at least every 5 s, so that it is renewed. The others look again every second.
-  Worker& AddLeasedWorker(const std::string& name, Worker::Round round);
+  // `needs_peer`: while the peer does not answer this process, another one may have the lease.
+  Worker& AddLeasedWorker(const std::string& name, Worker::Round round, bool needs_peer = false);
 
   // A leased worker that runs the consumer from the peer's feed again whenever the stream has ended.
   void AddConsumer(events::Consumer& consumer);
@@ -106,6 +107,7 @@ class Backbone {
   absl::Duration WatchPeer(const Call& call);
   absl::Duration TrimEvents(const Call& call);
   bool Holds(const Call& call, const std::string& lease);
+  absl::Duration LetAnotherTry(const std::string& lease);
 
   const Settings settings_;
   const std::function<absl::Time()> now_;

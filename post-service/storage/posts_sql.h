@@ -18,9 +18,6 @@ inline const db::Sql kIdsByUid{"posts.ids_by_uid", "SELECT id, uid FROM posts WH
 inline const db::Sql kGet{"posts.get", "SELECT " CROSSKEY_POST_COLUMNS
                                        " FROM posts p JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
                                        "WHERE p.id IN (?) ORDER BY p.id"};
-// kGet without what makes a cascade atomic: only for a test that shows what it is for.
-inline const db::Sql kGetAnyState{"posts.get",
-                                  "SELECT " CROSSKEY_POST_COLUMNS " FROM posts p WHERE p.id IN (?) ORDER BY p.id"};
 // After the reference is locked.
 inline const db::Sql kLock{"posts.get_locked", "SELECT " CROSSKEY_POST_COLUMNS " FROM posts p WHERE p.id = ? {update}"};
 inline const db::Sql kUpdate{"posts.update",

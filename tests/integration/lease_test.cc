@@ -84,7 +84,8 @@ TEST_P(LeaseTest, AConsumerThatLostItsLeaseStopsStreaming) {
   DeleteAUser(pair, "ada");
   // As another replica takes it after the process was held up for longer than the term. Only with the next bookmark does
   // this one look again.
-  pair.post_db().Run("UPDATE leases SET holder = 'another', expires_at = 9000000000000000 WHERE name = 'consumer'");
+  pair.post_db().Run(absl::StrCat("UPDATE leases SET holder = 'another', expires_at = ",
+                                  absl::ToUnixMicros(absl::Now() + absl::Seconds(25)), " WHERE name = 'consumer'"));
   const auto streams = [&] {
     return MetricOf(pair.user_app().backbone().metrics(), "crosskey_calls_in_flight",
                     {{"grpc_service", "event.v1.EventService"}});
@@ -120,6 +121,8 @@ TEST_P(LeaseTest, AConsumerThatHearsNothingLetsAnotherTry) {
   EXPECT_TRUE(WaitFor(
       [&] { return pair.post_db().Number("SELECT COUNT(*) FROM user_refs WHERE id = " + std::to_string(user)) == 1; }));
   EXPECT_GT(Consumed(pair.replica_post_app().backbone()), 0);
+  // Nor that of what else needs the peer.
+  EXPECT_TRUE(WaitFor([&] { return Holder(pair.post_db(), "trim") == Holder(pair.post_db(), "consumer"); }));
 }
 
 }  // namespace
