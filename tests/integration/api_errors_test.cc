@@ -444,7 +444,9 @@ TEST_P(ApiErrors, ACallThatExpiresWhileItWaitsHasNoEffect) {
   user::v1::UpdateUserResponse response;
   const auto request = FromText<UpdateUserRequest>(absl::StrCat("user { username: 'grace' id: ", user, " }"));
   const grpc::Status status = pair.users().UpdateUser(ContextUntil(deadline).get(), request, &response);
-  EXPECT_EQ(status.error_code(), StatusCode::DEADLINE_EXCEEDED);
+  // On SQLite it waits for its turn to write, and may hear in time that it did not get one.
+  EXPECT_TRUE(status.error_code() == StatusCode::DEADLINE_EXCEEDED || ReasonOf(status) == "OVERLOADED")
+      << status.error_code();
   // The server counts the same time from the moment at which it got the call.
   EXPECT_TRUE(WaitFor([&] { return std::chrono::system_clock::now() > deadline + std::chrono::milliseconds(500); }));
   held.Release();
