@@ -39,6 +39,7 @@ void AtOnce(const std::vector<std::function<void()>>& all) {
 
 TEST_P(OneWayPartitionTest, EveryDeletionEndsAsItShouldAndNothingIsHalfDone) {
   const auto& [backend, caller, requests] = GetParam();
+  const bool lost_requests = requests;
   Cluster cluster(backend, {1, true, {}});
   cluster.StartAll();
   UserStub& users = cluster.users();
@@ -50,9 +51,7 @@ TEST_P(OneWayPartitionTest, EveryDeletionEndsAsItShouldAndNothingIsHalfDone) {
   cluster.AwaitQuiet();
 
   TcpGate& gate = *cluster.peer_gate(caller);
-  const auto partition = [&, lost_requests = requests](bool on) {
-    lost_requests ? gate.SwallowToTarget(on) : gate.SwallowFromTarget(on);
-  };
+  const auto partition = [&](bool on) { lost_requests ? gate.SwallowToTarget(on) : gate.SwallowFromTarget(on); };
   partition(true);
   const int64_t unknown = CreateUser(users, "unknown");  // post-service may hear of it by an event or a lookup
   user::v1::UserDeletion cascaded;
@@ -79,7 +78,9 @@ TEST_P(OneWayPartitionTest, EveryDeletionEndsAsItShouldAndNothingIsHalfDone) {
     EXPECT_EQ(cascaded.state(), user::v1::DELETION_STATE_RECLAIMING);
     EXPECT_EQ(held_outcome, "RESTRICTED");
     EXPECT_EQ(free_outcome, "OK");
-    EXPECT_EQ(post_outcome, "PEER_UNAVAILABLE");
+    // A feed that is open already goes on while only requests are lost, and may have told of the user in time.
+    const bool told = lost_requests && post_outcome == "OK";
+    EXPECT_TRUE(told || post_outcome == "PEER_UNAVAILABLE") << post_outcome;
   }
   EXPECT_EQ(OutcomeOf(TryGetUser(users, cascade)), "USER_NOT_FOUND");
 
