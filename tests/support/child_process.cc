@@ -64,7 +64,15 @@ ChildProcess::~ChildProcess() {
   std::filesystem::remove(output_path_, ignored);
 }
 
-void ChildProcess::Signal(int signal) const { kill(pid_, signal); }
+void ChildProcess::Signal(int signal) {
+  kill(pid_, signal);
+  if (signal != SIGSTOP || exit_.has_value()) return;
+  // Its threads stop one after the other, and the parent is told when the last one has.
+  int status = 0;
+  if (waitpid(pid_, &status, WUNTRACED) == pid_ && !WIFSTOPPED(status)) {
+    exit_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+}
 
 std::optional<int> ChildProcess::Wait(absl::Duration limit) {
   WaitFor(

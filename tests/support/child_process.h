@@ -23,7 +23,8 @@ class ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   pid_t pid() const { return pid_; }
-  void Signal(int signal) const;
+  // Returns after SIGSTOP when all its threads have stopped.
+  void Signal(int signal);
   // The exit code, 128 + n for a signal n; nullopt if it still runs at the deadline.
   std::optional<int> Wait(absl::Duration limit = absl::Seconds(60));
   // What it has written to stdout and stderr so far.
