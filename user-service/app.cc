@@ -4,13 +4,18 @@
 #include <prometheus/gauge.h>
 
 #include "common/events/consumer.h"
+#include "common/idempotency/write_rpc.h"
 #include "common/relation/blocked.h"
 #include "common/relation/deletions.h"
 #include "common/relation/grpc_peer.h"
+#include "common/relation/guard.h"
 #include "common/relation/lookup.h"
+#include "common/relation/parent_events.h"
+#include "common/relation/reclaim.h"
 #include "common/relation/reference_rpc.h"
 #include "common/telemetry/log.h"
 #include "user-service/domain/users.h"
+#include "user-service/events/on_posts_deleted.h"
 #include "user-service/events/on_user_posts_reclaimed.h"
 #include "user-service/relationships.h"
 #include "user-service/rpc/user_rpc.h"
@@ -22,22 +27,35 @@ namespace {
 
 constexpr absl::Duration kRecoveryPeriod = absl::Seconds(1);
 constexpr absl::Duration kPurgePeriod = absl::Hours(1);
+constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // when nobody wakes it
+constexpr absl::Duration kYield = absl::Milliseconds(5);     // between rounds of a large one
+constexpr absl::Duration kHold = absl::Milliseconds(50);
 constexpr absl::Duration kSamplePeriod = absl::Seconds(2);
 
 }  // namespace
 
 // In the order of construction; destroyed in reverse, after the backbone has stopped.
 struct App::Parts {
-  Parts(std::unique_ptr<server::Backbone> bone, relation::ParentTable parent_table, const server::Hooks& hooks)
-      : table(std::move(parent_table)),
+  Parts(std::unique_ptr<server::Backbone> bone, relation::ParentTable users_table, relation::ReferenceTable posts,
+        const server::Hooks& hooks)
+      : table(std::move(users_table)),
+        post_references(std::move(posts)),
+        post_references_sql(post_references),
         backbone(std::move(bone)),
         peer("post-service", backbone->peer()),
         store(backbone->outbox()),
-        users(store),
+        guard(post_references, post_references_sql, backbone->outbox(), peer),
+        users(store, guard),
         deletions(table, backbone->outbox(), peer, backbone->now()),
         blocked(table.peer, backbone->peer_watch(), backbone->now()),
         lookup(table, backbone->database()),
-        consumer("post-service", backbone->outbox(), backbone->transport(), nullptr, backbone->metrics()),
+        reclaim(post_references, post_references_sql, backbone->outbox()),
+        post_events(post_references, post_references_sql),
+        reclaimer(
+            backbone->AddLeasedWorker("reclaim", [this, hooks](const Call& call) { return Reclaim(call, hooks); })),
+        consumer(
+            "post-service", backbone->outbox(), backbone->transport(), [this] { reclaimer.Wake(); },
+            backbone->metrics()),
         oldest_unfinished(prometheus::BuildGauge()
                               .Name("crosskey_oldest_unfinished_deletion_seconds")
                               .Help("Age of the oldest deletion that is not over; 0: there is none.")
@@ -48,13 +66,17 @@ struct App::Parts {
                               .Help("Rounds of the recovery that left a deletion undecided.")
                               .Register(backbone->metrics().registry())
                               .Add({})),
-        user_rpc(users, deletions, blocked, backbone->admission(), backbone->metrics()),
+        calls("user.v1.UserService", backbone->admission(), backbone->metrics()),
+        writes("user.v1.UserService", calls, backbone->database(), backbone->answers()),
+        user_rpc(users, deletions, blocked, calls, writes),
         internal_user_rpc(users, backbone->internal_admission(), backbone->metrics()),
         reference_rpc(backbone->internal_admission(), backbone->metrics()) {
     reference_rpc.Serve(table.type, lookup);
     consumer.On(
         "post.v1.UserPostsReclaimed", events::Consumer::Kind::kNormal,
         [this](events::Tx& tx, const events::Event& event) { return OnUserPostsReclaimed(tx, event, deletions); });
+    consumer.On("post.v1.PostsDeleted", events::Consumer::Kind::kDeletion,
+                [this](events::Tx& tx, const events::Event& event) { return OnPostsDeleted(tx, event, post_events); });
 
     backbone->AddConsumer(consumer);
     backbone->AddLeasedWorker(
@@ -84,28 +106,45 @@ struct App::Parts {
     });
   }
 
+  absl::Duration Reclaim(const Call& call, const server::Hooks& hooks) {
+    if (hooks.hold_reclaim && hooks.hold_reclaim()) return kHold;
+    const absl::StatusOr<bool> more = reclaim.Round(call);
+    if (!more.ok()) log::Warning("the reclaim was interrupted", {{"error", std::string(more.status().message())}});
+    return more.ok() && *more ? kYield : kReclaimPeriod;
+  }
+
   const relation::ParentTable table;
+  const relation::ReferenceTable post_references;
+  const relation::ReferenceSql post_references_sql;
   const std::unique_ptr<server::Backbone> backbone;
   relation::GrpcPeer peer;
   UserStore store;
+  relation::Guard guard;
   Users users;
   relation::Deletions deletions;
   relation::Blocked blocked;
   relation::Lookup lookup;
+  relation::Reclaim reclaim;
+  relation::ParentEvents post_events;
+  Worker& reclaimer;
   events::Consumer consumer;
   prometheus::Gauge& oldest_unfinished;
   prometheus::Counter& recovery_failures;
+  rpc::Calls calls;
+  idempotency::Writes writes;
   UserRpc user_rpc;
   InternalUserRpc internal_user_rpc;
   relation::ReferenceRpc reference_rpc;
 };
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
-  CROSSKEY_ASSIGN_OR_RETURN(relation::ParentTable table, UsersAsParents());
+  CROSSKEY_ASSIGN_OR_RETURN(relation::ParentTable users, UsersAsParents());
+  CROSSKEY_ASSIGN_OR_RETURN(relation::ReferenceTable posts, ReferencesToPosts());
   CROSSKEY_ASSIGN_OR_RETURN(auto backbone,
                             server::Backbone::Create({options, "user-service", "post-service", Migrations, hooks}));
   // The app owns the parts before anything serves: its destructor stops the backbone first.
-  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(backbone), std::move(table), hooks)));
+  std::unique_ptr<App> app(
+      new App(std::make_unique<Parts>(std::move(backbone), std::move(users), std::move(posts), hooks)));
   Parts* parts = app->parts_.get();
   CROSSKEY_RETURN_IF_ERROR(parts->backbone->Serve(
       {{"user.v1.UserService", &parts->user_rpc}},

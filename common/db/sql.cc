@@ -13,6 +13,7 @@ namespace {
 std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   if (dialect == Dialect::kSqlite) {
     return absl::StrReplaceAll(text, {{"{share}", ""},
+                                      {"{then}", "CROSS JOIN"},
                                       {"{update}", ""},
                                       {"{binary}", ""},
                                       {"{now_us}", "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"},
@@ -20,6 +21,7 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   }
   // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9.
   return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
+                                    {"{then}", "STRAIGHT_JOIN"},
                                     {"{update}", "FOR UPDATE"},
                                     {"{binary}", "_binary "},
                                     {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},

@@ -18,6 +18,7 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 //   {share} {update}  trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
 //   {binary}          before a `?` that holds bytes instead of text
 //   {now_us}          the database's clock, in microseconds since 1970
+//   {then}            instead of JOIN: the tables are read in this order
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (infer nothing from the row count)
 struct Sql {
   std::string name;

@@ -10,6 +10,7 @@ absl::Status Outbox::Transact(const Call& call, const char* name, const std::fun
   const absl::Status status = database_.Transact(call, name, [&](db::Tx& db) -> absl::Status {
     Tx tx(db);
     CROSSKEY_RETURN_IF_ERROR(body(tx));
+    if (call.record) CROSSKEY_RETURN_IF_ERROR(call.record(db));
     appended = !tx.drafts_.empty();
     if (!appended) return absl::OkStatus();
     const int64_t now = absl::ToUnixMicros(absl::Now());

@@ -36,7 +36,8 @@ class Outbox {
   Outbox(db::Database& database, std::function<void()> on_append)
       : database_(database), on_append_(std::move(on_append)) {}
 
-  // db::Database::Transact with events. The body may run several times; only the last run's events are stored.
+  // db::Database::Transact with events, and with call.record once the body has returned OK. The body may run several
+  // times; only the last run's events are stored.
   absl::Status Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body);
 
   db::Database& database() { return database_; }

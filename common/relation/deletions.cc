@@ -14,6 +14,9 @@ namespace {
 constexpr int kIntentsPerRound = 100;
 constexpr int kRecordsPerPurge = 1000;
 
+// Ends a transaction that has found nothing to do; never leaves this file.
+absl::Status Leave() { return absl::UnknownError("leave the transaction"); }
+
 // Past the intent a deletion no longer depends on its caller, only on this.
 Call Detached(const Call& call) {
   Call detached = Call::Background(limits::kDefaultDeadline);
@@ -51,7 +54,8 @@ absl::StatusOr<Deletions::Situation> Deletions::Look(const Call& call, int64_t i
   return situation;
 }
 
-absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, const DeleteRequest& request) {
+absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, const DeleteRequest& request,
+                                                          const std::function<void(const Deletion&)>& begun) {
   const Action action = request.action.value_or(table_.references.front().on_delete);
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
     CROSSKEY_ASSIGN_OR_RETURN(const Situation now, Look(call, request.id));
@@ -77,9 +81,9 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
 #ifdef CROSSKEY_TEST_BUILD
       if (fault::Without(fault::Guard::kIntentFirst)) CROSSKEY_RETURN_IF_ERROR(ReleaseUnannounced(call, now, action));
 #endif
-      CROSSKEY_ASSIGN_OR_RETURN(const std::optional<int64_t> begun, Begin(call, request, action));
-      if (!begun.has_value()) continue;
-      deletion_id = *begun;
+      CROSSKEY_ASSIGN_OR_RETURN(const std::optional<int64_t> own, Begin(call, request, action, begun));
+      if (!own.has_value()) continue;
+      deletion_id = *own;
     }
     const bool joined = parent.state == ParentState::kDeleting;
     CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(call), deletion_id));
@@ -127,20 +131,42 @@ absl::Status Deletions::ReleaseUnannounced(const Call& call, const Situation& no
 }
 #endif
 
+absl::StatusOr<std::optional<Deletion>> Deletions::Resume(const Call& call, int64_t deletion_id) {
+  std::optional<Deletion> deletion;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(deletion, store_.Find(connection, deletion_id));
+    return absl::OkStatus();
+  }));
+  if (!deletion.has_value() || deletion->state != DeletionState::kIntent) return deletion;
+  CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(call), deletion_id));
+  return driven.deletion;
+}
+
 // Step 1, intent. nullopt: the row is not ACTIVE any more, look again.
-absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const DeleteRequest& request, Action action) {
-  std::optional<int64_t> deletion_id;
-  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "deletion.intent", [&](events::Tx& tx) -> absl::Status {
-    deletion_id.reset();
+absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const DeleteRequest& request, Action action,
+                                                        const std::function<void(const Deletion&)>& begun) {
+  Deletion deletion;
+  bool is_active = true;
+  const absl::Status status = outbox_.Transact(call, "deletion.intent", [&](events::Tx& tx) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Parent> parent, store_.LockParent(tx.db(), request.id));
-    if (!parent.has_value() || parent->state != ParentState::kActive) return absl::OkStatus();
+    is_active = parent.has_value() && parent->state == ParentState::kActive;
+    if (!is_active) return Leave();
     if (request.version.has_value() && *request.version != parent->version) {
       return errors::EtagMismatch(table_.type, request.id);
     }
-    CROSSKEY_ASSIGN_OR_RETURN(deletion_id, store_.Insert(tx.db(), *parent, action, absl::ToUnixMicros(now_())));
+    deletion = Deletion{};
+    deletion.parent_id = parent->id;
+    deletion.parent_uid = parent->uid;
+    deletion.action = action;
+    deletion.state = DeletionState::kIntent;
+    deletion.create_time = absl::ToUnixMicros(now_());
+    CROSSKEY_ASSIGN_OR_RETURN(deletion.deletion_id, store_.Insert(tx.db(), *parent, action, deletion.create_time));
+    if (begun) begun(deletion);
     return store_.SetParentState(tx.db(), request.id, ParentState::kDeleting);
-  }));
-  return deletion_id;
+  });
+  if (!is_active) return std::nullopt;
+  CROSSKEY_RETURN_IF_ERROR(status);
+  return deletion.deletion_id;
 }
 
 // Steps 2 and 3 for an intent; returns at once what is decided already.

@@ -38,7 +38,13 @@ class Deletions {
   // NOT_FOUND, ABORTED ETAG_MISMATCH, ABORTED PARENT_DELETING (an undecided deletion with another action),
   // FAILED_PRECONDITION RESTRICTED. UNAVAILABLE PEER_UNAVAILABLE: before the intent nothing was done; after it
   // (RESTRICT only) the outcome is open and the recovery finds it out.
-  absl::StatusOr<std::optional<Deletion>> Delete(const Call& call, const DeleteRequest& request);
+  // `begun` is called in the transaction that stores an intent, perhaps several times; may be empty.
+  absl::StatusOr<std::optional<Deletion>> Delete(const Call& call, const DeleteRequest& request,
+                                                 const std::function<void(const Deletion&)>& begun = nullptr);
+
+  // Drives a deletion that was begun before, and returns it as it stands: as in the answer of Delete, or REFUSED. nullopt:
+  // its record is no longer kept. UNAVAILABLE PEER_UNAVAILABLE: the outcome is still open.
+  absl::StatusOr<std::optional<Deletion>> Resume(const Call& call, int64_t deletion_id);
 
   // NOT_FOUND DELETION_NOT_FOUND.
   absl::StatusOr<Deletion> Latest(const Call& call, int64_t id);
@@ -76,7 +82,8 @@ class Deletions {
 #ifdef CROSSKEY_TEST_BUILD
   absl::Status ReleaseUnannounced(const Call& call, const Situation& now, Action action);
 #endif
-  absl::StatusOr<std::optional<int64_t>> Begin(const Call& call, const DeleteRequest& request, Action action);
+  absl::StatusOr<std::optional<int64_t>> Begin(const Call& call, const DeleteRequest& request, Action action,
+                                               const std::function<void(const Deletion&)>& begun);
   absl::StatusOr<Driven> Drive(const Call& call, int64_t deletion_id);
   absl::StatusOr<Deletion> Decide(const Call& call, const Deletion& deletion, DeletionState state,
                                   const std::string& blocked_reason);

@@ -7,9 +7,9 @@
 namespace crosskey::relation {
 
 Lookup::Lookup(const ParentTable& table, db::Database& database)
-    : rows_{table.table + ".lookup",
-            absl::StrCat("SELECT id, uid, state FROM ", table.table, " WHERE id IN (?) ORDER BY id")},
-      database_(database) {}
+    : Lookup(db::Sql{table.table + ".lookup",
+                     absl::StrCat("SELECT id, uid, state FROM ", table.table, " WHERE id IN (?) ORDER BY id")},
+             database) {}
 
 absl::StatusOr<LookupAnswer> Lookup::Run(const Call& call, const std::vector<int64_t>& ids) {
   LookupAnswer answer;

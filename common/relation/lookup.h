@@ -14,7 +14,10 @@ namespace crosskey::relation {
 // Works on the local database alone. Thread-safe.
 class Lookup {
  public:
+  // All rows of the table exist.
   Lookup(const ParentTable& table, db::Database& database);
+  // (ids) -> id, uid, state (ParentState), by ascending id: those that exist.
+  Lookup(db::Sql rows, db::Database& database) : rows_(std::move(rows)), database_(database) {}
 
   // The rows by ascending id. The head of the feed is read before the rows: a deletion that the rows do not show yet
   // gets a later sequence.

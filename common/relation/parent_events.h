@@ -17,12 +17,14 @@ class ParentEvents {
   // A hint that saves the first guarded write its lookup. A row that exists, a tombstone above all, stays as it is.
   absl::Status OnCreated(events::Tx& tx, int64_t id, const std::string& uid) const;
 
-  // The parent is gone for good. Releases the row if the release itself did not arrive, whatever was refused before,
-  // and opens it for the reclaim. Where there is no row nothing refers to the parent, and nothing ever will: that is
-  // reported at once. FAILED_PRECONDITION: the row has another uid.
-  absl::Status OnDeleted(events::Tx& tx, int64_t id, const std::string& uid, int64_t deletion_id) const;
+  // These parents (1 to 1,000) are gone for good. Releases each row if the release itself did not arrive, whatever was
+  // refused before, and opens it for the reclaim. Where there is no row nothing refers to the parent, and nothing ever
+  // will: that is reported at once. FAILED_PRECONDITION: a row has another uid.
+  absl::Status OnDeleted(events::Tx& tx, const std::vector<Removed>& parents, int64_t deletion_id) const;
 
  private:
+  void Report(events::Tx& tx, const Removed& parent, int64_t deletion_id) const;
+
   const ReferenceTable& table_;
   const ReferenceSql& sql_;
 };

@@ -48,7 +48,9 @@ absl::StatusOr<bool> Reclaim::Batch(const Call& call, int64_t parent_id) {
       unfinished = true;
       return absl::OkStatus();
     }
-    // None left, found in the same transaction that removes the reference row.
+    // Found in the same transaction that removes the reference row.
+    CROSSKEY_ASSIGN_OR_RETURN(const bool none_left, NoneLeft(tx, parent_id));
+    if (!none_left) return absl::OkStatus();
     return Finish(tx, parent_id, uid, deletion_id);
   }));
   return unfinished;
@@ -66,13 +68,26 @@ absl::StatusOr<int64_t> Reclaim::RemoveSome(events::Tx& tx, size_t child, int64_
     ids.push_back(id);
     removed.push_back({id, uid});
   }
-  const bool set_null = table.declaration.on_delete == Action::kSetNull;
-  CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(set_null ? sql.set_null : sql.remove, ids).status());
-  CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql.add_count, static_cast<int64_t>(ids.size()), parent_id).status());
-  if (!set_null && table.removed_event) {
-    tx.Append(table.removed_event(errors::ResourceName(table_.parent_type, parent_id), removed));
+  if (table.before_removal) CROSSKEY_RETURN_IF_ERROR(table.before_removal(tx.db(), ids));
+  // Fewer, if another parent of some rows has been deleted as well and took them along.
+  CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed, tx.db().Execute(sql.remove, ids));
+  CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql.add_count, changed, parent_id).status());
+  if (table.removed_events) {
+    for (events::Draft& event : table.removed_events(errors::ResourceName(table_.parent_type, parent_id), removed)) {
+      tx.Append(std::move(event));
+    }
   }
   return static_cast<int64_t>(ids.size());
+}
+
+// Rows that are parents are hidden first; the reference row stays until HiddenRows has removed them.
+absl::StatusOr<bool> Reclaim::NoneLeft(events::Tx& tx, int64_t parent_id) {
+  for (size_t child = 0; child < table_.children.size(); ++child) {
+    if (!table_.children[child].is_parent) continue;
+    CROSSKEY_ASSIGN_OR_RETURN(const auto left, tx.db().QueryOne<int64_t>(sql_.children[child].left, parent_id));
+    if (left.has_value()) return false;
+  }
+  return true;
 }
 
 absl::Status Reclaim::Finish(events::Tx& tx, int64_t parent_id, const std::string& uid, int64_t deletion_id) {
@@ -82,7 +97,7 @@ absl::Status Reclaim::Finish(events::Tx& tx, int64_t parent_id, const std::strin
     reclaimed.rows[table_.children[child].declaration.relationship] = count.has_value() ? std::get<0>(*count) : 0;
   }
   CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.remove, parent_id).status());
-  tx.Append(table_.reclaimed_event(reclaimed));
+  if (table_.reclaimed_event) tx.Append(table_.reclaimed_event(reclaimed));
   return absl::OkStatus();
 }
 

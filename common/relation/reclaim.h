@@ -1,4 +1,4 @@
-// Removing the hidden rows of deleted parents.
+// Removing what referred to deleted parents.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -22,6 +22,7 @@ class Reclaim {
  private:
   absl::StatusOr<bool> Batch(const Call& call, int64_t parent_id);
   absl::StatusOr<int64_t> RemoveSome(events::Tx& tx, size_t child, int64_t parent_id);
+  absl::StatusOr<bool> NoneLeft(events::Tx& tx, int64_t parent_id);
   absl::Status Finish(events::Tx& tx, int64_t parent_id, const std::string& uid, int64_t deletion_id);
 
   const ReferenceTable& table_;

@@ -13,8 +13,8 @@ struct ChildSql {
 
   db::Sql count;      // (parent id, limit) -> rows, at most limit
   db::Sql batch;      // (parent id, limit) -> id, uid
-  db::Sql remove;     // (ids)
-  db::Sql set_null;   // (ids)
+  db::Sql left;       // (parent id) -> id: a row that is hidden already, but still there
+  db::Sql remove;     // (ids): deletes, hides or sets null
   db::Sql add_count;  // (rows, parent id)
   db::Sql counted;    // (parent id) -> rows
 };
@@ -28,10 +28,23 @@ struct ReferenceSql {
   db::Sql add;          // (id, uid, state): keeps an existing row
   db::Sql insert;       // (id, uid, state): a duplicate is an error
   db::Sql refuse;       // (refused_through, id)
-  db::Sql release;      // (state, deletion_id, id)
+  db::Sql lock_all;     // (ids) -> id, uid
+  db::Sql release;      // (state, deletion_id, ids)
   db::Sql reclaimable;  // (after id, limit) -> id
   db::Sql remove;       // (id)
   std::vector<ChildSql> children;
+};
+
+struct LocalParentSql {
+  explicit LocalParentSql(const LocalParent& parent);
+
+  db::Sql hidden;  // (limit) -> id, locked
+  db::Sql remove;  // (ids)
+  struct Child {
+    db::Sql batch;   // (parent ids, limit) -> id, parent id; by parent id
+    db::Sql remove;  // (ids)
+  };
+  std::vector<Child> children;
 };
 
 }  // namespace crosskey::relation

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/status/limits.h"
 
@@ -9,6 +10,10 @@ namespace crosskey::rpc {
 
 void FieldErrors::RequireId(const std::string& field, int64_t id) {
   if (id <= 0) Add(field, absl::StrCat("must be positive, not ", id));
+}
+
+void FieldErrors::CheckRequestId(const std::string& field, const std::string& request_id) {
+  if (!request_id.empty() && !IsUuid(request_id)) Add(field, "must be a UUID");
 }
 
 bool FieldErrors::RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max) {
@@ -19,6 +24,15 @@ bool FieldErrors::RequireCount(const std::string& field, int64_t count, int64_t 
 
 absl::Status FieldErrors::status() const {
   return violations_.empty() ? absl::OkStatus() : errors::InvalidFields(violations_);
+}
+
+bool IsUuid(const std::string& text) {
+  if (text.size() != 36) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !absl::ascii_isxdigit(static_cast<unsigned char>(text[i]))) return false;
+  }
+  return true;
 }
 
 int64_t PageSize(int32_t requested, FieldErrors& errors) {

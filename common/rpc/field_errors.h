@@ -14,6 +14,8 @@ class FieldErrors {
   void Add(const std::string& field, const std::string& description) { violations_.push_back({field, description}); }
   // Ids are positive.
   void RequireId(const std::string& field, int64_t id);
+  // Empty, or a UUID.
+  void CheckRequestId(const std::string& field, const std::string& request_id);
   // From `min` to `max` ids, each positive.
   template <typename Ids>
   void RequireIds(const std::string& field, const Ids& ids, int min, int max) {
@@ -31,6 +33,9 @@ class FieldErrors {
  private:
   std::vector<errors::FieldViolation> violations_;
 };
+
+// 36 characters: hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+bool IsUuid(const std::string& text);
 
 // 0 means the default, more than the maximum means the maximum, negative is an error.
 int64_t PageSize(int32_t requested, FieldErrors& errors);

@@ -25,6 +25,7 @@ constexpr absl::Duration kReconnect = absl::Milliseconds(100);
 constexpr absl::Duration kStandby = absl::Seconds(1);  // until a replica without the lease looks again
 constexpr absl::Duration kDeaf = absl::Seconds(5);     // without the peer, until another replica may try
 constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
+constexpr absl::Duration kPurgePeriod = absl::Minutes(1);
 constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
 constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
 constexpr absl::Duration kRelease = absl::Seconds(1);
@@ -66,6 +67,7 @@ Backbone::Backbone(Settings settings, db::DatabaseOptions database)
       metrics_(settings_.name, CROSSKEY_VERSION),
       database_(std::move(database), metrics_),
       leases_(database_, LeaseHolder(settings_.options.internal_listen)),
+      answers_(database_, now_),
       feed_(database_, settings_.name),
       sequencer_(database_),
       sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),
@@ -82,6 +84,7 @@ Backbone::Backbone(Settings settings, db::DatabaseOptions database)
   AddWorker("watch", [this](const Call& call) { return WatchPeer(call); });
   AddLeasedWorker(
       "trim", [this](const Call& call) { return TrimEvents(call); }, true);
+  AddLeasedWorker("requests", [this](const Call& call) { return PurgeAnswers(call); });
 }
 
 Backbone::~Backbone() { Stop(); }
@@ -145,6 +148,12 @@ absl::Duration Backbone::TrimEvents(const Call& call) {
   const absl::StatusOr<int64_t> removed = trim_.Round(call, consumed, now_() - settings_.options.event_retention);
   if (!removed.ok()) log::Warning("could not remove old events", {{"error", std::string(removed.status().message())}});
   return removed.ok() && *removed == limits::kTrimBatch ? kYield : kTrimPeriod;
+}
+
+absl::Duration Backbone::PurgeAnswers(const Call& call) {
+  const absl::StatusOr<bool> more = answers_.Purge(call);
+  if (!more.ok()) log::Warning("could not remove old answers", {{"error", std::string(more.status().message())}});
+  return more.ok() && *more ? kYield : kPurgePeriod;
 }
 
 absl::Status Backbone::Serve(const std::vector<Service>& services, const std::vector<Service>& internal_services) {

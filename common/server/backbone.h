@@ -19,6 +19,7 @@
 #include "common/events/peer_watch.h"
 #include "common/events/sequencer.h"
 #include "common/events/trim.h"
+#include "common/idempotency/answers.h"
 #include "common/process/options.h"
 #include "common/process/worker.h"
 #include "common/rpc/calls.h"
@@ -66,6 +67,7 @@ class Backbone {
   events::Outbox& outbox() { return outbox_; }
   const std::shared_ptr<grpc::Channel>& peer() const { return peer_; }
   events::GrpcTransport& transport() { return transport_; }
+  idempotency::Answers& answers() { return answers_; }
   const events::PeerWatch& peer_watch() const { return peer_watch_; }
   const std::function<absl::Time()>& now() const { return now_; }
   const std::shared_ptr<rpc::Admission>& admission() const { return admission_; }
@@ -106,6 +108,7 @@ class Backbone {
   absl::Duration NumberEvents(const Call& call);
   absl::Duration WatchPeer(const Call& call);
   absl::Duration TrimEvents(const Call& call);
+  absl::Duration PurgeAnswers(const Call& call);
   bool Holds(const Call& call, const std::string& lease);
   absl::Duration LetAnotherTry(const std::string& lease);
 
@@ -114,6 +117,7 @@ class Backbone {
   telemetry::Metrics metrics_;
   db::Database database_;
   db::Leases leases_;
+  idempotency::Answers answers_;
   events::Feed feed_;
   events::Sequencer sequencer_;
   Worker sequencer_worker_;

@@ -8,6 +8,10 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
+namespace crosskey::db {
+class Tx;
+}
+
 namespace crosskey {
 
 // One call, or one round of a background worker. Cheap to copy. Threads: may be read by one thread at a time.
@@ -17,9 +21,12 @@ struct Call {
   std::function<bool()> cancelled;
   // W3C Trace Context; empty if the caller sent none.
   std::string traceparent;
+  // Part of the transaction of the call's effect, after everything else in it; an error undoes it all. Empty: nothing.
+  // It belongs to the call itself, not to the work that goes on without it.
+  std::function<absl::Status(db::Tx&)> record;
 
   // A call of this process itself, for at most `limit`.
-  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, ""}; }
+  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr}; }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 

@@ -102,6 +102,12 @@ absl::Status InvalidPageToken() {
               "page_token: not a token of this method with these arguments", {{"field", "page_token"}});
 }
 
+absl::Status RequestIdReused(const std::string& request_id) {
+  return Make(absl::StatusCode::kInvalidArgument, "REQUEST_ID_REUSED",
+              absl::StrCat("request_id: ", Cut(request_id), " was used for another request"),
+              {{"field", "request_id"}, {"request_id", request_id}});
+}
+
 absl::Status NotFound(const std::string& type, int64_t id) {
   const std::string name = ResourceName(type, id);
   absl::Status status = Make(absl::StatusCode::kNotFound, absl::AsciiStrToUpper(ShortName(type)) + "_NOT_FOUND",
@@ -123,6 +129,15 @@ absl::Status Taken(const std::string& type, const std::string& field, const std:
       Make(absl::StatusCode::kAlreadyExists, absl::AsciiStrToUpper(field) + "_TAKEN",
            absl::StrCat("the ", field, " \"", Cut(value), "\" is taken"), {{"field", field}, {"value", value}});
   AttachResource(status, type, value, absl::StrCat("another resource has this ", field));
+  return status;
+}
+
+absl::Status AlreadyPinned(const std::string& relationship, const std::string& type, int64_t id) {
+  const std::string name = ResourceName(type, id);
+  absl::Status status = Make(absl::StatusCode::kAlreadyExists, "ALREADY_PINNED",
+                             absl::StrCat(name, " is pinned already (", relationship, ")"),
+                             {{"relationship", relationship}, {"resource", name}});
+  AttachResource(status, type, name, "is pinned already");
   return status;
 }
 

@@ -24,6 +24,8 @@ absl::Status InvalidFields(const std::vector<FieldViolation>& violations);
 absl::Status InvalidField(const std::string& field, const std::string& description);
 
 absl::Status InvalidPageToken();
+// The request_id has been used for another request.
+absl::Status RequestIdReused(const std::string& request_id);
 
 // `type` is the full name of a message, "user.v1.User"; the reason is USER_NOT_FOUND, the resource "users/{id}".
 absl::Status NotFound(const std::string& type, int64_t id);
@@ -31,6 +33,9 @@ absl::Status NotFound(const std::string& type, int64_t id);
 absl::Status DeletionNotFound(const std::string& type, int64_t id);
 // `field` of some other resource of the type has the value already. The reason is {FIELD}_TAKEN.
 absl::Status Taken(const std::string& type, const std::string& field, const std::string& value);
+
+// A one-to-one reference to something that another row refers to already: ALREADY_PINNED.
+absl::Status AlreadyPinned(const std::string& relationship, const std::string& type, int64_t id);
 
 // A reference to something that does not exist (any more). At most the first 10 are sent.
 struct MissingReference {

@@ -33,6 +33,7 @@ inline constexpr int kEventBatchBytes = kMebibyte;
 inline constexpr absl::Duration kEventRetention = absl::Hours(7 * 24);  // the default of --event-retention
 inline constexpr int kTrimBatch = 500;
 inline constexpr absl::Duration kLease = absl::Seconds(15);
+inline constexpr absl::Duration kRequestIdRetention = absl::Hours(24);
 inline constexpr absl::Duration kDeletionRecordRetention = absl::Hours(30 * 24);
 
 struct Limit {
@@ -66,6 +67,7 @@ inline constexpr Limit kTable[] = {
     {"event is kept, unless --event-retention says otherwise", kEventRetention, ""},
     {"batch of events removed from the log", kTrimBatch, "events"},
     {"lease of a background task", kLease, ""},
+    {"answer to a request_id is kept", kRequestIdRetention, ""},
     {"record of a finished deletion is kept", kDeletionRecordRetention, ""},
 };
 

@@ -16,6 +16,7 @@ struct Post {
   int64_t user_id = 0;
   std::string title;
   std::string content;
+  int64_t like_count = 0;
   int64_t version = 0;      // the etag
   int64_t create_time = 0;  // microseconds since 1970
   int64_t update_time = 0;

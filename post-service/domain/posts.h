@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/relation/guard.h"
-#include "post-service/storage/post_store.h"
+#include "post-service/domain/existing_post.h"
 
 namespace crosskey::posts {
 
@@ -27,31 +26,32 @@ struct PostChange {
 };
 
 // Thread-safe. Arguments are valid: rpc has checked them. Writes give the errors of relation::Guard::Write besides
-// their own.
+// their own. They pass their result to `answer`, within the transaction and as often as it is run.
 class Posts {
  public:
-  Posts(PostStore& store, relation::Guard& users) : store_(store), users_(users) {}
+  // `on_deleted` is called after each deletion: there are hidden rows to remove.
+  Posts(PostStore& store, relation::Guard& users, std::function<void()> on_deleted)
+      : store_(store), users_(users), existing_(store, users), on_deleted_(std::move(on_deleted)) {}
 
   // All or none, in one transaction; the results are in the order of the arguments.
-  absl::StatusOr<std::vector<Post>> Create(const Call& call, const std::vector<NewPost>& posts);
+  absl::Status Create(const Call& call, const std::vector<NewPost>& posts,
+                      const std::function<void(const std::vector<Post>&)>& answer);
   // NOT_FOUND POST_NOT_FOUND.
   absl::StatusOr<Post> Get(const Call& call, int64_t id);
   // Those that exist, by ascending id.
   absl::StatusOr<std::vector<Post>> BatchGet(const Call& call, const std::vector<int64_t>& ids);
-  absl::StatusOr<Page> List(const Call& call, const PageQuery& query);
+  absl::StatusOr<Page<Post>> List(const Call& call, const PostQuery& query);
   // NOT_FOUND POST_NOT_FOUND, ABORTED ETAG_MISMATCH. A change to what is there already changes nothing, the etag
   // included.
-  absl::StatusOr<Post> Update(const Call& call, const PostChange& change);
-  // NOT_FOUND POST_NOT_FOUND, ABORTED ETAG_MISMATCH.
+  absl::Status Update(const Call& call, const PostChange& change, const std::function<void(const Post&)>& answer);
+  // Hides the post; it and its likes are removed later. NOT_FOUND POST_NOT_FOUND, ABORTED ETAG_MISMATCH.
   absl::Status Delete(const Call& call, int64_t id, std::optional<int64_t> version);
 
  private:
-  // Runs `body` with the post, locked, in a transaction that holds the references to its user and to `new_user`.
-  absl::Status WriteExisting(const Call& call, int64_t id, std::optional<int64_t> version,
-                             std::optional<int64_t> new_user, const std::function<absl::Status(PostTx&, Post&)>& body);
-
   PostStore& store_;
   relation::Guard& users_;
+  ExistingPost existing_;
+  const std::function<void()> on_deleted_;
 };
 
 }  // namespace crosskey::posts

@@ -13,7 +13,7 @@ absl::Status OnUserCreated(events::Tx& tx, const events::Event& event, const rel
 absl::Status OnUserDeleted(events::Tx& tx, const events::Event& event, const relation::ParentEvents& references) {
   user::v1::UserDeleted payload;
   if (!payload.ParseFromString(event.payload)) return absl::InvalidArgumentError("undecodable UserDeleted");
-  return references.OnDeleted(tx, payload.id(), payload.uid(), payload.deletion_id());
+  return references.OnDeleted(tx, {{payload.id(), payload.uid()}}, payload.deletion_id());
 }
 
 }  // namespace crosskey::posts

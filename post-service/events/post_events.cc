@@ -1,6 +1,7 @@
 #include "post-service/events/post_events.h"
 
 #include "common/status/errors.h"
+#include "post-service/domain/like.h"
 #include "post-service/domain/post.h"
 #include "post/v1/post_events.pb.h"
 
@@ -47,6 +48,8 @@ events::Draft UserPostsReclaimed(const relation::Reclaimed& reclaimed) {
   payload.set_uid(reclaimed.parent_uid);
   const auto posts = reclaimed.rows.find(kPostUser);
   if (posts != reclaimed.rows.end()) payload.set_posts(posts->second);
+  const auto likes = reclaimed.rows.find(kLikeUser);
+  if (likes != reclaimed.rows.end()) payload.set_likes(likes->second);
   return Draft(errors::ResourceName("user.v1.User", reclaimed.parent_id), payload);
 }
 

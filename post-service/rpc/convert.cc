@@ -28,14 +28,22 @@ void ToWire(const Post& post, post::v1::Post* out) {
   out->set_title(post.title);
   out->set_user_id(post.user_id);
   out->set_content(post.content);
+  out->set_like_count(post.like_count);
   rpc::SetTimestamp(post.create_time, out->mutable_create_time());
   rpc::SetTimestamp(post.update_time, out->mutable_update_time());
   out->set_etag(rpc::EtagOf(post.version));
 }
 
+void ToWire(const Like& like, post::v1::Like* out) {
+  out->set_post_id(like.post_id);
+  out->set_user_id(like.user_id);
+  rpc::SetTimestamp(like.create_time, out->mutable_create_time());
+}
+
 absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::CreatePostRequest& request) {
   rpc::FieldErrors errors;
   std::vector<NewPost> posts = {Check(request, "", errors)};
+  errors.CheckRequestId("request_id", request.request_id());
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   return posts;
 }
@@ -43,6 +51,7 @@ absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::CreatePostRequest&
 absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::BatchCreatePostsRequest& request) {
   rpc::FieldErrors errors;
   errors.RequireCount("requests", request.requests_size(), 1, limits::kBatchIds);
+  errors.CheckRequestId("request_id", request.request_id());
   // The answer is somewhat larger than the request, and clients take 4 MiB by default.
   if (request.ByteSizeLong() > limits::kBatchCreateBytes) {
     errors.Add("requests", absl::StrCat("must have at most ", limits::kBatchCreateBytes, " bytes together"));
@@ -50,16 +59,28 @@ absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::BatchCreatePostsRe
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   std::vector<NewPost> posts;
   for (int i = 0; i < request.requests_size(); ++i) {
-    posts.push_back(Check(request.requests(i), absl::StrCat("requests[", i, "]."), errors));
+    const std::string prefix = absl::StrCat("requests[", i, "].");
+    posts.push_back(Check(request.requests(i), prefix, errors));
+    if (!request.requests(i).request_id().empty()) {
+      errors.Add(prefix + "request_id", "must be empty: the batch has one for all");
+    }
   }
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   return posts;
+}
+
+absl::Status CheckDelete(const post::v1::DeletePostRequest& request) {
+  rpc::FieldErrors errors;
+  errors.RequireId("id", request.id());
+  errors.CheckRequestId("request_id", request.request_id());
+  return errors.status();
 }
 
 absl::StatusOr<PostChange> FromWire(const post::v1::UpdatePostRequest& request) {
   rpc::FieldErrors errors;
   const post::v1::Post& post = request.post();
   errors.RequireId("post.id", post.id());
+  errors.CheckRequestId("request_id", request.request_id());
   const auto fields = rpc::FieldsToUpdate(request.has_update_mask() ? &request.update_mask() : nullptr, post,
                                           {"title", "content", "user_id"}, errors);
   PostChange change;

@@ -24,21 +24,23 @@ std::set<int64_t> UsersOf(const PostMessages& posts) {
 
 grpc::Status PostRpc::CreatePost(grpc::ServerContext* context, const post::v1::CreatePostRequest* request,
                                  post::v1::CreatePostResponse* response) {
-  return calls_.Unary(*context, "CreatePost", [&](const Call& call) -> absl::Status {
+  return writes_.Run(*context, "CreatePost", *request, *response, [&](const Call& call) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
-    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Post> created, posts_.Create(call, posts));
-    ToWire(created.front(), response->mutable_post());
-    return absl::OkStatus();
+    return posts_.Create(call, posts, [&](const std::vector<Post>& created) {
+      response->Clear();
+      ToWire(created.front(), response->mutable_post());
+    });
   });
 }
 
 grpc::Status PostRpc::BatchCreatePosts(grpc::ServerContext* context, const post::v1::BatchCreatePostsRequest* request,
                                        post::v1::BatchCreatePostsResponse* response) {
-  return calls_.Unary(*context, "BatchCreatePosts", [&](const Call& call) -> absl::Status {
+  return writes_.Run(*context, "BatchCreatePosts", *request, *response, [&](const Call& call) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
-    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Post> created, posts_.Create(call, posts));
-    for (const Post& post : created) ToWire(post, response->add_posts());
-    return absl::OkStatus();
+    return posts_.Create(call, posts, [&](const std::vector<Post>& created) {
+      response->Clear();
+      for (const Post& post : created) ToWire(post, response->add_posts());
+    });
   });
 }
 
@@ -86,13 +88,13 @@ grpc::Status PostRpc::ListPosts(grpc::ServerContext* context, const post::v1::Li
                                 post::v1::ListPostsResponse* response) {
   return calls_.Unary(*context, "ListPosts", [&](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
-    PageQuery query{request->user_id(), request->newest_first(), 0, rpc::PageSize(request->page_size(), errors)};
+    PostQuery query{request->user_id(), {0, rpc::PageSize(request->page_size(), errors), request->newest_first()}};
     if (request->user_id() < 0) errors.RequireId("user_id", request->user_id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
     const std::string list = absl::StrCat("ListPosts\n", request->user_id(), "\n", request->newest_first());
-    CROSSKEY_ASSIGN_OR_RETURN(query.after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const Page page, posts_.List(call, query));
-    for (const Post& post : page.posts) ToWire(post, response->add_posts());
+    CROSSKEY_ASSIGN_OR_RETURN(query.start.after, rpc::DecodePageToken(list, request->page_token()));
+    CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, posts_.List(call, query));
+    for (const Post& post : page.rows) ToWire(post, response->add_posts());
     if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
     if (!request->include_users()) return absl::OkStatus();
     return users_.Fetch(call, UsersOf(response->posts()), *response->mutable_users());
@@ -101,22 +103,75 @@ grpc::Status PostRpc::ListPosts(grpc::ServerContext* context, const post::v1::Li
 
 grpc::Status PostRpc::UpdatePost(grpc::ServerContext* context, const post::v1::UpdatePostRequest* request,
                                  post::v1::UpdatePostResponse* response) {
-  return calls_.Unary(*context, "UpdatePost", [&](const Call& call) -> absl::Status {
+  return writes_.Run(*context, "UpdatePost", *request, *response, [&](const Call& call) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const PostChange change, FromWire(*request));
-    CROSSKEY_ASSIGN_OR_RETURN(const Post post, posts_.Update(call, change));
-    ToWire(post, response->mutable_post());
-    return absl::OkStatus();
+    return posts_.Update(call, change, [&](const Post& post) {
+      response->Clear();
+      ToWire(post, response->mutable_post());
+    });
   });
 }
 
 grpc::Status PostRpc::DeletePost(grpc::ServerContext* context, const post::v1::DeletePostRequest* request,
-                                 post::v1::DeletePostResponse*) {
-  return calls_.Unary(*context, "DeletePost", [&](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    errors.RequireId("id", request->id());
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
+                                 post::v1::DeletePostResponse* response) {
+  return writes_.Run(*context, "DeletePost", *request, *response, [&](const Call& call) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(CheckDelete(*request));
     const absl::Status status = posts_.Delete(call, request->id(), rpc::VersionOf(request->etag()));
     return request->allow_missing() && absl::IsNotFound(status) ? absl::OkStatus() : status;
+  });
+}
+
+grpc::Status PostRpc::LikePost(grpc::ServerContext* context, const post::v1::LikePostRequest* request,
+                               post::v1::LikePostResponse* response) {
+  return writes_.Run(*context, "LikePost", *request, *response, [&](const Call& call) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
+    return likes_.Add(call, request->post_id(), request->user_id());
+  });
+}
+
+grpc::Status PostRpc::UnlikePost(grpc::ServerContext* context, const post::v1::UnlikePostRequest* request,
+                                 post::v1::UnlikePostResponse* response) {
+  return writes_.Run(*context, "UnlikePost", *request, *response, [&](const Call& call) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
+    return likes_.Remove(call, request->post_id(), request->user_id());
+  });
+}
+
+grpc::Status PostRpc::ListPostLikes(grpc::ServerContext* context, const post::v1::ListPostLikesRequest* request,
+                                    post::v1::ListPostLikesResponse* response) {
+  return calls_.Unary(*context, "ListPostLikes", [&](const Call& call) -> absl::Status {
+    rpc::FieldErrors errors;
+    errors.RequireId("post_id", request->post_id());
+    const int64_t size = rpc::PageSize(request->page_size(), errors);
+    CROSSKEY_RETURN_IF_ERROR(errors.status());
+    const std::string list = absl::StrCat("ListPostLikes\n", request->post_id());
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
+    CROSSKEY_ASSIGN_OR_RETURN(const Page<Like> page, likes_.OfPost(call, request->post_id(), after, size));
+    std::set<int64_t> users;
+    for (const Like& like : page.rows) {
+      ToWire(like, response->add_likes());
+      users.insert(like.user_id);
+    }
+    if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
+    if (!request->include_users()) return absl::OkStatus();
+    return users_.Fetch(call, users, *response->mutable_users());
+  });
+}
+
+grpc::Status PostRpc::ListLikedPosts(grpc::ServerContext* context, const post::v1::ListLikedPostsRequest* request,
+                                     post::v1::ListLikedPostsResponse* response) {
+  return calls_.Unary(*context, "ListLikedPosts", [&](const Call& call) -> absl::Status {
+    rpc::FieldErrors errors;
+    errors.RequireId("user_id", request->user_id());
+    const int64_t size = rpc::PageSize(request->page_size(), errors);
+    CROSSKEY_RETURN_IF_ERROR(errors.status());
+    const std::string list = absl::StrCat("ListLikedPosts\n", request->user_id());
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
+    CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, likes_.OfUser(call, request->user_id(), after, size));
+    for (const Post& post : page.rows) ToWire(post, response->add_posts());
+    if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
+    if (!request->include_users()) return absl::OkStatus();
+    return users_.Fetch(call, UsersOf(response->posts()), *response->mutable_users());
   });
 }
 

@@ -1,9 +1,9 @@
 // post.v1.PostService: check, convert, call the domain, convert.
 #pragma once
 
-#include <memory>
-
+#include "common/idempotency/write_rpc.h"
 #include "common/rpc/calls.h"
+#include "post-service/domain/likes.h"
 #include "post-service/domain/posts.h"
 #include "post-service/peers/user_directory.h"
 #include "post/v1/post_service.grpc.pb.h"
@@ -12,8 +12,8 @@ namespace crosskey::posts {
 
 class PostRpc final : public post::v1::PostService::Service {
  public:
-  PostRpc(Posts& posts, UserDirectory& users, std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
-      : posts_(posts), users_(users), calls_("post.v1.PostService", std::move(admission), metrics) {}
+  PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& calls, idempotency::Writes& writes)
+      : posts_(posts), likes_(likes), users_(users), calls_(calls), writes_(writes) {}
 
   grpc::Status CreatePost(grpc::ServerContext* context, const post::v1::CreatePostRequest* request,
                           post::v1::CreatePostResponse* response) override;
@@ -29,11 +29,21 @@ class PostRpc final : public post::v1::PostService::Service {
                           post::v1::UpdatePostResponse* response) override;
   grpc::Status DeletePost(grpc::ServerContext* context, const post::v1::DeletePostRequest* request,
                           post::v1::DeletePostResponse* response) override;
+  grpc::Status LikePost(grpc::ServerContext* context, const post::v1::LikePostRequest* request,
+                        post::v1::LikePostResponse* response) override;
+  grpc::Status UnlikePost(grpc::ServerContext* context, const post::v1::UnlikePostRequest* request,
+                          post::v1::UnlikePostResponse* response) override;
+  grpc::Status ListPostLikes(grpc::ServerContext* context, const post::v1::ListPostLikesRequest* request,
+                             post::v1::ListPostLikesResponse* response) override;
+  grpc::Status ListLikedPosts(grpc::ServerContext* context, const post::v1::ListLikedPostsRequest* request,
+                              post::v1::ListLikedPostsResponse* response) override;
 
  private:
   Posts& posts_;
+  Likes& likes_;
   UserDirectory& users_;
-  rpc::Calls calls_;
+  rpc::Calls& calls_;
+  idempotency::Writes& writes_;
 };
 
 }  // namespace crosskey::posts

@@ -1,20 +1,17 @@
 #include "post-service/storage/post_store.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 
 #include "absl/strings/str_replace.h"
 #include "common/fault/fault.h"
-#include "common/status/limits.h"
+#include "post-service/storage/likes_sql.h"
 #include "post-service/storage/posts_sql.h"
 
 namespace crosskey::posts {
 namespace {
 
-constexpr int64_t kVisible = 1;         // user_refs.state
 constexpr int64_t kBytesBesides = 700;  // of a post in a response, title and times included, without the content
-constexpr int64_t kScanRows = 1000;     // of one scanning statement
 
 const db::Sql& Visible() {
 #ifdef CROSSKEY_TEST_BUILD
@@ -29,78 +26,24 @@ template <typename... Arguments>
 absl::StatusOr<std::vector<Post>> Select(db::Connection& connection, const db::Sql& sql,
                                          const Arguments&... arguments) {
   CROSSKEY_ASSIGN_OR_RETURN(
-      auto rows, (connection.Query<int64_t, std::string, int64_t, std::string, std::string, int64_t, int64_t, int64_t>(
-                     sql, arguments...)));
+      auto rows,
+      (connection.Query<int64_t, std::string, int64_t, std::string, std::string, int64_t, int64_t, int64_t, int64_t>(
+          sql, arguments...)));
   std::vector<Post> posts;
   posts.reserve(rows.size());
-  for (auto& [id, uid, user_id, title, content, version, create_time, update_time] : rows) {
-    posts.push_back(
-        {id, std::move(uid), user_id, std::move(title), std::move(content), version, create_time, update_time});
+  for (auto& [id, uid, user_id, title, content, like_count, version, create_time, update_time] : rows) {
+    posts.push_back({id, std::move(uid), user_id, std::move(title), std::move(content), like_count, version,
+                     create_time, update_time});
   }
   return posts;
 }
 
-// Finds out which posts the next page has, without reading them.
-class Scan {
- public:
-  Scan(db::Connection& connection, const PageQuery& query) : connection_(connection), query_(query) {
-    position_ = query.after;
-    if (query.newest_first && position_ == 0) position_ = std::numeric_limits<int64_t>::max();
+absl::StatusOr<Scan::Rows> WithSizes(absl::StatusOr<Scan::Rows> rows) {
+  if (rows.ok()) {
+    for (auto& row : *rows) std::get<1>(row) += kBytesBesides;
   }
-
-  absl::Status Run() {
-    int64_t chunk = std::min(query_.limit + 1, kScanRows);
-    while (examined_ < limits::kRowsExamined) {
-      chunk = std::min(chunk, limits::kRowsExamined - examined_);
-      CROSSKEY_ASSIGN_OR_RETURN(const auto rows, Next(chunk));
-      for (const auto& [id, content_bytes, state] : rows) {
-        if (state == kVisible && !Take(id, content_bytes)) {
-          more_ = true;
-          return absl::OkStatus();
-        }
-        position_ = id;
-        ++examined_;
-      }
-      if (static_cast<int64_t>(rows.size()) < chunk) return absl::OkStatus();
-      chunk = kScanRows;
-    }
-    more_ = true;
-    return absl::OkStatus();
-  }
-
-  const std::vector<int64_t>& ids() const { return ids_; }
-  std::optional<int64_t> next() const { return more_ ? std::optional<int64_t>(position_) : std::nullopt; }
-
- private:
-  using Rows = std::vector<std::tuple<int64_t, int64_t, int64_t>>;
-
-  absl::StatusOr<Rows> Next(int64_t limit) {
-    if (query_.user_id == 0) {
-      return connection_.Query<int64_t, int64_t, int64_t>(query_.newest_first ? sql::kScanBack : sql::kScan, position_,
-                                                          limit);
-    }
-    return connection_.Query<int64_t, int64_t, int64_t>(query_.newest_first ? sql::kScanUserBack : sql::kScanUser,
-                                                        query_.user_id, position_, limit);
-  }
-
-  // False: the page is full.
-  bool Take(int64_t id, int64_t content_bytes) {
-    if (static_cast<int64_t>(ids_.size()) == query_.limit) return false;
-    const int64_t size = content_bytes + kBytesBesides;
-    if (!ids_.empty() && bytes_ + size > limits::kPageBytes) return false;
-    bytes_ += size;
-    ids_.push_back(id);
-    return true;
-  }
-
-  db::Connection& connection_;
-  const PageQuery& query_;
-  int64_t position_ = 0;
-  int64_t examined_ = 0;
-  int64_t bytes_ = 0;
-  bool more_ = false;
-  std::vector<int64_t> ids_;
-};
+  return rows;
+}
 
 }  // namespace
 
@@ -122,7 +65,10 @@ absl::Status PostTx::Insert(std::vector<Post>& posts) {
 }
 
 absl::StatusOr<std::optional<Post>> PostTx::Lock(int64_t id) {
-  CROSSKEY_ASSIGN_OR_RETURN(auto posts, Select(tx_.db(), sql::kLock, id));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().QueryOne<int64_t>(sql::kLock, id));
+  if (!locked.has_value()) return std::nullopt;
+  // Nobody else can change it from here on.
+  CROSSKEY_ASSIGN_OR_RETURN(auto posts, Select(tx_.db(), sql::kGet, id));
   if (posts.empty()) return std::nullopt;
   return std::move(posts.front());
 }
@@ -134,7 +80,22 @@ absl::Status PostTx::Update(const Post& post) {
       .status();
 }
 
-absl::Status PostTx::Remove(int64_t id) { return tx_.db().Execute(sql::kRemove, id).status(); }
+absl::Status PostTx::Hide(int64_t id) { return tx_.db().Execute(sql::kHide, id).status(); }
+
+absl::StatusOr<bool> PostTx::HasLike(int64_t post_id, int64_t user_id) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, tx_.db().QueryOne<int64_t>(sql::kHasLike, post_id, user_id));
+  return row.has_value();
+}
+
+absl::Status PostTx::AddLike(const Like& like) {
+  CROSSKEY_RETURN_IF_ERROR(tx_.db().Execute(sql::kCountLike, 1, like.post_id).status());
+  return tx_.db().Execute(sql::kInsertLike, like.post_id, like.user_id, like.create_time).status();
+}
+
+absl::Status PostTx::RemoveLike(int64_t post_id, int64_t user_id) {
+  CROSSKEY_RETURN_IF_ERROR(tx_.db().Execute(sql::kCountLike, -1, post_id).status());
+  return tx_.db().Execute(sql::kRemoveLike, post_id, user_id).status();
+}
 
 absl::StatusOr<std::vector<Post>> PostStore::Get(const Call& call, const std::vector<int64_t>& ids) {
   std::vector<Post> posts;
@@ -145,16 +106,38 @@ absl::StatusOr<std::vector<Post>> PostStore::Get(const Call& call, const std::ve
   return posts;
 }
 
-absl::StatusOr<Page> PostStore::List(const Call& call, const PageQuery& query) {
-  Page page;
+absl::StatusOr<Page<Post>> PostStore::List(const Call& call, const PostQuery& query) {
+  Page<Post> page;
+  const bool back = query.start.descending;
   CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
-    Scan scan(connection, query);
+    Scan scan(query.start, [&](int64_t after, int64_t limit) {
+      if (query.user_id == 0) {
+        return WithSizes(connection.Query<int64_t, int64_t, int64_t>(back ? sql::kScanBack : sql::kScan, after, limit));
+      }
+      return WithSizes(connection.Query<int64_t, int64_t, int64_t>(back ? sql::kScanUserBack : sql::kScanUser,
+                                                                   query.user_id, after, limit));
+    });
     CROSSKEY_RETURN_IF_ERROR(scan.Run());
-    page = Page{{}, scan.next()};
-    if (scan.ids().empty()) return absl::OkStatus();
+    page = {{}, scan.next()};
+    if (scan.keys().empty()) return absl::OkStatus();
     // This statement decides what is visible: users deleted since the scan are missing whole.
-    CROSSKEY_ASSIGN_OR_RETURN(page.posts, Select(connection, Visible(), scan.ids()));
-    if (query.newest_first) std::reverse(page.posts.begin(), page.posts.end());
+    CROSSKEY_ASSIGN_OR_RETURN(page.rows, Select(connection, Visible(), scan.keys()));
+    if (back) std::reverse(page.rows.begin(), page.rows.end());
+    return absl::OkStatus();
+  }));
+  return page;
+}
+
+absl::StatusOr<Page<Post>> PostStore::ListLiked(const Call& call, int64_t user_id, int64_t after, int64_t limit) {
+  Page<Post> page;
+  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
+    Scan scan({after, limit}, [&](int64_t post_id, int64_t rows) {
+      return WithSizes(connection.Query<int64_t, int64_t, int64_t>(sql::kScanLikesOfUser, user_id, post_id, rows));
+    });
+    CROSSKEY_RETURN_IF_ERROR(scan.Run());
+    page = {{}, scan.next()};
+    if (scan.keys().empty()) return absl::OkStatus();
+    CROSSKEY_ASSIGN_OR_RETURN(page.rows, Select(connection, sql::kGetLiked, user_id, scan.keys()));
     return absl::OkStatus();
   }));
   return page;

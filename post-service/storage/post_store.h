@@ -8,7 +8,9 @@
 
 #include "absl/status/statusor.h"
 #include "common/events/outbox.h"
+#include "post-service/domain/like.h"
 #include "post-service/domain/post.h"
+#include "post-service/storage/scan.h"
 
 namespace crosskey::posts {
 
@@ -19,39 +21,37 @@ class PostTx {
 
   // Fills in the ids. At most 1,000.
   absl::Status Insert(std::vector<Post>& posts);
-  // The post, locked against every change until the end of the transaction.
+  // The post, locked against every change until the end of the transaction; none if it is hidden.
   absl::StatusOr<std::optional<Post>> Lock(int64_t id);
-  // Stores everything except id, uid and create_time.
+  // Stores everything except id, uid, like_count and create_time.
   absl::Status Update(const Post& post);
-  absl::Status Remove(int64_t id);
+  absl::Status Hide(int64_t id);
+  // Of a post that is locked. The counter is changed first: two users that like one post wait there for each other.
+  absl::StatusOr<bool> HasLike(int64_t post_id, int64_t user_id);
+  absl::Status AddLike(const Like& like);
+  absl::Status RemoveLike(int64_t post_id, int64_t user_id);
   void Append(events::Draft event) { tx_.Append(std::move(event)); }
 
  private:
   events::Tx& tx_;
 };
 
-struct PageQuery {
+struct PostQuery {
   int64_t user_id = 0;  // 0: the posts of all users
-  bool newest_first = false;
-  int64_t after = 0;  // the id where the previous page ended; 0: from the beginning
-  int64_t limit = 0;
+  PageStart start;
 };
 
-struct Page {
-  std::vector<Post> posts;
-  std::optional<int64_t> next;  // `after` of the next page; none: this is the last one
-};
-
-// Reads see no post of a user that is deleted. Thread-safe.
+// Reads see no post that is deleted, or whose user is. Thread-safe.
 class PostStore {
  public:
   explicit PostStore(db::Database& database) : database_(database) {}
 
   // Those that exist, by ascending id; at most 1,000 ids.
   absl::StatusOr<std::vector<Post>> Get(const Call& call, const std::vector<int64_t>& ids);
-  // A page ends at its limit, at limits::kPageBytes, or when limits::kRowsExamined rows have been looked at: so it may
-  // be short, even empty, and yet have a next one. Its posts are all or none of each user's, as of one instant.
-  absl::StatusOr<Page> List(const Call& call, const PageQuery& query);
+  // By id; see Scan. The posts are all or none of each user's, as of one instant.
+  absl::StatusOr<Page<Post>> List(const Call& call, const PostQuery& query);
+  // The posts that a user likes, by ascending id.
+  absl::StatusOr<Page<Post>> ListLiked(const Call& call, int64_t user_id, int64_t after, int64_t limit);
 
  private:
   db::Database& database_;

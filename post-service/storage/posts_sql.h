@@ -1,13 +1,21 @@
-// All SQL of post-service that is not the relationship's own. Every read joins the reference row and sees ACTIVE ones
-// only (state = 1): that is what makes a cascade visible to all readers at one instant.
+// The SQL of posts that is not the relationships' own. Every read sees ACTIVE posts (state = 1) with ACTIVE references to
+// their users only: that is what makes a cascade visible to all readers at one instant.
 #pragma once
 
 #include "common/db/sql.h"
 
 namespace crosskey::posts::sql {
 
-#define CROSSKEY_POST_COLUMNS "p.id, p.uid, p.user_id, p.title, p.content, p.version, p.create_time, p.update_time"
-#define CROSSKEY_SCAN "SELECT p.id, p.content_bytes, r.state FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
+// The stored counter less the likes of deleted users that are not removed yet: there are few such users, and each is one
+// look into an index, however many likes the post has.
+#define CROSSKEY_LIKE_COUNT                                                                                   \
+  "p.like_count - (SELECT COUNT(*) FROM user_refs g {then} likes k ON k.post_id = p.id AND k.user_id = g.id " \
+  "WHERE g.state > 1)"
+#define CROSSKEY_POST_COLUMNS \
+  "p.id, p.uid, p.user_id, p.title, p.content, " CROSSKEY_LIKE_COUNT ", p.version, p.create_time, p.update_time"
+#define CROSSKEY_SCAN                                          \
+  "SELECT p.id, p.content_bytes, p.state = 1 AND r.state = 1 " \
+  "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
 
 inline const db::Sql kInsert{
     "posts.insert",
@@ -17,24 +25,36 @@ inline const db::Sql kInsert{
 inline const db::Sql kIdsByUid{"posts.ids_by_uid", "SELECT id, uid FROM posts WHERE uid IN (?)"};
 inline const db::Sql kGet{"posts.get", "SELECT " CROSSKEY_POST_COLUMNS
                                        " FROM posts p JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
-                                       "WHERE p.id IN (?) ORDER BY p.id"};
+                                       "WHERE p.id IN (?) AND p.state = 1 ORDER BY p.id"};
+inline const db::Sql kGetLiked{"posts.get_liked", "SELECT " CROSSKEY_POST_COLUMNS
+                                                  " FROM posts p JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
+                                                  "JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
+                                                  "JOIN user_refs u ON u.id = m.user_id AND u.state = 1 "
+                                                  "WHERE p.id IN (?) AND p.state = 1 ORDER BY p.id"};
+// For the service that pins posts.
+inline const db::Sql kLookup{"posts.lookup",
+                             "SELECT p.id, p.uid, p.state FROM posts p "
+                             "JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
+                             "WHERE p.id IN (?) AND p.state = 1 ORDER BY p.id"};
 // After the reference is locked.
-inline const db::Sql kLock{"posts.get_locked", "SELECT " CROSSKEY_POST_COLUMNS " FROM posts p WHERE p.id = ? {update}"};
+inline const db::Sql kLock{"posts.lock", "SELECT id FROM posts WHERE id = ? {update}"};
 inline const db::Sql kUpdate{"posts.update",
                              "UPDATE posts SET user_id = ?, title = ?, content = ?, content_bytes = ?, version = ?, "
                              "update_time = ? WHERE id = ?"};
-inline const db::Sql kRemove{"posts.remove", "DELETE FROM posts WHERE id = ?"};
+inline const db::Sql kHide{"posts.hide", "UPDATE posts SET state = 3 WHERE id = ?"};
+inline const db::Sql kCountLike{"posts.count_like", "UPDATE posts SET like_count = like_count + ? WHERE id = ?"};
 
 // Scans say what a page can hold, hidden rows included: an outer join, so that the posts come first and LIMIT bounds
 // the rows that are examined, however many of them are hidden.
 inline const db::Sql kScan{"posts.scan", CROSSKEY_SCAN "WHERE p.id > ? ORDER BY p.id LIMIT ?"};
 inline const db::Sql kScanBack{"posts.scan_back", CROSSKEY_SCAN "WHERE p.id < ? ORDER BY p.id DESC LIMIT ?"};
 inline const db::Sql kScanUser{"posts.scan_user",
-                               CROSSKEY_SCAN "WHERE p.user_id = ? AND p.id > ? ORDER BY p.id LIMIT ?"};
-inline const db::Sql kScanUserBack{"posts.scan_user_back",
-                                   CROSSKEY_SCAN "WHERE p.user_id = ? AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
+                               CROSSKEY_SCAN "WHERE p.user_id = ? AND p.state = 1 AND p.id > ? ORDER BY p.id LIMIT ?"};
+inline const db::Sql kScanUserBack{"posts.scan_user_back", CROSSKEY_SCAN
+                                   "WHERE p.user_id = ? AND p.state = 1 AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
 
 #undef CROSSKEY_SCAN
 #undef CROSSKEY_POST_COLUMNS
+#undef CROSSKEY_LIKE_COUNT
 
 }  // namespace crosskey::posts::sql

@@ -224,7 +224,7 @@ TEST_P(ReclaimOnServer, DoesNotBlockAnotherOwnersWriters) {
   Fill(items, 7, 10);
   Fill(items, 8, 10);
   ASSERT_THAT(items.ConsumeDeleted(7, 3), IsOk());
-  items.After("items.owner_id.reclaim_remove",
+  items.After("items.owner_id.reclaim",
               [&] { EXPECT_THAT(std::async(std::launch::async, [&] { return items.AddItem(8); }).get(), IsOk()); });
   EXPECT_TRUE(items.ReclaimRound());
   EXPECT_EQ(items.Items(8), 11);

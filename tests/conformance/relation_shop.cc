@@ -83,14 +83,20 @@ events::Draft ReclaimedEvent(const relation::Reclaimed& reclaimed) {
   return {kOwnerReclaimed, errors::ResourceName(kOwner, reclaimed.parent_id), payload};
 }
 
-events::Draft RemovedEvent(const std::string& parent_name, const std::vector<relation::Removed>& removed) {
+std::vector<events::Draft> RemovedEvents(const std::string& parent_name,
+                                         const std::vector<relation::Removed>& removed) {
   std::vector<std::string> ids;
   for (const relation::Removed& row : removed) ids.push_back(absl::StrCat(row.id));
-  return {kItemsDeleted, parent_name, absl::StrJoin(ids, " ")};
+  return {{kItemsDeleted, parent_name, absl::StrJoin(ids, " ")}};
 }
 
 relation::ChildTable ChildOf(const std::string& relationship) {
-  relation::ChildTable child{Declared(relationship), "items", "owner_id", "items_reclaimed", RemovedEvent};
+  relation::ChildTable child;
+  child.declaration = Declared(relationship);
+  child.table = "items";
+  child.column = "owner_id";
+  child.count_column = "items_reclaimed";
+  child.removed_events = RemovedEvents;
   if (relationship == kItemKeeper) {
     child.column = "keeper_id";
     child.count_column = "kept_reclaimed";
@@ -245,7 +251,7 @@ struct ItemService::Parts {
     });
     consumer.On(kOwnerDeleted, Kind::kDeletion, [this](events::Tx& tx, const events::Event& event) {
       const auto words = Words(event.payload);
-      return parent_events.OnDeleted(tx, ToInt(words[0]), words[1], ToInt(words[2]));
+      return parent_events.OnDeleted(tx, {{ToInt(words[0]), words[1]}}, ToInt(words[2]));
     });
   }
 

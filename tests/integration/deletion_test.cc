@@ -112,7 +112,7 @@ TEST_P(DeletionTest, CostsTheSameForOnePostAndForManyAndHidesThemAtOnce) {
   pair.hold_reclaim = false;
   pair.AwaitState(large, user::v1::DELETION_STATE_COMPLETED);
   EXPECT_EQ(pair.GetDeletion(large).posts(), kMany);
-  const Counted removal = pair.post_sql().counted()["posts.user_id.reclaim_remove"];
+  const Counted removal = pair.post_sql().counted()["posts.user_id.reclaim"];
   EXPECT_EQ(removal.rows, kMany + 1);
   EXPECT_EQ(removal.statements, kMany / 1000 + 1);
   pair.AwaitQuiet();

@@ -11,7 +11,8 @@ namespace crosskey::testing {
 // True once each service has taken in every event of the other and nothing is left to reclaim; false after a minute.
 bool AwaitQuiet(const TestDatabase& user_db, const TestDatabase& post_db);
 
-// Rows that violate I1: posts of users that do not exist, and hidden posts. Meant for quiet databases.
+// Rows that violate I1: posts, likes and pins that refer to what does not exist, hidden rows, and posts that count their
+// likes wrong. Meant for quiet databases.
 int64_t Orphans(const TestDatabase& user_db, const TestDatabase& post_db);
 
 }  // namespace crosskey::testing

@@ -7,19 +7,19 @@
 
 namespace crosskey::users {
 
-absl::StatusOr<User> Users::Create(const Call& call, const std::string& username) {
-  User user;
-  CROSSKEY_RETURN_IF_ERROR(store_.Transact(call, "user.create", [&](UserTx& tx) -> absl::Status {
-    user = User{};
+absl::Status Users::Create(const Call& call, const std::string& username,
+                           const std::function<void(const User&)>& answer) {
+  return store_.Transact(call, "user.create", [&](UserTx& tx) -> absl::Status {
+    User user;
     user.uid = NewUuid();
     user.username = username;
     user.version = 1;
     user.create_time = user.update_time = absl::ToUnixMicros(absl::Now());
     CROSSKEY_RETURN_IF_ERROR(tx.Insert(user));
     tx.Append(UserCreated(user.id, user.uid));
+    answer(user);
     return absl::OkStatus();
-  }));
-  return user;
+  });
 }
 
 absl::StatusOr<User> Users::Get(const Call& call, int64_t id) {
@@ -37,23 +37,39 @@ absl::StatusOr<std::vector<User>> Users::List(const Call& call, const std::strin
   return store_.List(call, username, after, limit);
 }
 
-absl::StatusOr<User> Users::Update(const Call& call, const UserChange& change) {
-  User user;
-  CROSSKEY_RETURN_IF_ERROR(store_.Transact(call, "user.update", [&](UserTx& tx) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(std::optional<User> found, tx.Lock(change.id));
-    if (!found.has_value()) return errors::NotFound(kUserType, change.id);
-    user = std::move(*found);
-    if (change.version.has_value() && *change.version != user.version) return errors::EtagMismatch(kUserType, user.id);
-    if (user.state == relation::ParentState::kDeleting) return errors::ParentDeleting(kUserType, user.id);
-    if (!change.username.has_value() || *change.username == user.username) return absl::OkStatus();
-    user.username = *change.username;
-    ++user.version;
-    user.update_time = absl::ToUnixMicros(absl::Now());
-    CROSSKEY_RETURN_IF_ERROR(tx.Update(user));
-    tx.Append(UserUpdated(user.id, user.uid, {"username"}));
-    return absl::OkStatus();
-  }));
-  return user;
+absl::Status Users::Update(const Call& call, const UserChange& change, const std::function<void(const User&)>& answer) {
+  if (!change.changes_pin || !change.pinned_post.has_value()) {
+    return store_.Transact(call, "user.update", [&](UserTx& tx) { return Change(tx, change, answer); });
+  }
+  // The post that was pinned before needs no lock: whether it is there or not, the user leaves it.
+  return posts_.Write(call, kUserPin, {*change.pinned_post}, [&](events::Tx& tx) {
+    UserTx user_tx(tx);
+    return Change(user_tx, change, answer);
+  });
+}
+
+absl::Status Users::Change(UserTx& tx, const UserChange& change, const std::function<void(const User&)>& answer) {
+  CROSSKEY_ASSIGN_OR_RETURN(std::optional<User> user, tx.Lock(change.id));
+  if (!user.has_value()) return errors::NotFound(kUserType, change.id);
+  if (change.version.has_value() && *change.version != user->version) return errors::EtagMismatch(kUserType, user->id);
+  if (user->state == relation::ParentState::kDeleting) return errors::ParentDeleting(kUserType, user->id);
+  std::vector<std::string> paths;
+  if (change.username.has_value() && *change.username != user->username) {
+    user->username = *change.username;
+    paths.emplace_back("username");
+  }
+  if (change.changes_pin && change.pinned_post != user->pinned_post) {
+    user->pinned_post = change.pinned_post;
+    paths.emplace_back("pinned_post_id");
+  }
+  if (!paths.empty()) {
+    ++user->version;
+    user->update_time = absl::ToUnixMicros(absl::Now());
+    CROSSKEY_RETURN_IF_ERROR(tx.Update(*user));
+    tx.Append(UserUpdated(user->id, user->uid, paths));
+  }
+  answer(*user);
+  return absl::OkStatus();
 }
 
 }  // namespace crosskey::users

@@ -8,7 +8,7 @@ namespace crosskey::users {
 absl::Status OnUserPostsReclaimed(events::Tx& tx, const events::Event& event, relation::Deletions& deletions) {
   post::v1::UserPostsReclaimed payload;
   if (!payload.ParseFromString(event.payload)) return absl::InvalidArgumentError("undecodable UserPostsReclaimed");
-  return deletions.OnReclaimed(tx, payload.deletion_id(), {{kPostUser, payload.posts()}});
+  return deletions.OnReclaimed(tx, payload.deletion_id(), {{kPostUser, payload.posts()}, {kLikeUser, payload.likes()}});
 }
 
 }  // namespace crosskey::users

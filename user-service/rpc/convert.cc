@@ -17,6 +17,7 @@ void ToWire(const User& user, user::v1::User* out) {
   out->set_id(user.id);
   out->set_uid(user.uid);
   out->set_username(user.username);
+  if (user.pinned_post.has_value()) out->set_pinned_post_id(*user.pinned_post);
   out->set_state(user.state == relation::ParentState::kDeleting ? user::v1::USER_STATE_DELETING
                                                                 : user::v1::USER_STATE_ACTIVE);
   rpc::SetTimestamp(user.create_time, out->mutable_create_time());
@@ -32,6 +33,8 @@ void ToWire(const relation::Deletion& deletion, user::v1::UserDeletion* out) {
   out->set_state(static_cast<user::v1::DeletionState>(deletion.state));
   const auto posts = deletion.rows.find(kPostUser);
   if (posts != deletion.rows.end()) out->set_posts(posts->second);
+  const auto likes = deletion.rows.find(kLikeUser);
+  if (likes != deletion.rows.end()) out->set_likes(likes->second);
   out->set_blocked_reason(deletion.blocked_reason);
   if (deletion.create_time > 0) rpc::SetTimestamp(deletion.create_time, out->mutable_create_time());
   if (deletion.complete_time.has_value()) rpc::SetTimestamp(*deletion.complete_time, out->mutable_complete_time());
@@ -40,18 +43,27 @@ void ToWire(const relation::Deletion& deletion, user::v1::UserDeletion* out) {
 absl::Status CheckCreate(const user::v1::CreateUserRequest& request) {
   rpc::FieldErrors errors;
   rpc::CheckText("username", request.username(), kUsername, errors);
+  errors.CheckRequestId("request_id", request.request_id());
   return errors.status();
 }
 
 absl::StatusOr<UserChange> FromWire(const user::v1::UpdateUserRequest& request) {
   rpc::FieldErrors errors;
   errors.RequireId("user.id", request.user().id());
+  errors.CheckRequestId("request_id", request.request_id());
   const auto fields = rpc::FieldsToUpdate(request.has_update_mask() ? &request.update_mask() : nullptr, request.user(),
-                                          {"username"}, errors);
-  UserChange change{request.user().id(), rpc::VersionOf(request.user().etag()), std::nullopt};
+                                          {"username", "pinned_post_id"}, errors);
+  UserChange change;
+  change.id = request.user().id();
+  change.version = rpc::VersionOf(request.user().etag());
   if (fields.count("username") > 0) {
     rpc::CheckText("user.username", request.user().username(), kUsername, errors);
     change.username = request.user().username();
+  }
+  change.changes_pin = fields.count("pinned_post_id") > 0;
+  if (change.changes_pin && request.user().has_pinned_post_id()) {
+    errors.RequireId("user.pinned_post_id", request.user().pinned_post_id());
+    change.pinned_post = request.user().pinned_post_id();
   }
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   return change;
@@ -60,6 +72,7 @@ absl::StatusOr<UserChange> FromWire(const user::v1::UpdateUserRequest& request) 
 absl::StatusOr<relation::DeleteRequest> FromWire(const user::v1::DeleteUserRequest& request) {
   rpc::FieldErrors errors;
   errors.RequireId("id", request.id());
+  errors.CheckRequestId("request_id", request.request_id());
   relation::DeleteRequest out{request.id(), std::nullopt, rpc::VersionOf(request.etag()), request.allow_missing(),
                               request.validate_only()};
   switch (request.on_delete()) {

@@ -37,11 +37,12 @@ absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::Batc
 
 grpc::Status UserRpc::CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
                                  user::v1::CreateUserResponse* response) {
-  return calls_.Unary(*context, "CreateUser", [&](const Call& call) -> absl::Status {
+  return writes_.Run(*context, "CreateUser", *request, *response, [&](const Call& call) -> absl::Status {
     CROSSKEY_RETURN_IF_ERROR(CheckCreate(*request));
-    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Create(call, request->username()));
-    ToWire(user, response->mutable_user());
-    return absl::OkStatus();
+    return users_.Create(call, request->username(), [&](const User& user) {
+      response->Clear();
+      ToWire(user, response->mutable_user());
+    });
   });
 }
 
@@ -85,22 +86,43 @@ grpc::Status UserRpc::ListUsers(grpc::ServerContext* context, const user::v1::Li
 
 grpc::Status UserRpc::UpdateUser(grpc::ServerContext* context, const user::v1::UpdateUserRequest* request,
                                  user::v1::UpdateUserResponse* response) {
-  return calls_.Unary(*context, "UpdateUser", [&](const Call& call) -> absl::Status {
+  return writes_.Run(*context, "UpdateUser", *request, *response, [&](const Call& call) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const UserChange change, FromWire(*request));
-    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Update(call, change));
-    ToWire(user, response->mutable_user());
-    return absl::OkStatus();
+    return users_.Update(call, change, [&](const User& user) {
+      response->Clear();
+      ToWire(user, response->mutable_user());
+    });
   });
 }
 
 grpc::Status UserRpc::DeleteUser(grpc::ServerContext* context, const user::v1::DeleteUserRequest* request,
                                  user::v1::DeleteUserResponse* response) {
-  return calls_.Unary(*context, "DeleteUser", [&](const Call& call) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const relation::DeleteRequest deletion_request, FromWire(*request));
-    CROSSKEY_ASSIGN_OR_RETURN(const auto deletion, deletions_.Delete(call, deletion_request));
-    if (deletion.has_value()) ToWire(*deletion, response->mutable_deletion());
-    return absl::OkStatus();
-  });
+  const auto body = [&](const Call& call) { return Delete(call, *request, *response); };
+  if (request->validate_only()) return calls_.Unary(*context, "DeleteUser", body);
+  // Stored with the intent, before the outcome is known.
+  return writes_.Run(*context, "DeleteUser", *request, *response, body,
+                     [&] { return response->deletion().state() == user::v1::DELETION_STATE_INTENT; });
+}
+
+absl::Status UserRpc::Delete(const Call& call, const user::v1::DeleteUserRequest& request,
+                             user::v1::DeleteUserResponse& response) {
+  CROSSKEY_ASSIGN_OR_RETURN(const relation::DeleteRequest deletion_request, FromWire(request));
+  const auto answer = [&](const relation::Deletion& deletion) {
+    response.Clear();
+    ToWire(deletion, response.mutable_deletion());
+  };
+  std::optional<relation::Deletion> deletion;
+  if (response.has_deletion()) {
+    CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Resume(call, response.deletion().deletion_id()));
+    // An error is not kept, and a refusal was one.
+    if (deletion.has_value() && deletion->state == relation::DeletionState::kRefused) deletion.reset();
+  }
+  if (!deletion.has_value()) {
+    CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Delete(call, deletion_request, answer));
+  }
+  response.Clear();
+  if (deletion.has_value()) answer(*deletion);
+  return absl::OkStatus();
 }
 
 grpc::Status UserRpc::GetUserDeletion(grpc::ServerContext* context, const user::v1::GetUserDeletionRequest* request,

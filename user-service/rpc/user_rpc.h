@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "common/idempotency/write_rpc.h"
 #include "common/relation/blocked.h"
 #include "common/relation/deletions.h"
 #include "common/rpc/calls.h"
@@ -14,12 +15,9 @@ namespace crosskey::users {
 // The public listener's service.
 class UserRpc final : public user::v1::UserService::Service {
  public:
-  UserRpc(Users& users, relation::Deletions& deletions, const relation::Blocked& blocked,
-          std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
-      : users_(users),
-        deletions_(deletions),
-        blocked_(blocked),
-        calls_("user.v1.UserService", std::move(admission), metrics) {}
+  UserRpc(Users& users, relation::Deletions& deletions, const relation::Blocked& blocked, rpc::Calls& calls,
+          idempotency::Writes& writes)
+      : users_(users), deletions_(deletions), blocked_(blocked), calls_(calls), writes_(writes) {}
 
   grpc::Status CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
                           user::v1::CreateUserResponse* response) override;
@@ -37,10 +35,14 @@ class UserRpc final : public user::v1::UserService::Service {
                                user::v1::GetUserDeletionResponse* response) override;
 
  private:
+  absl::Status Delete(const Call& call, const user::v1::DeleteUserRequest& request,
+                      user::v1::DeleteUserResponse& response);
+
   Users& users_;
   relation::Deletions& deletions_;
   const relation::Blocked& blocked_;
-  rpc::Calls calls_;
+  rpc::Calls& calls_;
+  idempotency::Writes& writes_;
 };
 
 // The internal listener's part of it: what post-service needs to include users. Every other method is UNIMPLEMENTED

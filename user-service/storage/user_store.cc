@@ -12,12 +12,13 @@ absl::StatusOr<std::vector<User>> Select(db::Connection& connection, const db::S
                                          const Arguments&... arguments) {
   CROSSKEY_ASSIGN_OR_RETURN(
       auto rows,
-      (connection.Query<int64_t, std::string, std::string, int64_t, int64_t, int64_t, int64_t>(sql, arguments...)));
+      (connection.Query<int64_t, std::string, std::string, std::optional<int64_t>, int64_t, int64_t, int64_t, int64_t>(
+          sql, arguments...)));
   std::vector<User> users;
   users.reserve(rows.size());
-  for (auto& [id, uid, username, state, version, create_time, update_time] : rows) {
-    users.push_back({id, std::move(uid), std::move(username), static_cast<relation::ParentState>(state), version,
-                     create_time, update_time});
+  for (auto& [id, uid, username, pinned_post, state, version, create_time, update_time] : rows) {
+    users.push_back({id, std::move(uid), std::move(username), pinned_post, static_cast<relation::ParentState>(state),
+                     version, create_time, update_time});
   }
   return users;
 }
@@ -39,14 +40,23 @@ absl::Status UserTx::Insert(User& user) {
 }
 
 absl::StatusOr<std::optional<User>> UserTx::Lock(int64_t id) {
-  CROSSKEY_ASSIGN_OR_RETURN(auto users, Select(tx_.db(), sql::kLock, id));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().QueryOne<int64_t>(sql::kLockRow, id));
+  if (!locked.has_value()) return std::nullopt;
+  // Nobody else can change it from here on. The reference row of the pin must not be locked after the user.
+  CROSSKEY_ASSIGN_OR_RETURN(auto users, Select(tx_.db(), sql::kGet, id));
   if (users.empty()) return std::nullopt;
   return std::move(users.front());
 }
 
 absl::Status UserTx::Update(const User& user) {
-  return NameTheDuplicate(
-      tx_.db().Execute(sql::kUpdate, user.username, user.version, user.update_time, user.id).status(), user);
+  const absl::Status status =
+      tx_.db().Execute(sql::kUpdate, user.username, user.pinned_post, user.version, user.update_time, user.id).status();
+  if (db::SqlErrorOf(status) != db::SqlError::kDuplicate || !user.pinned_post.has_value()) {
+    return NameTheDuplicate(status, user);
+  }
+  CROSSKEY_ASSIGN_OR_RETURN(const auto named, tx_.db().QueryOne<int64_t>(sql::kNamed, user.username, user.id));
+  return named.has_value() ? NameTheDuplicate(status, user)
+                           : errors::AlreadyPinned(kUserPin, kPostType, *user.pinned_post);
 }
 
 absl::Status UserStore::Transact(const Call& call, const char* name, const std::function<absl::Status(UserTx&)>& body) {

@@ -21,7 +21,7 @@ class UserTx {
   absl::Status Insert(User& user);
   // The user, locked against every change until the end of the transaction.
   absl::StatusOr<std::optional<User>> Lock(int64_t id);
-  // Stores username, version and update_time. ALREADY_EXISTS USERNAME_TAKEN.
+  // Stores username, pin, version and update_time. ALREADY_EXISTS USERNAME_TAKEN or ALREADY_PINNED.
   absl::Status Update(const User& user);
   void Append(events::Draft event) { tx_.Append(std::move(event)); }
 

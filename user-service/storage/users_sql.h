@@ -5,20 +5,24 @@
 
 namespace crosskey::users::sql {
 
-#define CROSSKEY_USER_COLUMNS "id, uid, username, state, version, create_time, update_time"
+// A pin is seen while the reference to its post is ACTIVE.
+#define CROSSKEY_USERS                                                                                   \
+  "SELECT u.id, u.uid, u.username, r.id, u.state, u.version, u.create_time, u.update_time FROM users u " \
+  "LEFT JOIN post_refs r ON r.id = u.pinned_post_id AND r.state = 1 "
 
 inline const db::Sql kInsert{
     "users.insert",
     "INSERT INTO users (uid, username, state, version, create_time, update_time) VALUES (?, ?, ?, ?, ?, ?)"};
-inline const db::Sql kGet{"users.get", "SELECT " CROSSKEY_USER_COLUMNS " FROM users WHERE id IN (?) ORDER BY id"};
-inline const db::Sql kLock{"users.get_locked", "SELECT " CROSSKEY_USER_COLUMNS " FROM users WHERE id = ? {update}"};
-inline const db::Sql kList{"users.list",
-                           "SELECT " CROSSKEY_USER_COLUMNS " FROM users WHERE id > ? ORDER BY id LIMIT ?"};
-inline const db::Sql kListByName{"users.list_by_name", "SELECT " CROSSKEY_USER_COLUMNS
-                                                       " FROM users WHERE username = ? AND id > ? ORDER BY id LIMIT ?"};
-inline const db::Sql kUpdate{"users.update",
-                             "UPDATE users SET username = ?, version = ?, update_time = ? WHERE id = ?"};
+inline const db::Sql kGet{"users.get", CROSSKEY_USERS "WHERE u.id IN (?) ORDER BY u.id"};
+inline const db::Sql kLockRow{"users.lock_row", "SELECT id FROM users WHERE id = ? {update}"};
+inline const db::Sql kList{"users.list", CROSSKEY_USERS "WHERE u.id > ? ORDER BY u.id LIMIT ?"};
+inline const db::Sql kListByName{"users.list_by_name",
+                                 CROSSKEY_USERS "WHERE u.username = ? AND u.id > ? ORDER BY u.id LIMIT ?"};
+inline const db::Sql kUpdate{
+    "users.update", "UPDATE users SET username = ?, pinned_post_id = ?, version = ?, update_time = ? WHERE id = ?"};
+// Which of the unique keys was it?
+inline const db::Sql kNamed{"users.named", "SELECT id FROM users WHERE username = ? AND id <> ?"};
 
-#undef CROSSKEY_USER_COLUMNS
+#undef CROSSKEY_USERS
 
 }  // namespace crosskey::users::sql

@@ -1,0 +1,43 @@
+#include "common/relation/hidden_rows.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "common/status/limits.h"
+
+namespace crosskey::relation {
+
+absl::StatusOr<bool> HiddenRows::Round(const Call& call) {
+  bool more = false;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "reclaim.hidden", [&](events::Tx& tx) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto rows, tx.db().Query<int64_t>(sql_.hidden, limits::kReclaimBatchRows));
+    more = rows.size() == limits::kReclaimBatchRows;
+    std::vector<int64_t> parents;
+    for (const auto& [id] : rows) parents.push_back(id);
+    for (const LocalParentSql::Child& child : sql_.children) {
+      if (parents.empty()) return absl::OkStatus();
+      CROSSKEY_ASSIGN_OR_RETURN(const int64_t first_with_more, RemoveChildren(tx, child, parents));
+      // Ascending: those before it have no children any more.
+      const auto with_more = std::lower_bound(parents.begin(), parents.end(), first_with_more);
+      more = more || with_more != parents.end();
+      parents.erase(with_more, parents.end());
+    }
+    if (parents.empty()) return absl::OkStatus();
+    return tx.db().Execute(sql_.remove, parents).status();
+  }));
+  return more;
+}
+
+// Returns the first of the parents that may have more children.
+absl::StatusOr<int64_t> HiddenRows::RemoveChildren(events::Tx& tx, const LocalParentSql::Child& child,
+                                                   const std::vector<int64_t>& parents) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows,
+                            (tx.db().Query<int64_t, int64_t>(child.batch, parents, limits::kReclaimBatchRows)));
+  std::vector<int64_t> ids;
+  for (const auto& [id, parent] : rows) ids.push_back(id);
+  if (!ids.empty()) CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(child.remove, ids).status());
+  const bool all = rows.size() < limits::kReclaimBatchRows;
+  return all ? std::numeric_limits<int64_t>::max() : std::get<1>(rows.back());
+}
+
+}  // namespace crosskey::relation

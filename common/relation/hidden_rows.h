@@ -1,0 +1,30 @@
+// Removing the hidden rows of a table whose rows are referred to, from within the service and from other ones.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "common/events/outbox.h"
+#include "common/relation/reference_sql.h"
+#include "common/relation/reference_table.h"
+
+namespace crosskey::relation {
+
+// A deleted row is hidden at once, whatever refers to it; this removes it, its children first. The table's relationships
+// from other services are cleared by the event that was published with the hiding. Thread-safe; several may run at once,
+// on one or on many processes: each batch locks its rows.
+class HiddenRows {
+ public:
+  HiddenRows(const LocalParent& parent, events::Outbox& outbox) : sql_(parent), outbox_(outbox) {}
+
+  // One transaction: removes at most limits::kReclaimBatchRows children of hidden rows, and as many hidden rows without
+  // children. Returns whether there may be more to do. The state is in the database alone, so it goes on after a restart.
+  absl::StatusOr<bool> Round(const Call& call);
+
+ private:
+  absl::StatusOr<int64_t> RemoveChildren(events::Tx& tx, const LocalParentSql::Child& child,
+                                         const std::vector<int64_t>& parents);
+
+  const LocalParentSql sql_;
+  events::Outbox& outbox_;
+};
+
+}  // namespace crosskey::relation

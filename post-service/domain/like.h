@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+namespace crosskey::posts {
+
+// The full names of the relationships, for errors.
+inline constexpr char kLikePost[] = "post.v1.Like.post_id";
+inline constexpr char kLikeUser[] = "post.v1.Like.user_id";
+
+// That a user likes a post.
+struct Like {
+  int64_t post_id = 0;
+  int64_t user_id = 0;
+  int64_t create_time = 0;  // microseconds since 1970
+};
+
+}  // namespace crosskey::posts

@@ -1,0 +1,43 @@
+// The SQL of likes. A like is visible while its user, its post and its post's author are: all of that is in the statement
+// that reads it, so that likes vanish with any of them at one instant.
+#pragma once
+
+#include "common/db/sql.h"
+
+namespace crosskey::posts::sql {
+
+#define CROSSKEY_LIKE_PARENTS                          \
+  "FROM likes k JOIN user_refs u ON u.id = k.user_id " \
+  "JOIN posts p ON p.id = k.post_id JOIN user_refs r ON r.id = p.user_id "
+#define CROSSKEY_LIKE_VISIBLE "u.state = 1 AND p.state = 1 AND r.state = 1"
+
+// After the post is locked.
+inline const db::Sql kHasLike{"likes.has", "SELECT id FROM likes WHERE post_id = ? AND user_id = ?"};
+inline const db::Sql kInsertLike{"likes.insert", "INSERT INTO likes (post_id, user_id, create_time) VALUES (?, ?, ?)"};
+inline const db::Sql kRemoveLike{"likes.remove", "DELETE FROM likes WHERE post_id = ? AND user_id = ?"};
+
+inline const db::Sql kVisibleLike{"likes.visible", "SELECT k.id " CROSSKEY_LIKE_PARENTS
+                                                   "WHERE k.post_id = ? AND k.user_id = ? AND " CROSSKEY_LIKE_VISIBLE};
+inline const db::Sql kLikesOfPost{"likes.of_post", "SELECT k.user_id, k.create_time " CROSSKEY_LIKE_PARENTS
+                                                   "WHERE k.post_id = ? AND k.user_id IN (?) AND " CROSSKEY_LIKE_VISIBLE
+                                                   " ORDER BY k.user_id"};
+
+// The outer table first, so that LIMIT bounds the rows that are examined.
+inline const db::Sql kScanLikesOfPost{
+    "likes.scan_post",
+    "SELECT k.user_id, 0, u.state = 1 FROM likes k LEFT JOIN user_refs u ON u.id = k.user_id "
+    "WHERE k.post_id = ? AND k.user_id > ? ORDER BY k.user_id LIMIT ?"};
+inline const db::Sql kScanLikesOfUser{"likes.scan_user",
+                                      "SELECT k.post_id, p.content_bytes, p.state = 1 AND r.state = 1 FROM likes k "
+                                      "LEFT JOIN posts p ON p.id = k.post_id LEFT JOIN user_refs r ON r.id = p.user_id "
+                                      "WHERE k.user_id = ? AND k.post_id > ? ORDER BY k.post_id LIMIT ?"};
+
+// A user likes each post once: as many posts lose one like as likes are removed.
+inline const db::Sql kPostsOfLikes{"likes.posts", "SELECT post_id FROM likes WHERE id IN (?) ORDER BY post_id"};
+inline const db::Sql kUncountLikes{"posts.uncount_likes",
+                                   "UPDATE posts SET like_count = like_count - 1 WHERE id IN (?)"};
+
+#undef CROSSKEY_LIKE_VISIBLE
+#undef CROSSKEY_LIKE_PARENTS
+
+}  // namespace crosskey::posts::sql

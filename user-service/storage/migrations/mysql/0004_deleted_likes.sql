@@ -1,0 +1,1 @@
+ALTER TABLE user_deletions ADD COLUMN likes BIGINT NOT NULL DEFAULT 0;
