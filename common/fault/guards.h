@@ -21,6 +21,9 @@ enum class Guard {
   kVisibilityJoin,    // reads show only children of ACTIVE parents
   kRetry,             // a transaction that lost a deadlock runs again
   kReclaimAfterDrop,  // hidden rows are removed only after the parent's drop has been consumed
+  kPostLock,          // a write to an existing post, and a like of it, locks the post
+  kLikeCount,         // a count of likes leaves out those of deleted users
+  kAnswerWithin,      // the answer to a request_id belongs to the transaction of the effect
 };
 
 struct GuardName {
@@ -45,6 +48,9 @@ inline constexpr GuardName kGuards[] = {
     {Guard::kVisibilityJoin, "visibility_join"},
     {Guard::kRetry, "retry"},
     {Guard::kReclaimAfterDrop, "reclaim_after_drop"},
+    {Guard::kPostLock, "post_lock"},
+    {Guard::kLikeCount, "like_count"},
+    {Guard::kAnswerWithin, "answer_within"},
 };
 
 }  // namespace crosskey::fault

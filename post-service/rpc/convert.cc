@@ -51,12 +51,12 @@ absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::CreatePostRequest&
 absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::BatchCreatePostsRequest& request) {
   rpc::FieldErrors errors;
   errors.RequireCount("requests", request.requests_size(), 1, limits::kBatchIds);
-  errors.CheckRequestId("request_id", request.request_id());
   // The answer is somewhat larger than the request, and clients take 4 MiB by default.
   if (request.ByteSizeLong() > limits::kBatchCreateBytes) {
     errors.Add("requests", absl::StrCat("must have at most ", limits::kBatchCreateBytes, " bytes together"));
   }
   CROSSKEY_RETURN_IF_ERROR(errors.status());
+  errors.CheckRequestId("request_id", request.request_id());
   std::vector<NewPost> posts;
   for (int i = 0; i < request.requests_size(); ++i) {
     const std::string prefix = absl::StrCat("requests[", i, "].");

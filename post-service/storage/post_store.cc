@@ -15,11 +15,21 @@ constexpr int64_t kBytesBesides = 700;  // of a post in a response, title and ti
 
 const db::Sql& Visible() {
 #ifdef CROSSKEY_TEST_BUILD
-  // Without what makes a cascade atomic: for the test that shows what it is for.
+  // Without what makes a cascade atomic: for the tests that show what it is for.
   static const db::Sql any_state{"posts.get", absl::StrReplaceAll(sql::kGet.text, {{" AND r.state = 1", ""}})};
+  static const db::Sql any_like{"posts.get", absl::StrReplaceAll(sql::kGet.text, {{"g.state > 1", "g.state > 9"}})};
   if (fault::Without(fault::Guard::kVisibilityJoin)) return any_state;
+  if (fault::Without(fault::Guard::kLikeCount)) return any_like;
 #endif
   return sql::kGet;
+}
+
+const db::Sql& LockSql() {
+#ifdef CROSSKEY_TEST_BUILD
+  static const db::Sql unlocked{"posts.lock", absl::StrReplaceAll(sql::kLock.text, {{" {update}", ""}})};
+  if (fault::Without(fault::Guard::kPostLock)) return unlocked;
+#endif
+  return sql::kLock;
 }
 
 template <typename... Arguments>
@@ -65,7 +75,7 @@ absl::Status PostTx::Insert(std::vector<Post>& posts) {
 }
 
 absl::StatusOr<std::optional<Post>> PostTx::Lock(int64_t id) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().QueryOne<int64_t>(sql::kLock, id));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().QueryOne<int64_t>(LockSql(), id));
   if (!locked.has_value()) return std::nullopt;
   // Nobody else can change it from here on.
   CROSSKEY_ASSIGN_OR_RETURN(auto posts, Select(tx_.db(), sql::kGet, id));

@@ -72,9 +72,9 @@ Answer<Response> Ask(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContex
 }
 
 // Send(pair, request) calls the method that the request belongs to.
-#define CROSSKEY_SEND(package, service, stub, method)                         \
-  inline auto Send(Pair& pair, const package::v1::method##Request& request) { \
-    return Ask(pair.stub(), &package::v1::service::Stub::method, request);    \
+#define CROSSKEY_SEND(package, service, stub, method)                           \
+  inline auto Send(Pair& pair, const ::package::v1::method##Request& request) { \
+    return Ask(pair.stub(), &::package::v1::service::Stub::method, request);    \
   }
 CROSSKEY_SEND(user, UserService, users, CreateUser)
 CROSSKEY_SEND(user, UserService, users, GetUser)

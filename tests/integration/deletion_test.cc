@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+#include "tests/integration/api_client.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
@@ -31,6 +33,9 @@ bool IsHousekeeping(const std::string& statement) {
                                                "user_deletions.oldest",
                                                "user_deletions.ended",
                                                "user_refs.reclaimable",
+                                               "post_refs.reclaimable",
+                                               "posts.hidden",
+                                               "requests.old",
                                                "transaction.begin",
                                                "transaction.commit"};
   return kNames.count(statement) > 0;
@@ -118,6 +123,109 @@ TEST_P(DeletionTest, CostsTheSameForOnePostAndForManyAndHidesThemAtOnce) {
   pair.AwaitQuiet();
   EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM posts"), 2);
   EXPECT_EQ(pair.Orphans(), 0);
+}
+
+// Gives a user at least `count` posts, most of them past the service.
+void FillWithPosts(Pair& pair, int64_t user, int count) {
+  const int base = count / 20;
+  pair.CreatePosts(user, base);
+  // Uids of their own: a letter that is no hexadecimal digit takes the place of the dashes.
+  for (char letter = 'g'; letter <= 'z'; ++letter) {
+    pair.post_db().Run(absl::StrCat(
+        "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) "
+        "SELECT REPLACE(uid, '-', '",
+        std::string(1, letter),
+        "'), user_id, title, content, content_bytes, version, create_time, update_time "
+        "FROM posts WHERE user_id = ",
+        user, " AND uid LIKE '%-%'"));
+  }
+}
+
+TEST_P(DeletionTest, CostsTheSameForAnEmptyUserAndForOneWithManyPostsAndLikes) {
+  Pair pair(GetParam());
+  const int64_t empty = pair.CreateUser("empty");
+  const int64_t large = pair.CreateUser("large");
+  const int64_t popular = pair.CreateUser("popular");
+  const int64_t other = pair.CreateUser("other");
+  FillWithPosts(pair, large, kMany);
+  FillWithPosts(pair, popular, kMany);
+  const int64_t liked = pair.CreatePost(popular);
+  pair.post_db().Run(absl::StrCat("INSERT INTO likes (post_id, user_id, create_time) SELECT id, ", large,
+                                  ", 1 FROM posts WHERE user_id = ", popular));
+  pair.post_db().Run(absl::StrCat("UPDATE posts SET like_count = 1 WHERE user_id = ", popular));
+  EXPECT_THAT(Send<post::v1::LikePostRequest>(pair, absl::StrCat("post_id: ", liked, " user_id: ", other)).status,
+              GrpcOk());
+  EXPECT_EQ(GetPost(pair, liked).like_count(), 2);
+  const int64_t posts = pair.post_db().Number(absl::StrCat("SELECT COUNT(*) FROM posts WHERE user_id = ", large));
+  const int64_t likes = pair.post_db().Number(absl::StrCat("SELECT COUNT(*) FROM likes WHERE user_id = ", large));
+  EXPECT_GE(posts, kMany);
+  EXPECT_GE(likes, kMany);
+  pair.AwaitQuiet();
+  pair.hold_reclaim = true;
+
+  EXPECT_EQ(CostOfDeletion(pair, large), CostOfDeletion(pair, empty));
+  EXPECT_EQ(GetPost(pair, liked).like_count(), 1);
+  EXPECT_EQ(Send<post::v1::ListLikedPostsRequest>(pair, absl::StrCat("user_id: ", large))->posts_size(), 0);
+
+  pair.post_sql().Reset();
+  pair.hold_reclaim = false;
+  pair.AwaitState(large, user::v1::DELETION_STATE_COMPLETED);
+  EXPECT_EQ(pair.GetDeletion(large).posts(), posts);
+  EXPECT_EQ(pair.GetDeletion(large).likes(), likes);
+  // No batch is larger than the limit.
+  for (const char* removal : {"likes.user_id.reclaim", "posts.user_id.reclaim"}) {
+    const Counted counted = pair.post_sql().counted()[removal];
+    EXPECT_GE(counted.statements * 1000, counted.rows) << removal;
+  }
+  EXPECT_EQ(GetPost(pair, liked).like_count(), 1);
+  EXPECT_EQ(pair.post_db().Number("SELECT SUM(like_count) FROM posts"), 1);
+}
+
+TEST_P(DeletionTest, OfAPostCostsTheSameForOneLikeAndForMany) {
+  Pair pair(GetParam());
+  const int64_t author = pair.CreateUser("author");
+  const int64_t fan = pair.CreateUser("fan");
+  const int64_t small = pair.CreatePost(author);
+  const int64_t large = pair.CreatePost(author);
+  pair.AwaitQuiet();
+  // Users that post-service alone knows of.
+  for (int begin = 0; begin < kMany; begin += 1000) {
+    std::string refs = "INSERT INTO user_refs (id, uid, state) VALUES ";
+    for (int i = begin; i < begin + 1000; ++i) {
+      absl::StrAppend(&refs, i == begin ? "" : ",", "(", 1'000'000 + i, ",'r", i, "',1)");
+    }
+    pair.post_db().Run(refs);
+  }
+  pair.post_db().Run(absl::StrCat("INSERT INTO likes (post_id, user_id, create_time) SELECT ", large,
+                                  ", id, 1 FROM user_refs WHERE id >= 1000000"));
+  pair.post_db().Run(absl::StrCat("UPDATE posts SET like_count = ", kMany, " WHERE id = ", large));
+  EXPECT_EQ(GetPost(pair, large).like_count(), kMany);
+  EXPECT_THAT(Send<post::v1::LikePostRequest>(pair, absl::StrCat("post_id: ", small, " user_id: ", fan)).status,
+              GrpcOk());
+  pair.hold_reclaim = true;
+
+  const auto cost = [&](int64_t post) {
+    pair.post_sql().Reset();
+    EXPECT_THAT(Send<post::v1::DeletePostRequest>(pair, absl::StrCat("id: ", post)).status, GrpcOk());
+    EXPECT_TRUE(
+        WaitFor([&] { return pair.post_db().Number("SELECT COUNT(*) FROM outbox WHERE sequence IS NULL") == 0; }));
+    std::map<std::string, Counted> counted = pair.post_sql().counted();
+    for (auto each = counted.begin(); each != counted.end();) {
+      each = IsHousekeeping(each->first) ? counted.erase(each) : std::next(each);
+    }
+    return counted;
+  };
+  EXPECT_EQ(cost(large), cost(small));
+  EXPECT_THAT(pair.TryGetPost(large), GrpcError(grpc::StatusCode::NOT_FOUND, "POST_NOT_FOUND"));
+  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM likes"), kMany + 1);
+
+  pair.post_sql().Reset();
+  pair.hold_reclaim = false;
+  pair.AwaitQuiet();
+  const Counted removal = pair.post_sql().counted()["likes.post_id.remove_hidden"];
+  EXPECT_EQ(removal.rows, kMany + 1);
+  EXPECT_GE(removal.statements, kMany / 1000);
+  EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM posts"), 0);
 }
 
 TEST_P(DeletionTest, RestrictIsRefusedWhilePostsExistAndAllowedAfterwards) {

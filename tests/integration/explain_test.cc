@@ -9,11 +9,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/events/uuid.h"
 #include "common/relation/reference_sql.h"
 #include "post-service/relationships.h"
+#include "tests/integration/api_client.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
+#include "user-service/relationships.h"
 
 namespace crosskey::testing {
 namespace {
@@ -37,19 +40,30 @@ std::set<std::string> StatementsOf(const std::string& file) {
 }
 
 std::set<std::string> StatementsOfTheMechanism() {
-  const auto table = posts::ReferencesToUsers();
-  const relation::ReferenceSql sql(*table);
   std::set<std::string> names;
-  for (const db::Sql* each :
-       {&sql.lock_shared, &sql.lock, &sql.add, &sql.insert, &sql.refuse, &sql.release, &sql.reclaimable, &sql.remove}) {
-    names.insert(each->name);
-  }
-  for (const relation::ChildSql& child : sql.children) {
-    // set_null is for another action than the one that posts declare.
-    for (const db::Sql* each : {&child.count, &child.batch, &child.remove, &child.add_count, &child.counted}) {
+  const auto users = posts::ReferencesToUsers();
+  const auto posts = users::ReferencesToPosts();
+  for (const relation::ReferenceTable* table : {&*users, &*posts}) {
+    const relation::ReferenceSql sql(*table);
+    for (const db::Sql* each :
+         {&sql.lock_shared, &sql.lock, &sql.lock_all, &sql.add, &sql.release, &sql.reclaimable, &sql.remove}) {
       names.insert(each->name);
     }
+    for (size_t i = 0; i < sql.children.size(); ++i) {
+      const relation::ChildSql& child = sql.children[i];
+      for (const db::Sql* each : {&child.batch, &child.remove, &child.add_count, &child.counted}) {
+        names.insert(each->name);
+      }
+      if (table->children[i].is_parent) names.insert(child.left.name);
+      // Nobody asks to release a post.
+      if (table == &*users) names.insert(child.count.name);
+    }
+    if (table == &*users) names.insert({sql.insert.name, sql.refuse.name});
   }
+  const relation::LocalParentSql local(*posts::ReferencesToPosts());
+  names.insert({local.hidden.name, local.remove.name});
+  for (const auto& child : local.children) names.insert({child.batch.name, child.remove.name});
+  for (const char* name : {"find", "insert", "replace", "old", "purge"}) names.insert(absl::StrCat("requests.", name));
   for (const char* name :
        {"find", "latest", "insert", "decide", "complete", "set_blocked", "oldest", "stale", "ended", "purge"}) {
     names.insert(absl::StrCat("user_deletions.", name));
@@ -79,10 +93,20 @@ void Fill(Pair& pair) {
   insert(pair.post_db(),
          "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) VALUES ",
          1, 20'000, [](int i) { return absl::StrCat("('p", i, "',", 10'001 + i % 2990, ",'t','c',1,1,1,1)"); });
+  insert(pair.post_db(), "INSERT INTO likes (post_id, user_id, create_time) VALUES ", 1, 20'000,
+         [](int i) { return absl::StrCat("(", 1 + i % 5000, ",", 10'001 + (i / 5000 + i) % 2990, ",1)"); });
+  pair.post_db().Run("UPDATE posts SET like_count = (SELECT COUNT(*) FROM likes WHERE likes.post_id = posts.id)");
+  insert(pair.user_db(), "INSERT INTO post_refs (id, uid, state) VALUES ", 1, 3000,
+         [](int i) { return absl::StrCat("(", 100'000 + i, ",'r", i, "',1)"); });
+  insert(pair.user_db(),
+         "INSERT INTO users (uid, username, pinned_post_id, state, version, create_time, update_time) VALUES ", 1, 3000,
+         [](int i) { return absl::StrCat("('v", i, "','pinning ", i, "',", 100'000 + i, ",1,1,1,1)"); });
   for (TestDatabase* database : {&pair.user_db(), &pair.post_db()}) {
     // A type that nobody asks for. From a time to come, so that they are not removed.
     insert(*database, "INSERT INTO outbox (event_id, type, subject, time, traceparent, payload) VALUES ", 0, 10'000,
            [](int i) { return absl::StrCat("('e", i, "','t.Filler','s',9000000000000000,'','')"); });
+    insert(*database, "INSERT INTO requests (request_id, fingerprint, answer, time) VALUES ", 0, 3000,
+           [](int i) { return absl::StrCat("('q", i, "','','',", 9'000'000'000'000'000 + i, ")"); });
     insert(*database, "INSERT INTO leases (name, holder, expires_at) VALUES ", 0, 300,
            [](int i) { return absl::StrCat("('x", i, "','',0)"); });
     insert(*database, "INSERT INTO checkpoints (feed, feed_id, last_sequence, last_deletion_sequence) VALUES ", 0, 300,
@@ -96,6 +120,31 @@ void Fill(Pair& pair) {
     }
     for (const auto& table : database->Query("SHOW TABLES")) database->Run("ANALYZE TABLE " + table.front());
   }
+}
+
+// Likes from both ends, pins, and writes that are repeated.
+void CallRelatedThings(Pair& pair, int64_t author, int64_t fan) {
+  const auto ok = [&](const auto& answer) { EXPECT_THAT(answer.status, GrpcOk()); };
+  const std::string with_id = absl::StrCat(" request_id: '", NewUuid(), "'");
+  const int64_t post = pair.CreatePost(author);
+  const std::string like = absl::StrCat("post_id: ", post, " user_id: ", fan);
+  ok(Send<post::v1::LikePostRequest>(pair, like + with_id));
+  ok(Send<post::v1::UnlikePostRequest>(pair, like));
+  ok(Send<post::v1::LikePostRequest>(pair, like));
+  ok(Send<post::v1::ListPostLikesRequest>(pair, absl::StrCat("post_id: ", post)));
+  ok(Send<post::v1::ListLikedPostsRequest>(pair, absl::StrCat("user_id: ", fan)));
+  ok(Send<user::v1::UpdateUserRequest>(pair, absl::StrCat("user { id: ", fan, " pinned_post_id: ", post, " }")));
+  const grpc::Status pinned =
+      Send<user::v1::UpdateUserRequest>(pair, absl::StrCat("user { id: ", author, " pinned_post_id: ", post, " }"))
+          .status;
+  EXPECT_EQ(ReasonOf(pinned), "ALREADY_PINNED");
+  ok(Send<post::v1::DeletePostRequest>(pair, absl::StrCat("id: ", post)));
+  // One like goes with its user, and one post with its likes.
+  const int64_t kept = pair.CreatePost(author);
+  ok(Send<post::v1::LikePostRequest>(pair, absl::StrCat("post_id: ", kept, " user_id: ", fan)));
+  pair.AwaitQuiet();
+  ok(Send<user::v1::DeleteUserRequest>(pair, absl::StrCat("id: ", fan, with_id)));
+  pair.AwaitState(fan, user::v1::DELETION_STATE_COMPLETED);
 }
 
 // One call of everything, so that every statement runs.
@@ -145,6 +194,8 @@ void CallEverything(Pair& pair) {
   post::v1::DeletePostResponse removed;
   EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::DeletePost, remove, &removed), GrpcOk());
 
+  CallRelatedThings(pair, ada, pair.CreateUser("fan"));
+
   user::v1::DeleteUserRequest preview;
   preview.set_id(grace);
   preview.set_validate_only(true);
@@ -176,6 +227,7 @@ void CallEverything(Pair& pair) {
   pair.clock_offset_seconds = int64_t{40} * 24 * 3600;
   pair.StartUsers();
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("user_deletions.purge") > 0; }));
+  EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("requests.purge") > 0; }));
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("trim.remove") > 0; }));
   // The leases are given back.
   pair.StopUsers();
@@ -231,8 +283,8 @@ TEST_P(ExplainTest, EveryStatementUsesAnIndex) {
   CallEverything(pair);
 
   std::set<std::string> expected = StatementsOfTheMechanism();
-  for (const char* file :
-       {"user-service/storage/users_sql.h", "post-service/storage/posts_sql.h", "common/events/events_sql.h"}) {
+  for (const char* file : {"user-service/storage/users_sql.h", "post-service/storage/posts_sql.h",
+                           "post-service/storage/likes_sql.h", "common/events/events_sql.h"}) {
     const std::set<std::string> names = StatementsOf(file);
     ASSERT_FALSE(names.empty()) << file;
     expected.insert(names.begin(), names.end());

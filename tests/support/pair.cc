@@ -76,6 +76,7 @@ server::Hooks Pair::UserHooks() {
   server::Hooks hooks;
   hooks.observer = user_sql_.observer();
   hooks.hold_consumer = [this] { return hold_user_consumer.load(); };
+  hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
   hooks.hold_recovery = [this] { return hold_recovery.load(); };
   hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
   hooks.migrate = true;

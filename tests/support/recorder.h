@@ -3,6 +3,7 @@
 
 #include <map>
 #include <mutex>
+#include <ostream>
 #include <string>
 
 #include "common/db/connection.h"
@@ -12,6 +13,9 @@ namespace crosskey::testing {
 struct Counted {
   int64_t statements = 0;
   int64_t rows = 0;  // returned by queries, changed by others
+  friend std::ostream& operator<<(std::ostream& out, const Counted& counted) {
+    return out << counted.statements << " statements, " << counted.rows << " rows";
+  }
   bool operator==(const Counted& o) const { return statements == o.statements && rows == o.rows; }
 };
 

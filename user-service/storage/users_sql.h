@@ -5,10 +5,11 @@
 
 namespace crosskey::users::sql {
 
-// A pin is seen while the reference to its post is ACTIVE.
-#define CROSSKEY_USERS                                                                                   \
-  "SELECT u.id, u.uid, u.username, r.id, u.state, u.version, u.create_time, u.update_time FROM users u " \
-  "LEFT JOIN post_refs r ON r.id = u.pinned_post_id AND r.state = 1 "
+// A pin is seen while the reference to its post is ACTIVE. No join: the order of the users must not depend on what the
+// optimizer makes of one.
+#define CROSSKEY_USERS                                                                                             \
+  "SELECT u.id, u.uid, u.username, (SELECT r.id FROM post_refs r WHERE r.id = u.pinned_post_id AND r.state = 1), " \
+  "u.state, u.version, u.create_time, u.update_time FROM users u "
 
 inline const db::Sql kInsert{
     "users.insert",

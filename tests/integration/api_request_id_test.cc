@@ -1,0 +1,291 @@
+// A request_id makes a write safe to repeat: one effect, one answer.
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/events/uuid.h"
+#include "common/fault/fault.h"
+#include "tests/integration/api_client.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using grpc::StatusCode;
+using post::v1::BatchCreatePostsRequest;
+using post::v1::CreatePostRequest;
+using post::v1::DeletePostRequest;
+using post::v1::LikePostRequest;
+using post::v1::UnlikePostRequest;
+using post::v1::UpdatePostRequest;
+using user::v1::CreateUserRequest;
+using user::v1::DeleteUserRequest;
+using user::v1::UpdateUserRequest;
+
+const auto kReused = GrpcError(StatusCode::INVALID_ARGUMENT, "REQUEST_ID_REUSED");
+
+class RequestId : public DatabaseTest {
+ protected:
+  RequestId() : pair_(GetParam()) {}
+  ~RequestId() override { fault::Clear(); }
+
+  // The same request twice: the first answer twice.
+  template <typename Request>
+  auto SendTwice(const std::string& text) {
+    const Request request = FromText<Request>(absl::StrCat(text, " request_id: '", NewUuid(), "'"));
+    const auto first = Send(pair_, request);
+    EXPECT_THAT(first.status, GrpcOk()) << text;
+    const auto second = Send(pair_, request);
+    EXPECT_THAT(second.status, GrpcOk()) << text;
+    EXPECT_EQ(second->ShortDebugString(), first->ShortDebugString());
+    return first;
+  }
+
+  int64_t Users() { return pair_.user_db().Number("SELECT COUNT(*) FROM users"); }
+  int64_t Posts() { return pair_.post_db().Number("SELECT COUNT(*) FROM posts WHERE state = 1"); }
+
+  Pair pair_;
+};
+CROSSKEY_ON_EVERY_DATABASE(RequestId);
+
+TEST_P(RequestId, EveryWriteHasOneEffectAndOneAnswer) {
+  const int64_t ada = SendTwice<CreateUserRequest>("username: 'ada'")->user().id();
+  const int64_t fan = pair_.CreateUser("fan");
+  EXPECT_EQ(Users(), 2);
+  SendTwice<UpdateUserRequest>(absl::StrCat("user { id: ", ada, " username: 'ada l' }"));
+  const int64_t post = SendTwice<CreatePostRequest>(absl::StrCat("user_id: ", ada, " title: 't'"))->post().id();
+  const std::string one = absl::StrCat("requests { user_id: ", ada, " title: 't' } ");
+  const int64_t batched = SendTwice<BatchCreatePostsRequest>(one + one)->posts(1).id();
+  EXPECT_EQ(Posts(), 3);
+  SendTwice<UpdateUserRequest>(absl::StrCat("user { id: ", fan, " pinned_post_id: ", post, " }"));
+  const auto updated = SendTwice<UpdatePostRequest>(absl::StrCat("post { id: ", post, " title: 'changed' }"));
+  EXPECT_EQ(GetPost(pair_, post).etag(), updated->post().etag());
+  SendTwice<LikePostRequest>(absl::StrCat("post_id: ", post, " user_id: ", fan));
+  EXPECT_EQ(GetPost(pair_, post).like_count(), 1);
+  SendTwice<UnlikePostRequest>(absl::StrCat("post_id: ", post, " user_id: ", fan));
+  EXPECT_EQ(GetPost(pair_, post).like_count(), 0);
+  SendTwice<DeletePostRequest>(absl::StrCat("id: ", batched));
+  EXPECT_EQ(Posts(), 2);
+  SendTwice<DeletePostRequest>(absl::StrCat("id: ", batched, " allow_missing: true"));
+  const auto deletion = SendTwice<DeleteUserRequest>(absl::StrCat("id: ", ada));
+  EXPECT_EQ(deletion->deletion().state(), user::v1::DELETION_STATE_RECLAIMING);
+  SendTwice<DeleteUserRequest>(absl::StrCat("id: ", kNoSuchId, " allow_missing: true"));
+  EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), 1);
+  pair_.AwaitQuiet();
+  EXPECT_EQ(pair_.Orphans(), 0);
+}
+
+// What was answered first is the answer, whatever has happened since.
+TEST_P(RequestId, TheAnswerIsTheFirstOneAlsoAfterwardsAndAfterARestart) {
+  const std::string like_id = NewUuid();
+  const std::string delete_id = NewUuid();
+  const int64_t ada = pair_.CreateUser("ada");
+  const int64_t fan = pair_.CreateUser("fan");
+  const auto create =
+      FromText<CreatePostRequest>(absl::StrCat("user_id: ", ada, " title: 't' request_id: '", NewUuid(), "'"));
+  const auto created = Send(pair_, create);
+  const std::string like =
+      absl::StrCat("post_id: ", created->post().id(), " user_id: ", fan, " request_id: '", like_id, "'");
+  EXPECT_THAT(Send<LikePostRequest>(pair_, like).status, GrpcOk());
+  EXPECT_THAT(Send<UnlikePostRequest>(pair_, absl::StrCat("post_id: ", created->post().id(), " user_id: ", fan)).status,
+              GrpcOk());
+  EXPECT_THAT(Send<LikePostRequest>(pair_, like).status, GrpcOk());
+  EXPECT_EQ(GetPost(pair_, created->post().id()).like_count(), 0) << "no second effect";
+
+  const auto remove = FromText<DeleteUserRequest>(absl::StrCat("id: ", ada, " request_id: '", delete_id, "'"));
+  const auto removed = Send(pair_, remove);
+  EXPECT_THAT(removed.status, GrpcOk());
+  pair_.AwaitState(ada, user::v1::DELETION_STATE_COMPLETED);
+  pair_.StopUsers();
+  pair_.StopPosts();
+  pair_.StartUsers();
+  pair_.StartPosts();
+  EXPECT_EQ(Send(pair_, remove)->ShortDebugString(), removed->ShortDebugString());
+  EXPECT_EQ(Send(pair_, create)->ShortDebugString(), created->ShortDebugString()) << "the post itself is gone";
+  EXPECT_EQ(Posts(), 0);
+}
+
+TEST_P(RequestId, StandsForOneRequestOnly) {
+  const std::string id = NewUuid();
+  const std::string with_id = absl::StrCat(" request_id: '", id, "'");
+  const int64_t ada = pair_.CreateUser("ada");
+  EXPECT_THAT(Send<CreatePostRequest>(pair_, absl::StrCat("user_id: ", ada, " title: 't'", with_id)).status, GrpcOk());
+  const auto reused =
+      Send<CreatePostRequest>(pair_, absl::StrCat("user_id: ", ada, " title: 'another'", with_id)).status;
+  ExpectError(reused,
+              {StatusCode::INVALID_ARGUMENT, "REQUEST_ID_REUSED", {}, {{"field", "request_id"}, {"request_id", id}}});
+  EXPECT_THAT(Send<DeletePostRequest>(pair_, absl::StrCat("id: 1", with_id)).status, kReused);
+  EXPECT_EQ(Posts(), 1);
+  // The same UUID in another spelling.
+  const std::string upper = absl::AsciiStrToUpper(id);
+  EXPECT_THAT(
+      Send<CreatePostRequest>(pair_, absl::StrCat("user_id: ", ada, " title: 't' request_id: '", upper, "'")).status,
+      GrpcOk());
+  EXPECT_EQ(Posts(), 1);
+  // Each service has its own.
+  EXPECT_THAT(Send<CreateUserRequest>(pair_, absl::StrCat("username: 'grace'", with_id)).status, GrpcOk());
+}
+
+TEST_P(RequestId, ErrorsAreNotKept) {
+  const int64_t ada = pair_.CreateUser("ada");
+  const std::string create = absl::StrCat("username: 'ada' request_id: '", NewUuid(), "'");
+  EXPECT_THAT(Send<CreateUserRequest>(pair_, create).status, GrpcError(StatusCode::ALREADY_EXISTS, "USERNAME_TAKEN"));
+  const int64_t post = pair_.CreatePost(ada);
+  const std::string remove =
+      absl::StrCat("id: ", ada, " on_delete: REFERENTIAL_ACTION_RESTRICT request_id: '", NewUuid(), "'");
+  const auto restricted = GrpcError(StatusCode::FAILED_PRECONDITION, "RESTRICTED");
+  EXPECT_THAT(Send<DeleteUserRequest>(pair_, remove).status, restricted);
+  EXPECT_THAT(Send<DeleteUserRequest>(pair_, remove).status, restricted);
+  EXPECT_THAT(Send<DeletePostRequest>(pair_, absl::StrCat("id: ", post)).status, GrpcOk());
+  EXPECT_THAT(Send<DeleteUserRequest>(pair_, remove).status, GrpcOk());
+  const auto created = Send<CreateUserRequest>(pair_, create);
+  EXPECT_THAT(created.status, GrpcOk());
+  EXPECT_EQ(Send<CreateUserRequest>(pair_, create)->user().id(), created->user().id());
+}
+
+TEST_P(RequestId, MustBeAUuid) {
+  for (const char* bad : {"x", "00000000-0000-0000-0000-00000000000g", "000000000000000000000000000000000000",
+                          "{0000000-0000-0000-0000-000000000000}"}) {
+    ExpectBadFields(Send<CreateUserRequest>(pair_, absl::StrCat("request_id: '", bad, "'")).status,
+                    {"username", "request_id"});
+    ExpectBadFields(Send<DeleteUserRequest>(pair_, absl::StrCat("id: 1 request_id: '", bad, "'")).status,
+                    {"request_id"});
+    ExpectBadFields(Send<DeletePostRequest>(pair_, absl::StrCat("id: 1 request_id: '", bad, "'")).status,
+                    {"request_id"});
+    ExpectBadFields(Send<UpdatePostRequest>(pair_, absl::StrCat("post { id: 1 } request_id: '", bad, "'")).status,
+                    {"request_id"});
+    ExpectBadFields(Send<UpdateUserRequest>(pair_, absl::StrCat("user { id: 1 } request_id: '", bad, "'")).status,
+                    {"request_id"});
+    ExpectBadFields(
+        Send<CreatePostRequest>(pair_, absl::StrCat("title: 't' user_id: 1 request_id: '", bad, "'")).status,
+        {"request_id"});
+  }
+  ExpectBadFields(
+      Send<BatchCreatePostsRequest>(
+          pair_, absl::StrCat("request_id: 'x' requests { title: 't' user_id: 1 request_id: '", NewUuid(), "' }"))
+          .status,
+      {"request_id", "requests[0].request_id"});
+}
+
+TEST_P(RequestId, OfAPreviewMeansNothing) {
+  const int64_t ada = pair_.CreateUser("ada");
+  const std::string id = NewUuid();
+  const std::string preview = absl::StrCat("id: ", ada, " validate_only: true request_id: '", id, "'");
+  EXPECT_EQ(Send<DeleteUserRequest>(pair_, preview)->deletion().posts(), 0);
+  pair_.CreatePost(ada);
+  EXPECT_EQ(Send<DeleteUserRequest>(pair_, preview)->deletion().posts(), 1);
+  EXPECT_THAT(Send<DeleteUserRequest>(pair_, absl::StrCat("id: ", ada, " request_id: '", id, "'")).status, GrpcOk());
+}
+
+TEST_P(RequestId, IsForgottenAfterADay) {
+  const int64_t ada = pair_.CreateUser("ada");
+  const auto create =
+      FromText<CreatePostRequest>(absl::StrCat("user_id: ", ada, " title: 't' request_id: '", NewUuid(), "'"));
+  const int64_t first = Send(pair_, create)->post().id();
+  pair_.clock_offset_seconds = 23 * 3600;
+  EXPECT_EQ(Send(pair_, create)->post().id(), first);
+  pair_.clock_offset_seconds = 25 * 3600;
+  const int64_t second = Send(pair_, create)->post().id();
+  EXPECT_GT(second, first);
+  EXPECT_EQ(Send(pair_, create)->post().id(), second);
+  EXPECT_EQ(Posts(), 2);
+
+  // What has expired is removed, when the service starts and every minute.
+  pair_.clock_offset_seconds = 50 * 3600;
+  pair_.StopPosts();
+  pair_.StartPosts();
+  EXPECT_TRUE(WaitFor([&] { return pair_.post_db().Number("SELECT COUNT(*) FROM requests") == 0; }));
+}
+
+// Of many calls at once.
+TEST_P(RequestId, ConcurrentCallsHaveOneEffectAndAllGetItsAnswer) {
+  const int64_t ada = pair_.CreateUser("ada");
+  const auto all_get_one_answer = [&](const auto& request) {
+    constexpr int kCalls = 8;
+    std::vector<std::string> answers(kCalls);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kCalls; ++i) {
+      threads.emplace_back([&, i] {
+        const auto answer = Send(pair_, request);
+        EXPECT_THAT(answer.status, GrpcOk());
+        answers[static_cast<size_t>(i)] = answer->ShortDebugString();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const std::string& answer : answers) EXPECT_EQ(answer, answers.front());
+  };
+  for (int round = 0; round < 5; ++round) {
+    const std::string with_id = absl::StrCat(" request_id: '", NewUuid(), "'");
+    all_get_one_answer(FromText<CreatePostRequest>(absl::StrCat("user_id: ", ada, " title: 't'", with_id)));
+    EXPECT_EQ(Posts(), round + 1);
+    all_get_one_answer(FromText<CreateUserRequest>(absl::StrCat("username: 'twin ", round, "'", with_id)));
+    EXPECT_EQ(Users(), round + 2);
+  }
+  const int64_t deletions = 5;
+  for (int round = 0; round < deletions; ++round) {
+    const int64_t user = pair_.CreateUser(absl::StrCat("deleted ", round));
+    all_get_one_answer(FromText<DeleteUserRequest>(absl::StrCat("id: ", user, " request_id: '", NewUuid(), "'")));
+  }
+  EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), deletions);
+}
+
+// The COMMIT took effect, and its answer is lost between the database and the service.
+TEST_P(RequestId, AnEffectWhoseCommitWasNotAnsweredIsFound) {
+  const int64_t ada = pair_.CreateUser("ada");
+  fault::Clear();
+  fault::Set("guarded_write.after_commit=fail");
+  const auto create =
+      FromText<CreatePostRequest>(absl::StrCat("user_id: ", ada, " title: 't' request_id: '", NewUuid(), "'"));
+  const auto created = Send(pair_, create);
+  EXPECT_EQ(fault::TimesReached("guarded_write.after_commit"), 1);
+  EXPECT_THAT(created.status, GrpcOk());
+  EXPECT_EQ(Send(pair_, create)->ShortDebugString(), created->ShortDebugString());
+  EXPECT_EQ(Posts(), 1);
+}
+
+// The intent is stored, and nothing of the answer: the same call again finds its own deletion, whatever its state.
+TEST_P(RequestId, ADeletionThatWasNotAnsweredIsTakenUpAgain) {
+  for (const bool over : {false, true}) {
+    SCOPED_TRACE(over ? "completed meanwhile" : "undecided");
+    const int64_t user = pair_.CreateUser(over ? "grace" : "ada");
+    pair_.CreatePost(user);
+    pair_.AwaitQuiet();
+    fault::Clear();
+    fault::Set("deletion.intent.after_commit=fail");
+    pair_.hold_recovery = !over;
+    const auto remove = FromText<DeleteUserRequest>(absl::StrCat("id: ", user, " request_id: '", NewUuid(), "'"));
+    EXPECT_THAT(Send(pair_, remove).status, GrpcError(StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE"));
+    if (over) pair_.AwaitState(user, user::v1::DELETION_STATE_COMPLETED);
+    const auto removed = Send(pair_, remove);
+    EXPECT_THAT(removed.status, GrpcOk());
+    EXPECT_EQ(removed->deletion().user_id(), user);
+    EXPECT_EQ(removed->deletion().state(),
+              over ? user::v1::DELETION_STATE_COMPLETED : user::v1::DELETION_STATE_RECLAIMING);
+    pair_.AwaitState(user, user::v1::DELETION_STATE_COMPLETED);
+    EXPECT_EQ(Send(pair_, remove)->ShortDebugString(), removed->ShortDebugString());
+  }
+  EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), 2);
+}
+
+// A RESTRICT whose answer was lost, and that the recovery finds refused: no answer is kept, and the same call tries anew.
+TEST_P(RequestId, ARefusedDeletionLeavesTheIdFree) {
+  const int64_t ada = pair_.CreateUser("ada");
+  pair_.AwaitQuiet();
+  fault::Clear();
+  fault::Set("deletion.intent.after_commit=fail");
+  pair_.hold_recovery = true;
+  const auto remove = FromText<DeleteUserRequest>(
+      absl::StrCat("id: ", ada, " on_delete: REFERENTIAL_ACTION_RESTRICT request_id: '", NewUuid(), "'"));
+  EXPECT_THAT(Send(pair_, remove).status, GrpcError(StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE"));
+  const int64_t post = pair_.CreatePost(ada);
+  pair_.hold_recovery = false;
+  pair_.AwaitState(ada, user::v1::DELETION_STATE_REFUSED);
+  EXPECT_THAT(Send(pair_, remove).status, GrpcError(StatusCode::FAILED_PRECONDITION, "RESTRICTED"));
+  EXPECT_THAT(Send<DeletePostRequest>(pair_, absl::StrCat("id: ", post)).status, GrpcOk());
+  const auto removed = Send(pair_, remove);
+  EXPECT_THAT(removed.status, GrpcOk());
+  EXPECT_EQ(Send(pair_, remove)->ShortDebugString(), removed->ShortDebugString());
+}
+
+}  // namespace
+}  // namespace crosskey::testing
