@@ -174,9 +174,11 @@ class Walkthrough {
   void Run() {
     CreateRows();
     QueryBothWays();
+    LikeAndPin();
     RefuseDanglingReference();
     PreviewAndRestrict();
     Cascade();
+    ShowGraceWithoutThePost();
     std::cout << "\nAll answers were as expected.\n";
   }
 
@@ -231,6 +233,23 @@ class Walkthrough {
     Step("The same for a whole page: however many posts, their users come with one further call.");
     const auto page = ListPosts(0, true);
     Expect(page.posts_size() == 3 && page.users_size() == 2, "there are 3 posts of 2 users");
+  }
+
+  void LikeAndPin() {
+    Step("grace likes a post of ada (many-to-many) and pins it (one-to-one, with the column in user-service).");
+    post::v1::LikePostRequest like;
+    like.set_post_id(adas_post_);
+    like.set_user_id(grace_);
+    posts_.Get(&PostService::Stub::LikePost, "LikePost", like);
+    post::v1::ListPostLikesRequest likes;
+    likes.set_post_id(adas_post_);
+    Expect(posts_.Get(&PostService::Stub::ListPostLikes, "ListPostLikes", likes).likes_size() == 1,
+           "one user likes it");
+    user::v1::UpdateUserRequest pin;
+    pin.mutable_user()->set_id(grace_);
+    pin.mutable_user()->set_pinned_post_id(adas_post_);
+    const auto pinned = users_.Get(&UserService::Stub::UpdateUser, "UpdateUser", pin).user();
+    Expect(pinned.pinned_post_id() == adas_post_, "grace has pinned the post");
   }
 
   void RefuseDanglingReference() {
@@ -303,6 +322,18 @@ class Walkthrough {
     }
     const auto end = users_.Get(&UserService::Stub::GetUserDeletion, "GetUserDeletion", request).deletion();
     Expect(end.state() == user::v1::DELETION_STATE_COMPLETED && end.posts() == 2, "COMPLETED with 2 posts removed");
+  }
+
+  void ShowGraceWithoutThePost() {
+    Step("Her like went with the post, and her pin is empty: an event has told user-service.");
+    post::v1::ListLikedPostsRequest liked;
+    liked.set_user_id(grace_);
+    const auto posts = posts_.Get(&PostService::Stub::ListLikedPosts, "ListLikedPosts", liked);
+    Expect(posts.posts_size() == 0, "grace likes nothing");
+    user::v1::GetUserRequest request;
+    request.set_id(grace_);
+    const auto user = users_.Get(&UserService::Stub::GetUser, "GetUser", request).user();
+    Expect(!user.has_pinned_post_id(), "grace has no pin");
   }
 
   static constexpr int64_t kNobody = 999999;

@@ -3,14 +3,10 @@
 #include "common/events/consumer.h"
 #include "common/idempotency/write_rpc.h"
 #include "common/relation/grpc_peer.h"
-#include "common/relation/guard.h"
 #include "common/relation/hidden_rows.h"
 #include "common/relation/lookup.h"
-#include "common/relation/parent_events.h"
-#include "common/relation/reclaim.h"
 #include "common/relation/reference_rpc.h"
-#include "common/relation/release.h"
-#include "common/telemetry/log.h"
+#include "common/relation/references.h"
 #include "post-service/domain/likes.h"
 #include "post-service/domain/posts.h"
 #include "post-service/events/on_user_events.h"
@@ -23,35 +19,23 @@
 #include "post-service/storage/posts_sql.h"
 
 namespace crosskey::posts {
-namespace {
-
-constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // when nobody wakes it
-constexpr absl::Duration kYield = absl::Milliseconds(5);     // between rounds of a large one
-constexpr absl::Duration kHold = absl::Milliseconds(50);
-
-}  // namespace
 
 // In the order of construction; destroyed in reverse, after the backbone has stopped.
 struct App::Parts {
-  Parts(std::unique_ptr<server::Backbone> bone, relation::ReferenceTable users,
-        const relation::LocalParent& local_posts, const server::Hooks& hooks)
-      : table(std::move(users)),
-        reference_sql(table),
-        backbone(std::move(bone)),
+  Parts(std::unique_ptr<server::Backbone> bone, relation::ReferenceTable user_references,
+        const relation::LocalParent& local_posts)
+      : backbone(std::move(bone)),
         peer("user-service", backbone->peer()),
         directory(backbone->peer()),
-        guard(table, reference_sql, backbone->outbox(), peer),
+        users(std::move(user_references), backbone->outbox(), peer),
         posts_store(backbone->database()),
         likes_store(backbone->database()),
-        posts(posts_store, guard, [this] { reclaimer.Wake(); }),
-        likes(posts_store, likes_store, guard),
+        posts(posts_store, users.guard, [this] { reclaimer.Wake(); }),
+        likes(posts_store, likes_store, users.guard),
         lookup(sql::kLookup, backbone->database()),
-        release(table, reference_sql, backbone->outbox()),
-        reclaim(table, reference_sql, backbone->outbox()),
         hidden_posts(local_posts, backbone->outbox()),
-        parent_events(table, reference_sql),
-        reclaimer(
-            backbone->AddLeasedWorker("reclaim", [this, hooks](const Call& call) { return Reclaim(call, hooks); })),
+        reclaimer(backbone->AddReclaimer({[this](const Call& call) { return hidden_posts.Round(call); },
+                                          [this](const Call& call) { return users.reclaim.Round(call); }})),
         consumer(
             "user-service", backbone->outbox(), backbone->transport(), [this] { reclaimer.Wake(); },
             backbone->metrics()),
@@ -59,41 +43,25 @@ struct App::Parts {
         writes("post.v1.PostService", calls, backbone->database(), backbone->answers()),
         post_rpc(posts, likes, directory, calls, writes),
         reference_rpc(backbone->internal_admission(), backbone->metrics()) {
-    reference_rpc.Serve(table.parent_type, release);
+    reference_rpc.Serve(users.table.parent_type, users.release);
     reference_rpc.Serve(kPostType, lookup);
     consumer.On("user.v1.UserCreated", events::Consumer::Kind::kHint,
-                [this](events::Tx& tx, const events::Event& event) { return OnUserCreated(tx, event, parent_events); });
+                [this](events::Tx& tx, const events::Event& event) { return OnUserCreated(tx, event, users.events); });
     consumer.On("user.v1.UserDeleted", events::Consumer::Kind::kDeletion,
-                [this](events::Tx& tx, const events::Event& event) { return OnUserDeleted(tx, event, parent_events); });
+                [this](events::Tx& tx, const events::Event& event) { return OnUserDeleted(tx, event, users.events); });
     backbone->AddConsumer(consumer);
   }
 
-  absl::Duration Reclaim(const Call& call, const server::Hooks& hooks) {
-    if (hooks.hold_reclaim && hooks.hold_reclaim()) return kHold;
-    // The hidden posts first: the end of a user's reclaim waits for them.
-    bool more = false;
-    for (const absl::StatusOr<bool>& round : {hidden_posts.Round(call), reclaim.Round(call)}) {
-      if (!round.ok()) log::Warning("the reclaim was interrupted", {{"error", std::string(round.status().message())}});
-      more = more || (round.ok() && *round);
-    }
-    return more ? kYield : kReclaimPeriod;
-  }
-
-  const relation::ReferenceTable table;
-  const relation::ReferenceSql reference_sql;
   const std::unique_ptr<server::Backbone> backbone;
   relation::GrpcPeer peer;
   UserDirectory directory;
-  relation::Guard guard;
+  relation::References users;
   PostStore posts_store;
   LikeStore likes_store;
   Posts posts;
   Likes likes;
   relation::Lookup lookup;
-  relation::Release release;
-  relation::Reclaim reclaim;
   relation::HiddenRows hidden_posts;
-  relation::ParentEvents parent_events;
   Worker& reclaimer;
   events::Consumer consumer;
   rpc::Calls calls;
@@ -108,7 +76,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options,
   CROSSKEY_ASSIGN_OR_RETURN(auto backbone,
                             server::Backbone::Create({options, "post-service", "user-service", Migrations, hooks}));
   // The app owns the parts before anything serves: its destructor stops the backbone first.
-  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(backbone), std::move(users), posts, hooks)));
+  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(backbone), std::move(users), posts)));
   Parts* parts = app->parts_.get();
   CROSSKEY_RETURN_IF_ERROR(parts->backbone->Serve({{"post.v1.PostService", &parts->post_rpc}},
                                                   {{"relation.v1.ReferenceService", &parts->reference_rpc}}));

@@ -8,11 +8,9 @@
 #include "common/relation/blocked.h"
 #include "common/relation/deletions.h"
 #include "common/relation/grpc_peer.h"
-#include "common/relation/guard.h"
 #include "common/relation/lookup.h"
-#include "common/relation/parent_events.h"
-#include "common/relation/reclaim.h"
 #include "common/relation/reference_rpc.h"
+#include "common/relation/references.h"
 #include "common/telemetry/log.h"
 #include "user-service/domain/users.h"
 #include "user-service/events/on_posts_deleted.h"
@@ -27,32 +25,24 @@ namespace {
 
 constexpr absl::Duration kRecoveryPeriod = absl::Seconds(1);
 constexpr absl::Duration kPurgePeriod = absl::Hours(1);
-constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // when nobody wakes it
-constexpr absl::Duration kYield = absl::Milliseconds(5);     // between rounds of a large one
-constexpr absl::Duration kHold = absl::Milliseconds(50);
 constexpr absl::Duration kSamplePeriod = absl::Seconds(2);
 
 }  // namespace
 
 // In the order of construction; destroyed in reverse, after the backbone has stopped.
 struct App::Parts {
-  Parts(std::unique_ptr<server::Backbone> bone, relation::ParentTable users_table, relation::ReferenceTable posts,
-        const server::Hooks& hooks)
+  Parts(std::unique_ptr<server::Backbone> bone, relation::ParentTable users_table,
+        relation::ReferenceTable post_references, const server::Hooks& hooks)
       : table(std::move(users_table)),
-        post_references(std::move(posts)),
-        post_references_sql(post_references),
         backbone(std::move(bone)),
         peer("post-service", backbone->peer()),
         store(backbone->outbox()),
-        guard(post_references, post_references_sql, backbone->outbox(), peer),
-        users(store, guard),
+        posts(std::move(post_references), backbone->outbox(), peer),
+        users(store, posts.guard),
         deletions(table, backbone->outbox(), peer, backbone->now()),
         blocked(table.peer, backbone->peer_watch(), backbone->now()),
         lookup(table, backbone->database()),
-        reclaim(post_references, post_references_sql, backbone->outbox()),
-        post_events(post_references, post_references_sql),
-        reclaimer(
-            backbone->AddLeasedWorker("reclaim", [this, hooks](const Call& call) { return Reclaim(call, hooks); })),
+        reclaimer(backbone->AddReclaimer({[this](const Call& call) { return posts.reclaim.Round(call); }})),
         consumer(
             "post-service", backbone->outbox(), backbone->transport(), [this] { reclaimer.Wake(); },
             backbone->metrics()),
@@ -76,7 +66,7 @@ struct App::Parts {
         "post.v1.UserPostsReclaimed", events::Consumer::Kind::kNormal,
         [this](events::Tx& tx, const events::Event& event) { return OnUserPostsReclaimed(tx, event, deletions); });
     consumer.On("post.v1.PostsDeleted", events::Consumer::Kind::kDeletion,
-                [this](events::Tx& tx, const events::Event& event) { return OnPostsDeleted(tx, event, post_events); });
+                [this](events::Tx& tx, const events::Event& event) { return OnPostsDeleted(tx, event, posts.events); });
 
     backbone->AddConsumer(consumer);
     backbone->AddLeasedWorker(
@@ -106,26 +96,15 @@ struct App::Parts {
     });
   }
 
-  absl::Duration Reclaim(const Call& call, const server::Hooks& hooks) {
-    if (hooks.hold_reclaim && hooks.hold_reclaim()) return kHold;
-    const absl::StatusOr<bool> more = reclaim.Round(call);
-    if (!more.ok()) log::Warning("the reclaim was interrupted", {{"error", std::string(more.status().message())}});
-    return more.ok() && *more ? kYield : kReclaimPeriod;
-  }
-
   const relation::ParentTable table;
-  const relation::ReferenceTable post_references;
-  const relation::ReferenceSql post_references_sql;
   const std::unique_ptr<server::Backbone> backbone;
   relation::GrpcPeer peer;
   UserStore store;
-  relation::Guard guard;
+  relation::References posts;
   Users users;
   relation::Deletions deletions;
   relation::Blocked blocked;
   relation::Lookup lookup;
-  relation::Reclaim reclaim;
-  relation::ParentEvents post_events;
   Worker& reclaimer;
   events::Consumer consumer;
   prometheus::Gauge& oldest_unfinished;

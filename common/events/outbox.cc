@@ -21,6 +21,7 @@ absl::Status Outbox::Transact(const Call& call, const char* name, const std::fun
     }
     return db.ExecuteRows(sql::kAppend, rows).status();
   });
+  if (!status.ok() && call.not_recorded) call.not_recorded();
   if (status.ok() && appended && on_append_) on_append_();
   return status;
 }

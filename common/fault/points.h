@@ -10,7 +10,7 @@ inline constexpr const char* kTransactions[] = {
     "deletion.decide",        // parent: the drop, or the refusal
     "deletion.note_blocked",  // parent: why an intent does not move
     "release",                // child: the tombstone, or refused_through
-    "guarded_write",        // child: any write of a child row
+    "guarded_write",          // child: any write of a child row
     "reclaim",                // child: one batch, or the end
     "reclaim.hidden",         // child: one batch of rows that were parents themselves
     "sequencer",              // both: numbers given to events

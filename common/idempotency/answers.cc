@@ -7,7 +7,7 @@
 namespace crosskey::idempotency {
 namespace {
 
-constexpr int kPurgeBatch = 1000;
+constexpr int kPurgeBatch = 50;  // an answer can have megabytes
 
 const db::Sql kFind{"requests.find", "SELECT fingerprint, answer, time FROM requests WHERE request_id = ?"};
 const db::Sql kInsert{"requests.insert",

@@ -40,7 +40,7 @@ class Answers {
   absl::StatusOr<int64_t> Record(db::Tx& tx, const Request& request, const std::string& bytes,
                                  std::optional<int64_t> replaced);
 
-  // Removes answers that have expired, at most 1,000. Returns whether there may be more.
+  // Removes answers that have expired, at most 50. Returns whether there may be more.
   absl::StatusOr<bool> Purge(const Call& call);
 
  private:

@@ -78,8 +78,11 @@ absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {
     // A concurrent call with the same id has been faster: its answer counts.
     if (db::SqlErrorOf(status) == db::SqlError::kDuplicate) continue;
     // What this one ran into may be what that one has changed.
+    const std::optional<int64_t> seen = attempt.replaceable;
     const absl::StatusOr<bool> since = Recall(call, attempt);
     if (since.ok() && *since) return absl::OkStatus();
+    const bool begun_by_another = attempt.replaceable.has_value() && attempt.replaceable != seen;
+    if (since.ok() && begun_by_another && !attempt.recorded.has_value()) continue;
     return errors::ReasonOf(since.status()) == "REQUEST_ID_REUSED" ? since.status() : status;
   }
   return errors::Conflict();
@@ -105,6 +108,8 @@ absl::Status Writes::Perform(const Call& call, Attempt& attempt) {
   const auto store = [&](db::Tx& tx) { return Store(tx, attempt); };
   Call recording = call;
   if (!fault::Without(fault::Guard::kAnswerWithin)) recording.record = store;
+  recording.not_recorded = [&] { attempt.recorded.reset(); };
+  attempt.recorded.reset();
   CROSSKEY_RETURN_IF_ERROR(attempt.body(recording));
   if (attempt.recorded.has_value()) {
     if (attempt.recorded->bytes == attempt.response.SerializeAsString()) return absl::OkStatus();

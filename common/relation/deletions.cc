@@ -77,7 +77,7 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
         return preview;
       }
       // Refusals are answered without an intent as far as possible.
-      if (CanBeRefused(action)) CROSSKEY_RETURN_IF_ERROR(AskPeer(call, parent, action).status());
+      if (CanBeRefused(action)) CROSSKEY_RETURN_IF_ERROR(AskPeer(call, parent, action, false).status());
 #ifdef CROSSKEY_TEST_BUILD
       if (fault::Without(fault::Guard::kIntentFirst)) CROSSKEY_RETURN_IF_ERROR(ReleaseUnannounced(call, now, action));
 #endif
@@ -102,17 +102,19 @@ absl::StatusOr<std::optional<Deletion>> Deletions::AnswerMissing(const DeleteReq
   return latest;
 }
 
-// Whether it could be released now. FAILED_PRECONDITION RESTRICTED if not.
-absl::StatusOr<ReleaseAnswer> Deletions::AskPeer(const Call& call, const Parent& parent, Action action) {
+// Whether it could be released now, and with `count` how many rows that would concern. FAILED_PRECONDITION RESTRICTED if
+// not.
+absl::StatusOr<ReleaseAnswer> Deletions::AskPeer(const Call& call, const Parent& parent, Action action, bool count) {
   ReleaseRequest release = MakeRelease(parent.id, parent.uid, action);
   release.validate_only = true;
+  release.without_counts = !count;
   CROSSKEY_ASSIGN_OR_RETURN(ReleaseAnswer answer, peer_.Release(call, release));
   if (!answer.released) return errors::Restricted(table_.type, parent.id, answer.counts);
   return answer;
 }
 
 absl::StatusOr<Deletion> Deletions::Preview(const Call& call, const Parent& parent, Action action) {
-  CROSSKEY_ASSIGN_OR_RETURN(const ReleaseAnswer answer, AskPeer(call, parent, action));
+  CROSSKEY_ASSIGN_OR_RETURN(const ReleaseAnswer answer, AskPeer(call, parent, action, true));
   Deletion preview;
   preview.parent_id = parent.id;
   preview.parent_uid = parent.uid;

@@ -88,7 +88,7 @@ class Deletions {
   absl::StatusOr<Deletion> Decide(const Call& call, const Deletion& deletion, DeletionState state,
                                   const std::string& blocked_reason);
   absl::Status NoteBlocked(const Call& call, int64_t deletion_id);
-  absl::StatusOr<ReleaseAnswer> AskPeer(const Call& call, const Parent& parent, Action action);
+  absl::StatusOr<ReleaseAnswer> AskPeer(const Call& call, const Parent& parent, Action action, bool count);
   ReleaseRequest MakeRelease(int64_t id, const std::string& uid, Action action) const;
   bool CanBeRefused(Action action) const;
   std::string PeerIsAway() const { return table_.peer + " does not answer"; }

@@ -46,6 +46,7 @@ absl::StatusOr<ReleaseAnswer> GrpcPeer::Release(const Call& call, const ReleaseR
   wire.set_deletion_id(request.deletion_id);
   wire.set_as_of_sequence(request.as_of_sequence);
   wire.set_validate_only(request.validate_only);
+  wire.set_without_counts(request.without_counts);
   for (const auto& [relationship, action] : request.overrides) {
     auto* item = wire.add_overrides();
     item->set_relationship(relationship);

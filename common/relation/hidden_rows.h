@@ -1,6 +1,8 @@
 // Removing the hidden rows of a table whose rows are referred to, from within the service and from other ones.
 #pragma once
 
+#include <atomic>
+
 #include "absl/status/statusor.h"
 #include "common/events/outbox.h"
 #include "common/relation/reference_sql.h"
@@ -15,16 +17,19 @@ class HiddenRows {
  public:
   HiddenRows(const LocalParent& parent, events::Outbox& outbox) : sql_(parent), outbox_(outbox) {}
 
-  // One transaction: removes at most limits::kReclaimBatchRows children of hidden rows, and as many hidden rows without
-  // children. Returns whether there may be more to do. The state is in the database alone, so it goes on after a restart.
+  // Up to 100 batches, each in a transaction of its own, which removes at most limits::kReclaimBatchRows children of hidden
+  // rows, and as many hidden rows without children. A row with more children than that holds up no others: the next batch
+  // goes on behind it. Returns whether there may be more to do. The state is in the database alone, so it goes on after a restart.
   absl::StatusOr<bool> Round(const Call& call);
 
  private:
+  absl::StatusOr<bool> Batch(const Call& call);
   absl::StatusOr<int64_t> RemoveChildren(events::Tx& tx, const LocalParentSql::Child& child,
                                          const std::vector<int64_t>& parents);
 
   const LocalParentSql sql_;
   events::Outbox& outbox_;
+  std::atomic<int64_t> after_ = 0;  // the last hidden row that was looked at
 };
 
 }  // namespace crosskey::relation

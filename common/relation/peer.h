@@ -33,6 +33,7 @@ struct ReleaseRequest {
   int64_t as_of_sequence = 0;               // the head of the sender's feed, read before it confirmed the intent
   std::map<std::string, Action> overrides;  // by relationship
   bool validate_only = false;
+  bool without_counts = false;  // with validate_only: only whether it would be refused
 };
 
 // A definite answer.

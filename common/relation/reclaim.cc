@@ -14,12 +14,17 @@ constexpr int kParentsPerRound = 100;
 absl::StatusOr<bool> Reclaim::Round(const Call& call) {
   std::vector<int64_t> parents;
   CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const auto rows, connection.Query<int64_t>(sql_.reclaimable, 0, kParentsPerRound));
+    CROSSKEY_ASSIGN_OR_RETURN(const auto rows,
+                              connection.Query<int64_t>(sql_.reclaimable, after_.load(), kParentsPerRound));
     parents.clear();
     for (const auto& [id] : rows) parents.push_back(id);
     return absl::OkStatus();
   }));
-  bool more = parents.size() == kParentsPerRound;
+  // Some of them may have to wait for their hidden rows, and must not hold up those behind them.
+  const bool first_page = after_ == 0;
+  const bool last_page = parents.size() < kParentsPerRound;
+  after_ = last_page ? 0 : parents.back();
+  bool more = !last_page || !first_page;
   absl::Status result;
   for (const int64_t id : parents) {
     CROSSKEY_RETURN_IF_ERROR(call.Check());

@@ -1,6 +1,8 @@
 // Removing what referred to deleted parents.
 #pragma once
 
+#include <atomic>
+
 #include "absl/status/statusor.h"
 #include "common/events/outbox.h"
 #include "common/relation/reference_sql.h"
@@ -15,7 +17,7 @@ class Reclaim {
       : table_(table), sql_(sql), outbox_(outbox) {}
 
   // Removes one batch, at most limits::kReclaimBatchRows rows, of each of at most 100 parents, each in a transaction of
-  // its own. Returns whether there may be more to do. The state is in the database alone, so it goes on after a
+  // its own; the next round goes on with the parents behind them. Returns whether there may be more to do. The state is in the database alone, so it goes on after a
   // restart.
   absl::StatusOr<bool> Round(const Call& call);
 
@@ -28,6 +30,7 @@ class Reclaim {
   const ReferenceTable& table_;
   const ReferenceSql& sql_;
   events::Outbox& outbox_;
+  std::atomic<int64_t> after_ = 0;  // the last parent that was looked at
 };
 
 }  // namespace crosskey::relation

@@ -13,8 +13,8 @@ absl::StatusOr<ReleaseRequest> FromWire(const v1::ReleaseReferencedRequest& wire
   errors.RequireId("id", wire.id());
   if (wire.uid().empty()) errors.Add("uid", "must not be empty");
   if (!wire.validate_only()) errors.RequireId("deletion_id", wire.deletion_id());
-  ReleaseRequest request{wire.type(),           wire.id(), wire.uid(),          wire.deletion_id(),
-                         wire.as_of_sequence(), {},        wire.validate_only()};
+  ReleaseRequest request{wire.type(),           wire.id(), wire.uid(),           wire.deletion_id(),
+                         wire.as_of_sequence(), {},        wire.validate_only(), wire.without_counts()};
   for (int i = 0; i < wire.overrides_size(); ++i) {
     const auto& item = wire.overrides(i);
     if (item.action() != v1::REFERENTIAL_ACTION_RESTRICT && item.action() != v1::REFERENTIAL_ACTION_CASCADE) {

@@ -75,7 +75,7 @@ ReferenceSql::ReferenceSql(const ReferenceTable& table)
 LocalParentSql::LocalParentSql(const LocalParent& parent)
     : hidden{parent.table + ".hidden",
              absl::StrCat("SELECT id FROM ", parent.table, " WHERE ", InState(ReferenceState::kReclaiming),
-                          " ORDER BY id LIMIT ? {update}")},
+                          " AND id > ? ORDER BY id LIMIT ? {update}")},
       remove{parent.table + ".remove_hidden", absl::StrCat("DELETE FROM ", parent.table, " WHERE id IN (?)")} {
   for (const LocalChild& child : parent.children) {
     children.push_back({{absl::StrCat(child.table, ".", child.column, ".hidden_batch"),

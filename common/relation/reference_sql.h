@@ -38,7 +38,7 @@ struct ReferenceSql {
 struct LocalParentSql {
   explicit LocalParentSql(const LocalParent& parent);
 
-  db::Sql hidden;  // (limit) -> id, locked
+  db::Sql hidden;  // (after id, limit) -> id, locked
   db::Sql remove;  // (ids)
   struct Child {
     db::Sql batch;   // (parent ids, limit) -> id, parent id; by parent id

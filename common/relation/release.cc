@@ -66,6 +66,7 @@ absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const
   CROSSKEY_ASSIGN_OR_RETURN(std::vector<errors::Referencing> refusing, Refusing(connection, request));
   if (!refusing.empty()) return ReleaseAnswer{false, std::move(refusing)};
   ReleaseAnswer answer{true, {}};
+  if (request.without_counts) return answer;
   for (size_t i = 0; i < table_.children.size(); ++i) {
     CROSSKEY_ASSIGN_OR_RETURN(errors::Referencing count, Count(connection, sql_.children[i], table_.children[i],
                                                                request.id, limits::kPreviewRowsCounted));

@@ -27,7 +27,9 @@ constexpr absl::Duration kDeaf = absl::Seconds(5);     // without the peer, unti
 constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
 constexpr absl::Duration kPurgePeriod = absl::Minutes(1);
 constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
-constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
+constexpr absl::Duration kYield = absl::Milliseconds(5);     // between batches of a large removal
+constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // when nobody wakes it
+constexpr absl::Duration kHold = absl::Milliseconds(50);
 constexpr absl::Duration kRelease = absl::Seconds(1);
 constexpr int kInternalInFlight = 256;
 constexpr int kThreadReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
@@ -117,6 +119,23 @@ bool Backbone::Holds(const Call& call, const std::string& lease) {
     log::Warning("could not ask for a lease", {{"lease", lease}, {"error", std::string(held.status().message())}});
   }
   return held.ok() && *held;
+}
+
+Worker& Backbone::AddReclaimer(std::vector<std::function<absl::StatusOr<bool>(const Call&)>> rounds) {
+  return AddLeasedWorker("reclaim",
+                         [this, rounds = std::move(rounds)](const Call& call) { return Reclaim(call, rounds); });
+}
+
+absl::Duration Backbone::Reclaim(const Call& call,
+                                 const std::vector<std::function<absl::StatusOr<bool>(const Call&)>>& rounds) const {
+  if (settings_.hooks.hold_reclaim && settings_.hooks.hold_reclaim()) return kHold;
+  bool any = false;
+  for (const auto& round : rounds) {
+    const absl::StatusOr<bool> more = round(call);
+    if (!more.ok()) log::Warning("the reclaim was interrupted", {{"error", std::string(more.status().message())}});
+    any = any || (more.ok() && *more);
+  }
+  return any ? kYield : kReclaimPeriod;
 }
 
 void Backbone::AddConsumer(events::Consumer& consumer) {

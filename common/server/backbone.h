@@ -81,6 +81,10 @@ class Backbone {
   // `needs_peer`: while the peer does not answer this process, another one may have the lease.
   Worker& AddLeasedWorker(const std::string& name, Worker::Round round, bool needs_peer = false);
 
+  // A leased worker that removes what deletions have hidden: each of the rounds says whether it has more to do. Wake it when
+  // there is something new.
+  Worker& AddReclaimer(std::vector<std::function<absl::StatusOr<bool>(const Call&)>> rounds);
+
   // A leased worker that runs the consumer from the peer's feed again whenever the stream has ended.
   void AddConsumer(events::Consumer& consumer);
 
@@ -109,6 +113,8 @@ class Backbone {
   absl::Duration WatchPeer(const Call& call);
   absl::Duration TrimEvents(const Call& call);
   absl::Duration PurgeAnswers(const Call& call);
+  absl::Duration Reclaim(const Call& call,
+                         const std::vector<std::function<absl::StatusOr<bool>(const Call&)>>& rounds) const;
   bool Holds(const Call& call, const std::string& lease);
   absl::Duration LetAnotherTry(const std::string& lease);
 

@@ -24,9 +24,11 @@ struct Call {
   // Part of the transaction of the call's effect, after everything else in it; an error undoes it all. Empty: nothing.
   // It belongs to the call itself, not to the work that goes on without it.
   std::function<absl::Status(db::Tx&)> record;
+  // Told when a transaction has ended without a known commit, of which `record` may have been part.
+  std::function<void()> not_recorded;
 
   // A call of this process itself, for at most `limit`.
-  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr}; }
+  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr, nullptr}; }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 

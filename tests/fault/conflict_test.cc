@@ -1,9 +1,11 @@
 // A deadlock or a lock timeout, reported by the server itself, at every statement that the protocol executes.
+#include <optional>
 #include <set>
 
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/events/uuid.h"
 #include "common/fault/fault.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
@@ -27,13 +29,20 @@ class Round {
     const int64_t from = CreateUser("from");
     const int64_t to = CreateUser("to");
     const int64_t empty = CreateUser("empty");
-    EXPECT_TRUE(testing::WaitFor([&] { return Known(to) && Known(from) && Known(empty); }));
+    const int64_t fan = CreateUser("fan");
+    EXPECT_TRUE(testing::WaitFor([&] { return Known(to) && Known(from) && Known(empty) && Known(fan); }));
     pair_.post_db().Run(absl::StrCat("DELETE FROM user_refs WHERE id = ", to));
     const int64_t moved = pair_.CreatePost(from);
     const int64_t removed = pair_.CreatePost(from);
     pair_.CreatePosts(from, 2);
     Move(moved, to);  // and so asks for the user
+    Like(moved, fan);
+    Unlike(moved, fan);
+    Like(moved, fan);
+    Like(removed, fan);
+    Pin(fan, removed);  // and so asks for the post
     Remove(removed);
+    EXPECT_TRUE(testing::WaitFor([&] { return !PinOf(fan).has_value(); }));
     EXPECT_THAT(pair_.TryDelete(from, REFERENTIAL_ACTION_RESTRICT),
                 GrpcError(grpc::StatusCode::FAILED_PRECONDITION, "RESTRICTED"));
     EXPECT_THAT(pair_.TryDelete(empty, REFERENTIAL_ACTION_RESTRICT), GrpcOk());
@@ -43,6 +52,9 @@ class Round {
     pair_.AwaitState(empty, user::v1::DELETION_STATE_COMPLETED);
     pair_.AwaitState(from, user::v1::DELETION_STATE_COMPLETED);
     EXPECT_EQ(pair_.GetDeletion(from).posts(), 2);  // of 4 one has moved, and one is removed
+    pair_.Delete(fan);
+    pair_.AwaitState(fan, user::v1::DELETION_STATE_COMPLETED);
+    EXPECT_EQ(pair_.GetDeletion(fan).posts(), 0);
     pair_.Delete(to);
     pair_.AwaitState(to, user::v1::DELETION_STATE_COMPLETED);
   }
@@ -67,6 +79,38 @@ class Round {
     request.set_id(post);
     post::v1::DeletePostResponse response;
     EXPECT_THAT(Invoke(pair_.posts(), &PostService::Stub::DeletePost, request, &response), GrpcOk());
+  }
+
+  // With a request_id, so that the answer is stored as well.
+  void Like(int64_t post, int64_t user) {
+    post::v1::LikePostRequest request;
+    request.set_post_id(post);
+    request.set_user_id(user);
+    request.set_request_id(NewUuid());
+    post::v1::LikePostResponse response;
+    EXPECT_THAT(Invoke(pair_.posts(), &PostService::Stub::LikePost, request, &response), GrpcOk());
+  }
+
+  void Unlike(int64_t post, int64_t user) {
+    post::v1::UnlikePostRequest request;
+    request.set_post_id(post);
+    request.set_user_id(user);
+    post::v1::UnlikePostResponse response;
+    EXPECT_THAT(Invoke(pair_.posts(), &PostService::Stub::UnlikePost, request, &response), GrpcOk());
+  }
+
+  void Pin(int64_t user, int64_t post) {
+    user::v1::UpdateUserRequest request;
+    request.mutable_user()->set_id(user);
+    request.mutable_user()->set_pinned_post_id(post);
+    user::v1::UpdateUserResponse response;
+    EXPECT_THAT(Invoke(pair_.users(), &user::v1::UserService::Stub::UpdateUser, request, &response), GrpcOk());
+  }
+
+  std::optional<int64_t> PinOf(int64_t user) {
+    user::v1::User read;
+    EXPECT_THAT(pair_.TryGetUser(user, &read), GrpcOk());
+    return read.has_pinned_post_id() ? std::optional<int64_t>(read.pinned_post_id()) : std::nullopt;
   }
 
   static int count_;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/events/uuid.h"
 #include "common/fault/points.h"
 #include "tests/fault/deletions_scenario.h"
 #include "tests/support/pair.h"
@@ -162,6 +163,30 @@ TEST_P(CrashTest, ADeletionIsFinishedAlthoughItsCallerNeverComesBack) {
   cluster.Start(Side::kUsers);
   EXPECT_TRUE(WaitFor([&] { return cluster.user_db().Number("SELECT state FROM user_deletions") == 5; }));
   cluster.AwaitQuiet();
+}
+
+// The effect is stored, and with it the answer that nobody got.
+TEST_P(CrashTest, AWriteThatIsSentAgainHasOneEffectAlthoughTheServiceDiedBeforeItsAnswer) {
+  Cluster cluster(GetParam(), {});
+  cluster.StartAll();
+  const int64_t user = CreateUser(cluster);
+  cluster.Kill(Side::kPosts);
+  cluster.Start(Side::kPosts, 0, {"--fault", "guarded_write.after_commit=die"});
+  post::v1::CreatePostRequest request;
+  request.set_user_id(user);
+  request.set_title("title");
+  request.set_request_id(NewUuid());
+  post::v1::CreatePostResponse response;
+  EXPECT_TRUE(WaitFor([&] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    return !cluster.posts().CreatePost(&context, request, &response).ok() && !cluster.Running(Side::kPosts);
+  }));
+  cluster.Start(Side::kPosts);
+  EXPECT_THAT(Invoke(cluster.posts(), &PostService::Stub::CreatePost, request, &response), GrpcOk());
+  EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM posts"), 1);
+  EXPECT_EQ(cluster.post_db().Number("SELECT MAX(id) FROM posts"), response.post().id());
+  EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'post.v1.PostCreated'"), 1);
 }
 
 TEST_P(CrashTest, ACascadeOf100000PostsSurvivesFiveKillsInItsMiddle) {

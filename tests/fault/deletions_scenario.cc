@@ -47,6 +47,8 @@ DeletionsScenario::DeletionsScenario(Cluster& cluster)
     cluster_.post_db().Run(absl::StrCat("DELETE FROM user_refs WHERE id = ", user.user));
   }
   EXPECT_TRUE(Write(cascaded_) && Write(cascaded_) && Write(restricted_));
+  for (int i = 0; i < kUnknown; ++i) EXPECT_TRUE(Write(known_, &pinned_.emplace_back()));
+  known_.acknowledged = 0;  // these may be deleted again
   cluster_.AwaitQuiet();
 }
 
@@ -59,7 +61,7 @@ int64_t DeletionsScenario::CreateUser() {
   return response.user().id();
 }
 
-bool DeletionsScenario::Write(Written& to) {
+bool DeletionsScenario::Write(Written& to, int64_t* id) {
   post::v1::CreatePostRequest request;
   request.set_user_id(to.user);
   request.set_title("title");
@@ -68,7 +70,28 @@ bool DeletionsScenario::Write(Written& to) {
       Try([&](grpc::ClientContext* context) { return cluster_.posts().CreatePost(context, request, &response); });
   EXPECT_TRUE(status.ok() || IsUnknown(status)) << ReasonOf(status) << " " << status.error_message();
   if (status.ok()) ++to.acknowledged;
+  if (status.ok() && id != nullptr) *id = response.post().id();
   return status.ok();
+}
+
+bool DeletionsScenario::PinAndDeletePost(int64_t post) {
+  user::v1::UpdateUserRequest pin;
+  pin.mutable_user()->set_id(known_.user);
+  pin.mutable_user()->set_pinned_post_id(post);
+  user::v1::UpdateUserResponse pinned;
+  const grpc::Status status =
+      Try([&](grpc::ClientContext* context) { return cluster_.users().UpdateUser(context, pin, &pinned); });
+  if (IsUnknown(status)) return false;
+  // Once all posts have been used.
+  EXPECT_TRUE(status.ok() || ReasonOf(status) == "FOREIGN_KEY_VIOLATION") << ReasonOf(status) << status.error_message();
+  post::v1::DeletePostRequest remove;
+  remove.set_id(post);
+  remove.set_allow_missing(true);
+  post::v1::DeletePostResponse removed;
+  const grpc::Status deleted =
+      Try([&](grpc::ClientContext* context) { return cluster_.posts().DeletePost(context, remove, &removed); });
+  EXPECT_TRUE(deleted.ok() || IsUnknown(deleted)) << ReasonOf(deleted) << deleted.error_message();
+  return deleted.ok();
 }
 
 bool DeletionsScenario::Delete(int64_t user, bool restrict, bool expect_refusal) {
@@ -90,7 +113,9 @@ bool DeletionsScenario::Delete(int64_t user, bool restrict, bool expect_refusal)
 
 bool DeletionsScenario::Attempt() {
   bool done = Write(known_);
-  done = Write(unknown_[asked_++ % unknown_.size()]) && done;
+  done = Write(unknown_[asked_ % unknown_.size()]) && done;
+  done = PinAndDeletePost(pinned_[asked_ % pinned_.size()]) && done;
+  ++asked_;
   done = Delete(restricted_.user, true, true) && done;
   done = Delete(empty_, true, false) && done;
   done = Delete(cascaded_.user, false, false) && done;

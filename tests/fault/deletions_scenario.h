@@ -15,8 +15,9 @@ class DeletionsScenario {
  public:
   explicit DeletionsScenario(Cluster& cluster);
 
-  // Writes a post of a user that post-service knows and one of a user that it has to ask for, and deletes a user by CASCADE,
-  // one with a post by RESTRICT (refused) and one without by RESTRICT (done). True if every answer was a final one.
+  // Writes a post of a user that post-service knows and one of a user that it has to ask for, pins a post that user-service
+  // has to ask for and deletes it, and deletes a user by CASCADE, one with a post by RESTRICT (refused) and one without by
+  // RESTRICT (done). True if every answer was a final one.
   bool Attempt();
 
   // Waits until all is quiet. Every outcome is as it was answered and as it should be, no orphan, every event once.
@@ -29,7 +30,8 @@ class DeletionsScenario {
   };
 
   int64_t CreateUser();
-  bool Write(Written& to);
+  bool Write(Written& to, int64_t* id = nullptr);
+  bool PinAndDeletePost(int64_t post);
   bool Delete(int64_t user, bool restrict, bool expect_refusal);
   bool Exists(int64_t user);
 
@@ -37,6 +39,7 @@ class DeletionsScenario {
   Written known_;
   std::vector<Written> unknown_;  // each good for one lookup
   size_t asked_ = 0;              // how many of them have been tried
+  std::vector<int64_t> pinned_;   // posts of known_, each good for one pin
   Written cascaded_;
   Written restricted_;
   int64_t empty_;

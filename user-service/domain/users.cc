@@ -58,14 +58,15 @@ absl::Status Users::Change(UserTx& tx, const UserChange& change, const std::func
     user->username = *change.username;
     paths.emplace_back("username");
   }
-  if (change.changes_pin && change.pinned_post != user->pinned_post) {
+  const bool pin_changes = change.changes_pin && change.pinned_post != user->pinned_post;
+  if (pin_changes) {
     user->pinned_post = change.pinned_post;
     paths.emplace_back("pinned_post_id");
   }
   if (!paths.empty()) {
     ++user->version;
     user->update_time = absl::ToUnixMicros(absl::Now());
-    CROSSKEY_RETURN_IF_ERROR(tx.Update(*user));
+    CROSSKEY_RETURN_IF_ERROR(tx.Update(*user, pin_changes));
     tx.Append(UserUpdated(user->id, user->uid, paths));
   }
   answer(*user);

@@ -48,15 +48,19 @@ absl::StatusOr<std::optional<User>> UserTx::Lock(int64_t id) {
   return std::move(users.front());
 }
 
-absl::Status UserTx::Update(const User& user) {
-  const absl::Status status =
-      tx_.db().Execute(sql::kUpdate, user.username, user.pinned_post, user.version, user.update_time, user.id).status();
-  if (db::SqlErrorOf(status) != db::SqlError::kDuplicate || !user.pinned_post.has_value()) {
-    return NameTheDuplicate(status, user);
+absl::Status UserTx::Update(const User& user, bool with_pin) {
+  if (!with_pin) {
+    return NameTheDuplicate(
+        tx_.db().Execute(sql::kUpdate, user.username, user.version, user.update_time, user.id).status(), user);
   }
+  const absl::Status status =
+      tx_.db()
+          .Execute(sql::kUpdateWithPin, user.username, user.version, user.update_time, user.pinned_post, user.id)
+          .status();
+  if (db::SqlErrorOf(status) != db::SqlError::kDuplicate) return status;
   CROSSKEY_ASSIGN_OR_RETURN(const auto named, tx_.db().QueryOne<int64_t>(sql::kNamed, user.username, user.id));
-  return named.has_value() ? NameTheDuplicate(status, user)
-                           : errors::AlreadyPinned(kUserPin, kPostType, *user.pinned_post);
+  if (named.has_value() || !user.pinned_post.has_value()) return NameTheDuplicate(status, user);
+  return errors::AlreadyPinned(kUserPin, kPostType, *user.pinned_post);
 }
 
 absl::Status UserStore::Transact(const Call& call, const char* name, const std::function<absl::Status(UserTx&)>& body) {

@@ -21,8 +21,9 @@ class UserTx {
   absl::Status Insert(User& user);
   // The user, locked against every change until the end of the transaction.
   absl::StatusOr<std::optional<User>> Lock(int64_t id);
-  // Stores username, pin, version and update_time. ALREADY_EXISTS USERNAME_TAKEN or ALREADY_PINNED.
-  absl::Status Update(const User& user);
+  // Stores username, version and update_time, and the pin if it is to change: one that is hidden stays for the reclaim to
+  // clear. ALREADY_EXISTS USERNAME_TAKEN or ALREADY_PINNED.
+  absl::Status Update(const User& user, bool with_pin);
   void Append(events::Draft event) { tx_.Append(std::move(event)); }
 
  private:

@@ -19,8 +19,11 @@ inline const db::Sql kLockRow{"users.lock_row", "SELECT id FROM users WHERE id =
 inline const db::Sql kList{"users.list", CROSSKEY_USERS "WHERE u.id > ? ORDER BY u.id LIMIT ?"};
 inline const db::Sql kListByName{"users.list_by_name",
                                  CROSSKEY_USERS "WHERE u.username = ? AND u.id > ? ORDER BY u.id LIMIT ?"};
-inline const db::Sql kUpdate{
-    "users.update", "UPDATE users SET username = ?, pinned_post_id = ?, version = ?, update_time = ? WHERE id = ?"};
+inline const db::Sql kUpdate{"users.update",
+                             "UPDATE users SET username = ?, version = ?, update_time = ? WHERE id = ?"};
+inline const db::Sql kUpdateWithPin{
+    "users.update_with_pin",
+    "UPDATE users SET username = ?, version = ?, update_time = ?, pinned_post_id = ? WHERE id = ?"};
 // Which of the unique keys was it?
 inline const db::Sql kNamed{"users.named", "SELECT id FROM users WHERE username = ? AND id <> ?"};
 
