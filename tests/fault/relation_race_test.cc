@@ -155,11 +155,15 @@ TEST_P(RelationRaceTest, LikesAgainstTheDeletionOfTheirUser) {
         for (int i = 0; i < 4; ++i) {
           const bool too_late = deleted;
           const std::string answer = answers.Add(Like(post, fan));
-          if (too_late) EXPECT_NE(answer, "OK") << "after the deletion was answered";
+          if (too_late) {
+            EXPECT_NE(answer, "OK") << "after the deletion was answered";
+          }
           answers.Add(Unlike(post, fan));
           const bool late = deleted;
           const std::string again = answers.Add(Like(post, fan));
-          if (late) EXPECT_NE(again, "OK");
+          if (late) {
+            EXPECT_NE(again, "OK");
+          }
         }
       });
     }
