@@ -35,6 +35,9 @@ absl::StatusOr<relation::ReferenceTable> ReferencesToUsers() {
   likes.column = "user_id";
   likes.count_column = "likes_reclaimed";
   likes.has_uid = false;
+  likes.visible_if =
+      "EXISTS (SELECT 1 FROM posts p JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
+      "WHERE p.id = likes.post_id AND p.state = 1)";
   likes.before_removal = Uncount;
 
   relation::ReferenceTable table;
