@@ -14,11 +14,14 @@ bool Numbered(const TestDatabase& database) {
 
 }  // namespace
 
+bool AllConsumed(const TestDatabase& user_db, const TestDatabase& post_db) {
+  return Numbered(user_db) && Numbered(post_db) && Consumed(post_db) == Head(user_db) &&
+         Consumed(user_db) == Head(post_db);
+}
+
 bool AwaitQuiet(const TestDatabase& user_db, const TestDatabase& post_db) {
   const auto quiet = [&] {
-    return Numbered(user_db) && Numbered(post_db) && Consumed(post_db) == Head(user_db) &&
-           Consumed(user_db) == Head(post_db) &&
-           post_db.Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1") == 0 &&
+    return AllConsumed(user_db, post_db) && post_db.Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1") == 0 &&
            post_db.Number("SELECT COUNT(*) FROM posts WHERE state <> 1") == 0 &&
            user_db.Number("SELECT COUNT(*) FROM post_refs WHERE state <> 1") == 0;
   };
