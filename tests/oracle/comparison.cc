@@ -1,7 +1,8 @@
 #include "tests/oracle/comparison.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "tests/support/status_matchers.h"
 
 namespace crosskey::testing {
@@ -45,8 +46,17 @@ Operation Comparison::ToPair(Operation operation) const {
 void Comparison::Expect(const std::string& what, const std::vector<std::string>& expected,
                         const std::vector<std::string>& got) {
   if (expected == got) return;
-  absl::StrAppend(&differences_, what, "\n  expected\n    ", absl::StrJoin(expected, "\n    "), "\n  got\n    ",
-                  absl::StrJoin(got, "\n    "), "\n");
+  absl::StrAppend(&differences_, what, ":\n");
+  const auto append = [this](const char* title, const std::vector<std::string>& lines,
+                             const std::vector<std::string>& others) {
+    for (const std::string& line : lines) {
+      const bool is_common = std::find(others.begin(), others.end(), line) != others.end();
+      if (!is_common) absl::StrAppend(&differences_, "  ", title, ": ", line, "\n");
+    }
+  };
+  append("expected", expected, got);
+  append("got", got, expected);
+  absl::StrAppend(&differences_, "  ", expected.size(), " lines were expected, ", got.size(), " came\n");
 }
 
 std::vector<std::string> Comparison::UserLines(const std::string& where) {

@@ -21,7 +21,11 @@ namespace crosskey::testing {
 namespace {
 
 constexpr uint64_t kSeed = 20;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kSteps = 1000;  // each takes several times as long; the same history, but not all of it
+#else
 constexpr int kSteps = 3000;
+#endif
 constexpr int kStepsBetweenQuiet = 250;
 constexpr size_t kKept = 30;   // answers that may be asked for again
 constexpr size_t kShown = 10;  // operations in the report of a difference
