@@ -13,7 +13,8 @@
 
 namespace crosskey::testing {
 
-// Which id of the services is which of the oracle: they are given in the same order. What never existed has the same id in both.
+// Which id of the services is which of the oracle: both give them in the order of creation. What never existed has the
+// same id in both.
 class Ids {
  public:
   // The next id of the oracle.

@@ -1,5 +1,5 @@
-// The operations of the oracle's history from many clients at once. Nobody can say then what each of them does; but what they
-// may answer is written down, and what is there in the end must fit together.
+// The operations of the oracle's history from many clients at once. Nobody can say then what each of them does; but what
+// they may answer is written down, and what is there in the end must fit together.
 #include <algorithm>
 #include <array>
 #include <cstdio>

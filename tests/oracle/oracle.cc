@@ -12,7 +12,8 @@
 namespace crosskey::testing {
 namespace {
 
-// SQLite looks at a table's foreign keys from the last to the first: RESTRICT is asked before CASCADE removes its reasons.
+// SQLite looks at a table's foreign keys from the last to the first: RESTRICT is asked before CASCADE removes what
+// restricts.
 constexpr char kSchema[] = R"(
 PRAGMA foreign_keys = ON;
 CREATE TABLE users (

@@ -1,5 +1,5 @@
-// What the two services emulate: one SQLite database, in memory, with real foreign keys. SQLite decides what each operation
-// does, and what it violates.
+// What the two services emulate: one SQLite database, in memory, with real foreign keys. SQLite decides what each
+// operation does, and what it violates.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ class Oracle {
   Oracle& operator=(const Oracle&) = delete;
 
   struct Answer {
-    // Which statuses the API may give: one, except where an operation violates several constraints at once, of which SQL does
-    // not say which is reported.
+    // Which statuses the API may give: one, except where an operation violates several constraints at once, because SQL
+    // does not say which of them is reported.
     std::set<std::string> statuses;
     bool ok() const { return statuses.count("OK") > 0; }
   };

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <deque>
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -65,8 +66,8 @@ class History {
   void Step() {
     const Operation operation = RandomOperation(random_, oracle_.Look());
     Remember(Describe(operation));
-    const Touched touched = TouchedBy(operation);
-    if (TakesPinnedPosts(operation)) pair_.hold_reclaim = false;
+    Touched touched = TouchedBy(operation);
+    LetReclaim(operation);
     held_ += pair_.hold_reclaim ? 1 : 0;
     const Operation sent = comparison_.ToPair(operation);
     const bool may_join = MayJoin(sent);
@@ -84,7 +85,8 @@ class History {
     if (operation.twice) Repeat(sent, outcome);
     if (outcome.ok()) comparison_.CompareAnswer(operation, outcome);
     if (outcome.ok() && !sent.request_id.empty() && !sent.validate_only) Keep({sent, outcome.bytes});
-    comparison_.ComparePosts(After(operation, outcome, touched));
+    AddCreated(operation, outcome, touched);
+    comparison_.ComparePosts(touched);
     comparison_.CompareNames();
     const bool deletes = operation.kind == Kind::kDeletePost || operation.kind == Kind::kDeleteUser;
     if (deletes && outcome.ok()) AwaitPins();
@@ -108,16 +110,24 @@ class History {
     return touched;
   }
 
-  Touched After(const Operation& operation, const Outcome& outcome, Touched touched) {
-    if (!outcome.ok()) return touched;
+  void AddCreated(const Operation& operation, const Outcome& outcome, Touched& touched) {
+    if (!outcome.ok()) return;
     if (operation.kind == Kind::kCreateUser) touched.users.insert(comparison_.users.count());
     for (size_t i = 0; operation.kind == Kind::kCreatePosts && i < operation.authors.size(); ++i) {
       touched.posts.insert(comparison_.posts.count() - static_cast<int64_t>(i));
     }
-    return touched;
   }
 
-  // Then the pins could not be awaited while the reclaim is held back: it is what tells user-service about these posts.
+  // It is the reclaim that tells user-service which posts went with their user. Until then it keeps their pins, and lets
+  // those be pinned of which it knows from an earlier pin: so the history holds the reclaim back only where nobody pins
+  // them.
+  void LetReclaim(const Operation& operation) {
+    if (TakesPinnedPosts(operation)) pair_.hold_reclaim = false;
+    if (!operation.pin.has_value() || went_with_user_.count(*operation.pin) == 0) return;
+    pair_.hold_reclaim = false;
+    AwaitPins();
+  }
+
   bool TakesPinnedPosts(const Operation& operation) {
     if (operation.kind != Kind::kDeleteUser) return false;
     return oracle_.Number(
@@ -161,6 +171,9 @@ class History {
     if (operation.kind != Kind::kDeleteUser || operation.validate_only || !oracle_.HasUser(operation.user)) return;
     const int64_t posts = PostsOf(operation.user);
     if (operation.action == ::relation::v1::REFERENTIAL_ACTION_RESTRICT && posts > 0) return;
+    for (const int64_t post : oracle_.Numbers(absl::StrCat("SELECT id FROM posts WHERE user_id = ", operation.user))) {
+      went_with_user_.insert(post);
+    }
     deletions_[operation.user] =
         absl::StrCat(::relation::v1::ReferentialAction_Name(Taken(operation)), ", COMPLETED, ", posts, " posts");
   }
@@ -185,8 +198,8 @@ class History {
     comparison_.CompareUsers({});
   }
 
-  // Pins of deleted posts go when user-service hears of them: of a deleted user's posts, once they are marked as deleted. While
-  // the reclaim is held back they are not, and nobody pins them (see TakesPinnedPosts).
+  // Pins of deleted posts go when user-service hears of them: of a deleted user's posts, once they are marked as
+  // deleted. While the reclaim is held back they are not, and nobody pins them (see LetReclaim).
   void AwaitPins() {
     const auto consumed = [this] { return AllConsumed(pair_.user_db(), pair_.post_db()); };
     const auto marked = [this] {
@@ -197,11 +210,13 @@ class History {
     if (!WaitFor([&] { return consumed() && marked() && consumed(); })) {
       comparison_.Expect("events", {"consumed"}, {"not consumed"});
     }
+    if (!pair_.hold_reclaim) went_with_user_.clear();
   }
 
   void CompareInQuiet() {
     pair_.hold_reclaim = false;
     pair_.AwaitQuiet();
+    went_with_user_.clear();
     comparison_.CompareTables();
     for (const auto& [user, expected] : deletions_) {
       const auto deletion = pair_.GetDeletion(comparison_.users.ToPair(user));
@@ -232,6 +247,7 @@ class History {
   Random random_;
   int step_ = 0;
   int held_ = 0;
+  std::set<int64_t> went_with_user_;  // posts of which user-service may not have been told
   std::deque<Kept> kept_;
   std::deque<std::string> last_;
   std::map<std::string, int> statuses_;
