@@ -35,6 +35,10 @@ absl::StatusOr<relation::ReferenceTable> ReferencesToUsers() {
   likes.column = "user_id";
   likes.count_column = "likes_reclaimed";
   likes.has_uid = false;
+  // A value, not EXISTS, of which a server may make a join that begins with all users.
+  likes.visible_if =
+      "(SELECT r.state FROM posts p JOIN user_refs r ON r.id = p.user_id "
+      "WHERE p.id = likes.post_id AND p.state = 1) = 1";
   likes.before_removal = Uncount;
 
   relation::ReferenceTable table;

@@ -14,6 +14,10 @@ std::string OfParent(const ChildTable& child) {
                       child.is_parent ? " AND " + InState(ReferenceState::kActive) : "");
 }
 
+std::string Visible(const ChildTable& child) {
+  return absl::StrCat(OfParent(child), child.visible_if.empty() ? "" : " AND ", child.visible_if);
+}
+
 std::string Remove(const ChildTable& child) {
   const bool set_null = child.declaration.on_delete == Action::kSetNull;
   if (set_null) return absl::StrCat("UPDATE ", child.table, " SET ", child.column, " = NULL WHERE id IN (?)");
@@ -27,7 +31,7 @@ std::string Remove(const ChildTable& child) {
 // changes, in the order of the service. A row that stays (SET NULL) can be written meanwhile, and is locked.
 ChildSql::ChildSql(const ReferenceTable& table, const ChildTable& child)
     : count{absl::StrCat(child.table, ".", child.column, ".count"),
-            absl::StrCat("SELECT COUNT(*) FROM (SELECT 1", OfParent(child), " LIMIT ?) AS referencing")},
+            absl::StrCat("SELECT COUNT(*) FROM (SELECT 1", Visible(child), " LIMIT ?) AS referencing")},
       batch{absl::StrCat(child.table, ".", child.column, ".reclaim_batch"),
             absl::StrCat("SELECT id, ", child.has_uid ? "uid" : "''", OfParent(child), " LIMIT ?",
                          child.declaration.on_delete == Action::kSetNull ? " {update}" : "")},

@@ -11,7 +11,7 @@ namespace crosskey::relation {
 struct ChildSql {
   explicit ChildSql(const ReferenceTable& table, const ChildTable& child);
 
-  db::Sql count;      // (parent id, limit) -> rows, at most limit
+  db::Sql count;      // (parent id, limit) -> visible rows, at most limit
   db::Sql batch;      // (parent id, limit) -> id, uid
   db::Sql left;       // (parent id) -> id: a row that is hidden already, but still there
   db::Sql remove;     // (ids): deletes, hides or sets null

@@ -47,6 +47,9 @@ struct ChildTable {
   // The rows are referred to in turn, and have a column `state` (ReferenceState): what the reclaim does to them is what
   // their own deletion does, it hides them (RECLAIMING), and HiddenRows removes them. Only ACTIVE ones count.
   bool is_parent = false;
+  // What else must hold, in SQL, for a row to be there for readers: one that is hidden for another reason than this
+  // reference neither refuses a deletion nor counts in its preview. Empty: nothing.
+  std::string visible_if;
   // Makes the events for a batch of removed rows, or of rows whose column is null now. Empty: none.
   std::function<std::vector<events::Draft>(const std::string& parent_name, const std::vector<Removed>&)> removed_events;
   // Before rows are removed, in the same transaction: adjusts what is derived from them. Empty: nothing is.

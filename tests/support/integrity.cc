@@ -1,31 +1,48 @@
 #include "tests/support/integrity.h"
 
+#include <cstdlib>
+
 #include "absl/strings/str_cat.h"
 #include "tests/support/wait.h"
 
 namespace crosskey::testing {
 namespace {
 
-int64_t Head(const TestDatabase& database) { return database.Number("SELECT head FROM feed"); }
-int64_t Consumed(const TestDatabase& database) { return database.Number("SELECT last_sequence FROM checkpoints"); }
-bool Numbered(const TestDatabase& database) {
-  return database.Number("SELECT COUNT(*) FROM outbox WHERE sequence IS NULL") == 0;
+struct Feeds {
+  int64_t unnumbered;  // events of its own without a place in the feed
+  int64_t head;        // of its own feed
+  int64_t consumed;    // of the other service's
+};
+
+// One look: the three belong together.
+Feeds Look(const TestDatabase& database) {
+  const auto rows = database.Query(
+      "SELECT (SELECT COUNT(*) FROM outbox WHERE sequence IS NULL), (SELECT head FROM feed), (SELECT last_sequence "
+      "FROM "
+      "checkpoints)");
+  const auto number = [&rows](size_t column) { return std::atoll(rows.front()[column].c_str()); };
+  return {number(0), number(1), number(2)};
 }
 
 }  // namespace
 
+bool AllConsumed(const TestDatabase& user_db, const TestDatabase& post_db) {
+  const Feeds user = Look(user_db);
+  const Feeds post = Look(post_db);
+  return user.unnumbered == 0 && post.unnumbered == 0 && post.consumed == user.head && user.consumed == post.head;
+}
+
 bool AwaitQuiet(const TestDatabase& user_db, const TestDatabase& post_db) {
+  const auto heads = [&] { return Look(user_db).head + Look(post_db).head; };
   const auto quiet = [&] {
-    return Numbered(user_db) && Numbered(post_db) && Consumed(post_db) == Head(user_db) &&
-           Consumed(user_db) == Head(post_db) &&
-           post_db.Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1") == 0 &&
+    return AllConsumed(user_db, post_db) && post_db.Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1") == 0 &&
            post_db.Number("SELECT COUNT(*) FROM posts WHERE state <> 1") == 0 &&
            user_db.Number("SELECT COUNT(*) FROM post_refs WHERE state <> 1") == 0;
   };
   return WaitFor([&] {
     // Twice, for what happens between two of the looks moves a head.
-    const int64_t events = Head(user_db) + Head(post_db);
-    return quiet() && quiet() && Head(user_db) + Head(post_db) == events;
+    const int64_t events = heads();
+    return quiet() && quiet() && heads() == events;
   });
 }
 

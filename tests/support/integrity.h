@@ -8,6 +8,9 @@
 
 namespace crosskey::testing {
 
+// Whether each service has taken in every event of the other.
+bool AllConsumed(const TestDatabase& user_db, const TestDatabase& post_db);
+
 // True once each service has taken in every event of the other and nothing is left to reclaim; false after a minute.
 bool AwaitQuiet(const TestDatabase& user_db, const TestDatabase& post_db);
 

@@ -7,10 +7,11 @@
 
 namespace crosskey::testing {
 
-uint64_t SeedOfRun() {
+uint64_t SeedOfRun() { return SeedOfRun(static_cast<uint64_t>(absl::ToUnixMillis(absl::Now()))); }
+
+uint64_t SeedOfRun(uint64_t otherwise) {
   const char* given = std::getenv("CROSSKEY_SEED");
-  const uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<uint64_t>(absl::ToUnixMillis(absl::Now()));
+  const uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
   std::printf("CROSSKEY_SEED=%llu\n", static_cast<unsigned long long>(seed));
   return seed;
 }

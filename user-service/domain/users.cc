@@ -42,10 +42,13 @@ absl::Status Users::Update(const Call& call, const UserChange& change, const std
     return store_.Transact(call, "user.update", [&](UserTx& tx) { return Change(tx, change, answer); });
   }
   // The post that was pinned before needs no lock: whether it is there or not, the user leaves it.
-  return posts_.Write(call, kUserPin, {*change.pinned_post}, [&](events::Tx& tx) {
+  const absl::Status status = posts_.Write(call, kUserPin, {*change.pinned_post}, [&](events::Tx& tx) {
     UserTx user_tx(tx);
     return Change(user_tx, change, answer);
   });
+  // A user that does not exist refers to nothing: that it is missing comes first, as for the user of a post.
+  if (errors::ReasonOf(status) == "FOREIGN_KEY_VIOLATION") CROSSKEY_RETURN_IF_ERROR(Get(call, change.id).status());
+  return status;
 }
 
 absl::Status Users::Change(UserTx& tx, const UserChange& change, const std::function<void(const User&)>& answer) {
