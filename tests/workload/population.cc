@@ -27,6 +27,21 @@ int64_t Population::AnyPost(Random& random) {
   return posts_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(posts_.size()) - 1))];
 }
 
+int64_t Population::HotPost(Random& random) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return hot_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(hot_.size()) - 1))];
+}
+
+Population::Like Population::RecentLike(Random& random) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return likes_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(likes_.size()) - 1))];
+}
+
+void Population::PutLike(Random& random, Like like) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  likes_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(likes_.size()) - 1))] = like;
+}
+
 Population::Place Population::PickPlace(Random& random) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto index = static_cast<size_t>(Between(random, 0, static_cast<int64_t>(users_.size()) - 1));
@@ -47,11 +62,14 @@ void Population::MarkDeleted(int64_t user) {
 void Population::PutPost(Random& random, int64_t post) {
   const std::lock_guard<std::mutex> lock(mutex_);
   posts_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(posts_.size()) - 1))] = post;
+  const auto cold = std::find(hot_.begin(), hot_.end(), 0);
+  if (cold != hot_.end()) *cold = post;
 }
 
 void Population::DropPost(int64_t post) {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::replace(posts_.begin(), posts_.end(), post, int64_t{0});
+  std::replace(hot_.begin(), hot_.end(), post, int64_t{0});
 }
 
 }  // namespace crosskey::testing
