@@ -244,10 +244,10 @@ void Workload::Client::GetUserDeletion() {
 }
 
 Population::Like Workload::Client::SomeLike() {
-  if (Chance(60)) return population().RecentLike(random_);
-  const Population::Like like{Chance(70) ? population().HotPost(random_) : population().AnyPost(random_),
-                              population().AnyUser(random_)};
-  if (Chance(20)) population().PutLike(random_, like);
+  const Population::Like recent = population().RecentLike(random_);
+  if (recent.post != 0 && Chance(60)) return recent;
+  const Population::Like like{Chance(70) ? population().HotPost(random_) : population().AnyPost(random_), UserToLike()};
+  if (recent.post == 0 || Chance(5)) population().PutLike(random_, like);
   return like;
 }
 
@@ -258,7 +258,11 @@ void Workload::Client::LikePost() {
   request.set_post_id(like.post);
   request.set_user_id(like.user);
   post::v1::LikePostResponse response;
-  Record(New(Op::kLikePost, like.user, like.post), &PostStub::LikePost, request, &response);
+  const Entry& entry = Record(New(Op::kLikePost, like.user, like.post), &PostStub::LikePost, request, &response);
+  if (entry.reason != "FOREIGN_KEY_VIOLATION" || !Chance(30)) return;
+  population().DropLike(like);
+  // It may have been the user.
+  if (Chance(50)) population().DropPost(like.post);
 }
 
 void Workload::Client::UnlikePost() {
@@ -272,7 +276,7 @@ void Workload::Client::UnlikePost() {
 }
 
 void Workload::Client::ChangePin(bool pin) {
-  const int64_t user = population().AnyUser(random_);
+  const int64_t user = UserToLike();
   const int64_t post = !pin ? 0 : Chance(50) ? population().HotPost(random_) : population().AnyPost(random_);
   if (user == 0 || (pin && post == 0)) return;
   user::v1::UpdateUserRequest request;
@@ -283,6 +287,7 @@ void Workload::Client::ChangePin(bool pin) {
   Entry& entry =
       Record(New(pin ? Op::kPinPost : Op::kUnpinPost, user, post), &UserStub::UpdateUser, request, &response);
   TakeOver(response.user(), entry);
+  if (pin && entry.reason == "FOREIGN_KEY_VIOLATION" && Chance(30)) population().DropPost(post);
 }
 
 void Workload::Client::ListPostLikes() {

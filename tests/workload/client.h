@@ -43,6 +43,7 @@ class Workload::Client {
   Entry& Record(Entry entry, Method<Stub, Request, Response> method, const Request& request, Response* response);
   int64_t UserToWriteTo();
   int64_t SomePost() { return Chance(20) ? population().HotPost(random_) : population().AnyPost(random_); }
+  int64_t UserToLike() { return Chance(70) ? population().LivingUser(random_) : population().AnyUser(random_); }
   Population::Like SomeLike();
   int64_t NextNumber() { return ++workload_.numbers_; }
   bool Chance(int percent) { return Between(random_, 1, 100) <= percent; }

@@ -17,6 +17,16 @@ int64_t Population::AnyUser(Random& random) { return UserBetween(random, 0, user
 int64_t Population::BusyUser(Random& random) { return UserBetween(random, users_.size() / 3, users_.size()); }
 int64_t Population::QuietUser(Random& random) { return UserBetween(random, 0, users_.size() / 3); }
 
+int64_t Population::LivingUser(Random& random) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto first = static_cast<size_t>(Between(random, 0, static_cast<int64_t>(users_.size()) - 1));
+  for (size_t i = 0; i < users_.size(); ++i) {
+    const Slot& slot = users_[(first + i) % users_.size()];
+    if (!slot.deleted) return slot.user;
+  }
+  return 0;
+}
+
 int64_t Population::NewestUser() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return newest_;
@@ -40,6 +50,13 @@ Population::Like Population::RecentLike(Random& random) {
 void Population::PutLike(Random& random, Like like) {
   const std::lock_guard<std::mutex> lock(mutex_);
   likes_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(likes_.size()) - 1))] = like;
+}
+
+void Population::DropLike(Like like) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (Like& recent : likes_) {
+    if (recent.post == like.post && recent.user == like.user) recent = {};
+  }
 }
 
 Population::Place Population::PickPlace(Random& random) {

@@ -25,7 +25,8 @@ class Population {
   int64_t AnyUser(Random& random);
   int64_t BusyUser(Random& random);
   int64_t QuietUser(Random& random);
-  int64_t NewestUser();  // its first post and a RESTRICT often come at the same time
+  int64_t LivingUser(Random& random);  // as far as is known
+  int64_t NewestUser();                // its first post and a RESTRICT often come at the same time
   int64_t AnyPost(Random& random);
   int64_t HotPost(Random& random);  // one of a few, until it is dropped
 
@@ -36,6 +37,7 @@ class Population {
   };
   Like RecentLike(Random& random);
   void PutLike(Random& random, Like like);
+  void DropLike(Like like);
 
   // A place for a new user: `user` is the one that is there and has to be deleted first, 0 if it can be used.
   struct Place {
