@@ -127,14 +127,22 @@ TEST_F(EventCheckerTest, APostThatIsDeletedByItselfIsNotCountedWithItsUser) {
 }
 
 TEST_F(EventCheckerTest, APinThatChangesAndNoEventTells) {
+  before.users[2] = "uid-2";
+  users.events[0].type = "user.v1.UserUpdated";
+  users.events[0].paths = {"pinned_post_id"};
+  EXPECT_THAT(Found(), Not(IsEmpty())) << "one alone has changed something";
+  before.pins[2] = 13;
+  EXPECT_THAT(Found(), IsEmpty()) << "cleared";
   after.pins[2] = 13;
-  EXPECT_THAT(Found(), Not(IsEmpty()));
+  EXPECT_THAT(Found(), Not(IsEmpty())) << "and pinned again";
   users.events.push_back({23, "f", "user.v1.UserUpdated", "users/2", 2, 0, 0, {}, 0, {"pinned_post_id"}});
   after.user_head = 23;
   EXPECT_THAT(Found(), IsEmpty());
 }
 
 TEST_F(EventCheckerTest, AChangeOfADeletedUserOrOfSomethingElse) {
+  after.pins[2] = 13;
+  EXPECT_THAT(Found(), Not(IsEmpty())) << "no event tells";
   users.events.push_back({23, "f", "user.v1.UserUpdated", "users/2", 2, 0, 0, {}, 0, {"pinned_post_id"}});
   after.user_head = 23;
   EXPECT_THAT(Found(), IsEmpty());
