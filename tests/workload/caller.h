@@ -108,7 +108,9 @@ class Caller {
   void Keep(Method<Stub, Request, Response> method, Request request, Response first) {
     auto repeat = [this, method, request = std::move(request), first = std::move(first)](Entry& entry) {
       Response answer;
-      const grpc::Status status = Send(method, request, &answer);
+      grpc::Status status;
+      // The answer is stored, so that nothing is left to be in conflict with; only its read can be, and not for long.
+      for (int i = 0; i == 0 || (i < 3 && ReasonOf(status) == "CONFLICT"); ++i) status = Send(method, request, &answer);
       ++entry.repeats;
       if (status.ok()) {
         if (!IsSame(first, answer)) entry.another_answer = answer.ShortDebugString();
@@ -122,7 +124,7 @@ class Caller {
   // Whether the error says nothing about the request itself.
   bool AsksToTryAgain(const grpc::Status& status) const {
     const std::string reason = ReasonOf(status);
-    return reason == "OVERLOADED" || reason == "CONFLICT" || (faults_ && IsFault(status.error_code(), reason));
+    return reason == "OVERLOADED" || (faults_ && IsFault(status.error_code(), reason));
   }
 
   template <typename Response>
