@@ -26,8 +26,9 @@ inline constexpr bool kHasRequestId = false;
 template <typename Request>
 inline constexpr bool kHasRequestId<Request, std::void_t<decltype(std::declval<Request>().request_id())>> = true;
 
-// Every write has a request_id of its own. One whose outcome is unknown is mostly sent again, and some that were done are sent
-// again later, each under its first request_id and through any replica. For one thread; everything must outlive it.
+// Every write has a request_id of its own. One whose outcome is unknown is mostly sent again, some are sent twice at once, and
+// some that were done are sent again later: each under its first request_id and through any replica. For one thread;
+// everything must outlive it.
 class Caller {
  public:
   Caller(Cluster& cluster, bool faults, Random& random, History& history)
@@ -40,7 +41,8 @@ class Caller {
     bool lost = false;
     entry.begin = Now();
     for (;; ++entry.sends) {
-      const grpc::Status status = Send(method, request, response);
+      const bool twice = kHasRequestId<Request> && entry.sends == 1 && Chance(4);
+      const grpc::Status status = twice ? SendTwice(method, request, response, entry) : Send(method, request, response);
       entry.end = Now();
       entry.code = status.error_code();
       entry.reason = ReasonOf(status);
@@ -73,7 +75,7 @@ class Caller {
   }
 
  private:
-  static constexpr auto kDeadline = std::chrono::seconds(5);
+  static constexpr std::chrono::milliseconds kDeadline{5000};
   static constexpr int kMaxSends = 4;
   static constexpr size_t kMaxDone = 8;
 
@@ -91,13 +93,45 @@ class Caller {
   }
 
   template <typename Stub, typename Request, typename Response>
-  grpc::Status Send(Method<Stub, Request, Response> method, const Request& request, Response* response) {
+  static grpc::Status SendTo(Stub& stub, Method<Stub, Request, Response> method, std::chrono::milliseconds time,
+                             const Request& request, Response* response) {
     grpc::ClientContext context;
-    const bool hasty = faults_ && Chance(1);
-    context.set_deadline(std::chrono::system_clock::now() +
-                         (hasty ? std::chrono::milliseconds(Between(random_, 1, 20)) : kDeadline));
+    context.set_deadline(std::chrono::system_clock::now() + time);
     response->Clear();
-    const grpc::Status status = (AnyReplica<Stub>().*method)(&context, request, response);
+    return (stub.*method)(&context, request, response);
+  }
+
+  // Twice at once: one of the calls has an effect, and its answer is the only OK there is. Returns what is known of both together.
+  template <typename Stub, typename Request, typename Response>
+  grpc::Status SendTwice(Method<Stub, Request, Response> method, const Request& request, Response* response,
+                         Entry& entry) {
+    Response other_response;
+    grpc::Status other;
+    std::thread twin(
+        [&, &stub = AnyReplica<Stub>()] { other = SendTo(stub, method, kDeadline, request, &other_response); });
+    const grpc::Status status = Send(method, request, response);
+    twin.join();
+    ++entry.repeats;
+    if (other.ok()) {
+      if (!status.ok()) *response = other_response;
+      if (!IsSame(*response, other_response)) entry.another_answer = other_response.ShortDebugString();
+      return other;
+    }
+    const std::string reason = ReasonOf(other);
+    // Said by the one that is not heard any more.
+    if (!IsDocumented(entry.op, other.error_code(), reason, faults_)) {
+      entry.another_answer = absl::StrCat(static_cast<int>(other.error_code()), " ", reason);
+    }
+    // A refusal may have come before the other call took effect.
+    const bool other_unknown = OutcomeOf(entry.op, other.error_code(), reason) == Outcome::kUnknown;
+    return !status.ok() && other_unknown ? other : status;
+  }
+
+  template <typename Stub, typename Request, typename Response>
+  grpc::Status Send(Method<Stub, Request, Response> method, const Request& request, Response* response) {
+    const bool hasty = faults_ && Chance(1);
+    const auto time = hasty ? std::chrono::milliseconds(Between(random_, 1, 20)) : kDeadline;
+    const grpc::Status status = SendTo(AnyReplica<Stub>(), method, time, request, response);
     // A replica that is away answers at once, and would be asked thousands of times.
     in_a_row_ = status.error_code() == grpc::StatusCode::UNAVAILABLE ? std::min(in_a_row_ + 1, 10) : 0;
     std::this_thread::sleep_for(std::chrono::milliseconds(20) * in_a_row_);

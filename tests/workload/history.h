@@ -72,8 +72,8 @@ struct Entry {
   int64_t deletion_id = 0;
   ::relation::v1::ReferentialAction taken = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;  // the deletion's action
   user::v1::DeletionState state = user::v1::DELETION_STATE_UNSPECIFIED;
-  // Under the same request_id: how often it was sent until the outcome was known or the client gave up, how often again
-  // after it was done, and what that was answered if it was something else.
+  // Under the same request_id: how often it was sent until the outcome was known or the client gave up, how often again at
+  // the same time or after it was done, and what that was answered if it was something else.
   int sends = 1;
   int repeats = 0;
   std::string another_answer;
