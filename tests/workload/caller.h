@@ -101,7 +101,8 @@ class Caller {
     return (stub.*method)(&context, request, response);
   }
 
-  // Twice at once: one of the calls has an effect, and its answer is the only OK there is. Returns what is known of both together.
+  // Twice at once: one of the calls has an effect, and its answer is the only OK there is. Returns what is known of both
+  // together.
   template <typename Stub, typename Request, typename Response>
   grpc::Status SendTwice(Method<Stub, Request, Response> method, const Request& request, Response* response,
                          Entry& entry) {
@@ -112,18 +113,18 @@ class Caller {
     const grpc::Status status = Send(method, request, response);
     twin.join();
     ++entry.repeats;
+    // Only one of the two is recorded.
+    for (const grpc::Status& one : {status, other}) {
+      if (IsDocumented(entry.op, one.error_code(), ReasonOf(one), faults_)) continue;
+      entry.another_answer = absl::StrCat(static_cast<int>(one.error_code()), " ", ReasonOf(one));
+    }
     if (other.ok()) {
       if (!status.ok()) *response = other_response;
       if (!IsSame(*response, other_response)) entry.another_answer = other_response.ShortDebugString();
       return other;
     }
-    const std::string reason = ReasonOf(other);
-    // Said by the one that is not heard any more.
-    if (!IsDocumented(entry.op, other.error_code(), reason, faults_)) {
-      entry.another_answer = absl::StrCat(static_cast<int>(other.error_code()), " ", reason);
-    }
     // A refusal may have come before the other call took effect.
-    const bool other_unknown = OutcomeOf(entry.op, other.error_code(), reason) == Outcome::kUnknown;
+    const bool other_unknown = OutcomeOf(entry.op, other.error_code(), ReasonOf(other)) == Outcome::kUnknown;
     return !status.ok() && other_unknown ? other : status;
   }
 

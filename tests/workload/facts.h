@@ -53,7 +53,7 @@ struct Facts {
   // Whether a deletion of the post, or of a user that it may have had, can have taken effect by `until`.
   bool MayBeGone(const PostFacts& post, int64_t until) const;
   bool MayBeGone(const UserFacts* user, int64_t until) const { return user != nullptr && user->may_delete < until; }
-  // Also where nobody has ever changed anything.
+  // What nobody has ever changed is not liked, or no pin.
   const std::vector<Change>& LikesOf(int64_t post, int64_t user) const;
   const std::vector<Change>& PinsOf(int64_t user) const;
 
