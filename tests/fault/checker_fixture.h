@@ -59,6 +59,15 @@ class CheckerTest : public ::testing::Test {
     entry.taken = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
     entry.state = user::v1::DELETION_STATE_UNSPECIFIED;
   }
+  Entry& Like(int64_t begin, int64_t user, int64_t post) { return Call(Op::kLikePost, begin, user, post); }
+  Entry& Unlike(int64_t begin, int64_t user, int64_t post) { return Call(Op::kUnlikePost, begin, user, post); }
+  // Of 0: takes the pin away.
+  Entry& Pin(int64_t begin, int64_t user, int64_t post) {
+    Entry& entry = Call(post == 0 ? Op::kUnpinPost : Op::kPinPost, begin, user, post);
+    entry.uid = before.users[user];
+    entry.pin = post;
+    return entry;
+  }
   static void Lose(Entry& entry) { Fail(entry, grpc::StatusCode::UNAVAILABLE, ""); }
 
   // What the databases have after a deletion.
@@ -69,6 +78,18 @@ class CheckerTest : public ::testing::Test {
     after.posts.erase(10 + user);
     after.deletions[6] = {user, action, user::v1::DELETION_STATE_COMPLETED, posts};
     after.last_deletion = 6;
+  }
+
+  // What a database has.
+  static void Store(Snapshot& snapshot, int64_t post, int64_t user) {
+    if (snapshot.likes.emplace(post, user).second) ++snapshot.posts[post].likes;
+  }
+  static void Unstore(Snapshot& snapshot, int64_t post, int64_t user) {
+    if (snapshot.likes.erase({post, user}) > 0) --snapshot.posts[post].likes;
+  }
+  static void StorePin(Snapshot& snapshot, int64_t user, int64_t post) {
+    snapshot.pins[user] = post;
+    snapshot.post_refs.insert(post);
   }
 
   std::vector<Broken> Found(bool faults = true) {

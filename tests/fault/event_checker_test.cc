@@ -22,12 +22,12 @@ class EventCheckerTest : public ::testing::Test {
     after.posts = {{13, {13, 2, 103}}};
     after.user_head = 22;
     after.post_head = 33;
-    after.deletions[6] = {1, ::relation::v1::REFERENTIAL_ACTION_CASCADE, user::v1::DELETION_STATE_COMPLETED, 2};
-    users.events = {{21, "a", "user.v1.UserCreated", "users/2", 2, 0, 0, {}},
-                    {22, "b", "user.v1.UserDeleted", "users/1", 1, 6, 0, {}}};
-    posts.events = {{31, "c", "post.v1.PostCreated", "posts/13", 2, 0, 0, {13}},
-                    {32, "d", "post.v1.PostsDeleted", "users/1", 0, 0, 0, {11, 12}},
-                    {33, "e", "post.v1.UserPostsReclaimed", "users/1", 1, 6, 2, {}}};
+    after.deletions[6] = {1, ::relation::v1::REFERENTIAL_ACTION_CASCADE, user::v1::DELETION_STATE_COMPLETED, 2, 3};
+    users.events = {{21, "a", "user.v1.UserCreated", "users/2", 2, 0, 0, {}, 0, {}},
+                    {22, "b", "user.v1.UserDeleted", "users/1", 1, 6, 0, {}, 0, {}}};
+    posts.events = {{31, "c", "post.v1.PostCreated", "posts/13", 2, 0, 0, {13}, 0, {}},
+                    {32, "d", "post.v1.PostsDeleted", "users/1", 0, 0, 0, {11, 12}, 0, {}},
+                    {33, "e", "post.v1.UserPostsReclaimed", "users/1", 1, 6, 2, {}, 3, {}}};
   }
 
   std::vector<std::string> Found() {
@@ -91,7 +91,7 @@ TEST_F(EventCheckerTest, AUserThatIsGoneAndNoEventTells) {
 }
 
 TEST_F(EventCheckerTest, ADeletionAnnouncedTwice) {
-  users.events.push_back({23, "f", "user.v1.UserDeleted", "users/1", 1, 6, 0, {}});
+  users.events.push_back({23, "f", "user.v1.UserDeleted", "users/1", 1, 6, 0, {}, 0, {}});
   after.user_head = 23;
   EXPECT_THAT(Found(), Not(IsEmpty()));
 }
@@ -109,6 +109,47 @@ TEST_F(EventCheckerTest, ACompletedDeletionThatWasNotReported) {
 
 TEST_F(EventCheckerTest, AReportThatCountsWrongly) {
   posts.events[2].count = 1;
+  EXPECT_THAT(Found(), Not(IsEmpty()));
+}
+
+TEST_F(EventCheckerTest, AReportThatCountsLikesWrongly) {
+  posts.events[2].likes = 2;
+  EXPECT_THAT(Found(), Not(IsEmpty()));
+}
+
+TEST_F(EventCheckerTest, APostThatIsDeletedByItselfIsNotCountedWithItsUser) {
+  posts.events[1] = {32, "d", "post.v1.PostsDeleted", "posts/11", 0, 0, 0, {11}, 0, {}};
+  posts.events.insert(posts.events.begin() + 2, {33, "f", "post.v1.PostsDeleted", "users/1", 0, 0, 0, {12}, 0, {}});
+  posts.events[3].sequence = after.post_head = 34;
+  EXPECT_THAT(Found(), Not(IsEmpty())) << "2 are reported";
+  posts.events[3].count = after.deletions[6].posts = 1;
+  EXPECT_THAT(Found(), IsEmpty());
+}
+
+TEST_F(EventCheckerTest, APinThatChangesAndNoEventTells) {
+  before.users[2] = "uid-2";
+  users.events[0].type = "user.v1.UserUpdated";
+  users.events[0].paths = {"pinned_post_id"};
+  EXPECT_THAT(Found(), Not(IsEmpty())) << "one alone has changed something";
+  before.pins[2] = 13;
+  EXPECT_THAT(Found(), IsEmpty()) << "cleared";
+  after.pins[2] = 13;
+  EXPECT_THAT(Found(), Not(IsEmpty())) << "and pinned again";
+  users.events.push_back({23, "f", "user.v1.UserUpdated", "users/2", 2, 0, 0, {}, 0, {"pinned_post_id"}});
+  after.user_head = 23;
+  EXPECT_THAT(Found(), IsEmpty());
+}
+
+TEST_F(EventCheckerTest, AChangeOfADeletedUserOrOfSomethingElse) {
+  after.pins[2] = 13;
+  EXPECT_THAT(Found(), Not(IsEmpty())) << "no event tells";
+  users.events.push_back({23, "f", "user.v1.UserUpdated", "users/2", 2, 0, 0, {}, 0, {"pinned_post_id"}});
+  after.user_head = 23;
+  EXPECT_THAT(Found(), IsEmpty());
+  users.events.back().user = 1;
+  EXPECT_THAT(Found(), Not(IsEmpty()));
+  users.events.back().user = 2;
+  users.events.back().paths = {"username"};
   EXPECT_THAT(Found(), Not(IsEmpty()));
 }
 

@@ -15,8 +15,9 @@ class NemesisTest : public DatabaseTest {
   int Replicas() const { return GetParam() == "sqlite" ? 1 : 2; }
 
   static void Print(const Tally& tally) {
-    std::printf("%lld calls in %.1f s, %lld events\n", static_cast<long long>(tally.Sum()), tally.seconds,
-                static_cast<long long>(tally.events));
+    std::printf("%lld calls in %.1f s, %lld events; sent again %lld, repeated %lld\n",
+                static_cast<long long>(tally.Sum()), tally.seconds, static_cast<long long>(tally.events),
+                static_cast<long long>(tally.sent_again), static_cast<long long>(tally.repeated));
     for (int op = 0; op < kOps; ++op) {
       const auto& [ok, failed, unknown] = tally.calls[static_cast<size_t>(op)];
       std::printf("  %-17s %7lld ok %7lld failed %7lld unknown\n", NameOf(static_cast<Op>(op)),

@@ -27,9 +27,10 @@ void Print(const Tally& tally, const Nemesis& nemesis, const std::vector<Violati
     std::printf("%-20s %10lld %10lld %10lld\n", NameOf(static_cast<Op>(op)), static_cast<long long>(ok),
                 static_cast<long long>(failed), static_cast<long long>(unknown));
   }
-  std::printf("all                  %10lld in %.0f s, %.0f a second; %lld events\n",
+  std::printf("all                  %10lld in %.0f s, %.0f a second; %lld events; sent again %lld, repeated %lld\n",
               static_cast<long long>(tally.Sum()), tally.seconds, static_cast<double>(tally.Sum()) / tally.seconds,
-              static_cast<long long>(tally.events));
+              static_cast<long long>(tally.events), static_cast<long long>(tally.sent_again),
+              static_cast<long long>(tally.repeated));
   for (const auto& [error, count] : tally.errors) {
     std::printf("error %-50s %8lld\n", error.c_str(), static_cast<long long>(count));
   }

@@ -9,6 +9,11 @@
 namespace crosskey::testing {
 namespace {
 
+int64_t PinIn(const Snapshot& snapshot, int64_t user) {
+  const auto found = snapshot.pins.find(user);
+  return found == snapshot.pins.end() ? 0 : found->second;
+}
+
 class EventCheck {
  public:
   EventCheck(const Snapshot& before, const Snapshot& after) : before_(before), after_(after) {}
@@ -31,13 +36,25 @@ class EventCheck {
   // Adds the events to the state before, which has to give the state after.
   void AddUsers(const EventLog& log) {
     std::set<int64_t> users;
+    std::map<int64_t, int64_t> updated;  // how often
     for (const auto& [id, uid] : before_.users) users.insert(id);
     for (const LoggedEvent& event : log.events) {
       if (event.type == "user.v1.UserCreated" && !users.insert(event.user).second) Report("created twice", event);
       if (event.type == "user.v1.UserDeleted" && users.erase(event.user) == 0) Report("deleted twice", event);
+      if (event.type != "user.v1.UserUpdated") continue;
+      ++updated[event.user];
+      if (users.count(event.user) == 0) Report("changed and not there", event);
+      // Nothing else of a user is ever changed.
+      if (event.paths != std::vector<std::string>{"pinned_post_id"}) Report("says what has not changed", event);
     }
     for (const auto& [id, uid] : after_.users) {
       if (users.erase(id) == 0) Report(absl::StrCat("no event of the creation of user ", id));
+      // Each event is a change: one alone does not lead back to where it began.
+      const bool same = PinIn(before_, id) == PinIn(after_, id);
+      if (updated[id] == (same ? 1 : 0)) {
+        Report(absl::StrCat(updated[id], " changes of user ", id, " with pins ", PinIn(before_, id), " and ",
+                            PinIn(after_, id)));
+      }
     }
     for (const int64_t id : users) Report(absl::StrCat("no event of the deletion of user ", id));
   }
@@ -78,6 +95,8 @@ class EventCheck {
         Report("no such completed deletion", event);
       } else if (type == "post.v1.UserPostsReclaimed" && deletion->second.posts != event.count) {
         Report(absl::StrCat("the deletion has ", deletion->second.posts, " posts, the event ", event.count), event);
+      } else if (type == "post.v1.UserPostsReclaimed" && deletion->second.likes != event.likes) {
+        Report(absl::StrCat("the deletion has ", deletion->second.likes, " likes, the event ", event.likes), event);
       }
     }
     for (const auto& [id, deletion] : after_.deletions) {

@@ -1,6 +1,7 @@
 // What single calls were answered, held against everything else that is known.
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "absl/strings/str_cat.h"
 #include "tests/workload/checker.h"
@@ -16,8 +17,10 @@ class HistoryCheck {
       : before_(before), history_(history), after_(after), faults_(faults), facts_(before, history) {}
 
   std::vector<Violation> Run() {
+    for (const auto& [id, row] : before_.posts) titles_[row.title] = id;
     for (const Entry& entry : history_) {
       if (!IsDocumented(entry.op, entry.code, entry.reason, faults_)) Report(Broken::kUndocumented, entry, "");
+      if (!entry.another_answer.empty()) Report(Broken::kRepeated, entry, "");
       if (entry.outcome == Outcome::kOk) {
         CheckAccepted(entry);
       } else if (entry.outcome == Outcome::kFailed) {
@@ -26,6 +29,8 @@ class HistoryCheck {
     }
     CheckFinalPosts(facts_, after_, violations_);
     CheckFinalUsers(facts_, after_, violations_);
+    CheckFinalLikes(facts_, after_, violations_);
+    CheckFinalPins(facts_, after_, violations_);
     CheckDeletions(before_, history_, after_, violations_);
     return std::move(violations_);
   }
@@ -58,7 +63,21 @@ class HistoryCheck {
         CheckList(entry);
         break;
       case Op::kGetUser:
+      case Op::kPinPost:
+      case Op::kUnpinPost:
         CheckUserShown(entry);
+        CheckPinShown(entry);
+        break;
+      case Op::kLikePost:
+        CheckNotGone(entry, entry.user);
+        CheckLikedPost(entry);
+        break;
+      case Op::kListPostLikes:
+        CheckLikedPost(entry);
+        CheckLikers(entry);
+        break;
+      case Op::kListLikedPosts:
+        CheckLikedPosts(entry);
         break;
       default:
         break;
@@ -82,16 +101,27 @@ class HistoryCheck {
     if (user->known && entry.uid != user->uid) Report(Broken::kIdReused, entry, "the user's uid was " + user->uid);
   }
 
-  // A post in an answer, of a read as of a write.
-  void CheckShown(const Entry& entry, const Row& row) {
-    if (const UserFacts* user = facts_.FindUser(row.user); user != nullptr) {
-      if (entry.begin > user->released || (IsWrite(entry.op) && entry.begin > user->vanished)) {
-        Report(IsWrite(entry.op) ? Broken::kWriteAfterDelete : Broken::kReadAfterDelete, entry,
-               absl::StrCat("the posts of user ", row.user, " had gone"));
-      } else if (entry.begin > user->vanished) {
-        Report(Broken::kPartial, entry, absl::StrCat("another post of user ", row.user, " had gone"));
-      }
+  // Something of a user in an answer, of a read as of a write: all of it goes at one instant.
+  void CheckNotGone(const Entry& entry, int64_t id) {
+    const UserFacts* user = facts_.FindUser(id);
+    if (user == nullptr) return;
+    if (entry.begin > user->released || (IsWrite(entry.op) && entry.begin > user->vanished)) {
+      Report(IsWrite(entry.op) ? Broken::kWriteAfterDelete : Broken::kReadAfterDelete, entry,
+             absl::StrCat("the posts and likes of user ", id, " had gone"));
+    } else if (entry.begin > user->vanished) {
+      Report(Broken::kPartial, entry, absl::StrCat("a post of user ", id, " had gone"));
     }
+  }
+
+  // A post in an answer.
+  void CheckShown(const Entry& entry, const Row& row) {
+    CheckNotGone(entry, row.user);
+    // Each title is written once, so that two posts that have had it were created by one request.
+    const auto [other, is_new] = titles_.emplace(row.title, row.id);
+    if (row.title != 0 && !is_new && other->second != row.id) {
+      Report(Broken::kRepeated, entry, absl::StrCat("t", row.title, " was given to post ", other->second));
+    }
+    CheckCount(entry, row);
     const PostFacts* post = facts_.FindPost(row.id);
     if (post == nullptr) return;
     if (entry.begin > post->deleted) Report(Broken::kDeletedPostShown, entry, absl::StrCat("post ", row.id));
@@ -143,23 +173,113 @@ class HistoryCheck {
   }
 
   void CheckRefused(const Entry& entry) {
-    if (entry.op == Op::kGetPost && entry.reason == "POST_NOT_FOUND") {
-      const PostFacts* post = facts_.FindPost(entry.post);
-      if (post == nullptr || post->created >= entry.begin || post->may_delete < entry.end) return;
-      const bool explained = std::any_of(post->users.begin(), post->users.end(), [&](const Change& change) {
-        const UserFacts* user = facts_.FindUser(change.value);
-        return change.begin < entry.end && user != nullptr && user->may_delete < entry.end;
-      });
-      if (!explained) Report(Broken::kPostLost, entry, "");
+    if ((entry.op == Op::kGetPost || entry.op == Op::kListPostLikes) && entry.reason == "POST_NOT_FOUND") {
+      if (IsThere(entry)) Report(Broken::kPostLost, entry, "");
     }
+    if (entry.op == Op::kPinPost) CheckRefusedPin(entry);
     const UserFacts* user = facts_.FindUser(entry.user);
     if (user == nullptr || !user->known || user->created >= entry.begin) return;
-    if (entry.op == Op::kGetUser && entry.reason == "USER_NOT_FOUND" && user->may_delete > entry.end) {
+    const bool is_pin = entry.op == Op::kPinPost || entry.op == Op::kUnpinPost;
+    if ((entry.op == Op::kGetUser || is_pin) && entry.reason == "USER_NOT_FOUND" && user->may_delete > entry.end) {
       Report(Broken::kUserLost, entry, "");
     }
-    if (entry.op == Op::kCreatePost && ((entry.reason == "FOREIGN_KEY_VIOLATION" && user->may_delete > entry.end) ||
-                                        (entry.reason == "PARENT_DELETING" && user->may_try > entry.end))) {
+    const bool missing = entry.reason == "FOREIGN_KEY_VIOLATION" && user->may_delete > entry.end;
+    const bool deleting = entry.reason == "PARENT_DELETING" && user->may_try > entry.end;
+    if ((entry.op == Op::kCreatePost && (missing || deleting)) || (is_pin && deleting) ||
+        (entry.op == Op::kLikePost && IsThere(entry) && (missing || deleting))) {
       Report(Broken::kFalseRefusal, entry, "");
+    }
+  }
+
+  // Whether the post that the entry asks about is certainly there all the time.
+  bool IsThere(const Entry& entry) const {
+    const PostFacts* post = facts_.FindPost(entry.post);
+    return post != nullptr && post->created < entry.begin && !facts_.MayBeGone(*post, entry.end);
+  }
+
+  void CheckRefusedPin(const Entry& entry) {
+    if (entry.reason == "FOREIGN_KEY_VIOLATION" && IsThere(entry)) Report(Broken::kFalseRefusal, entry, "");
+    if (entry.reason != "ALREADY_PINNED") return;
+    const auto pinners = facts_.pinners.find(entry.post);
+    const bool explained =
+        pinners != facts_.pinners.end() &&
+        std::any_of(pinners->second.begin(), pinners->second.end(), [&](int64_t user) {
+          return user != entry.user && CouldBe(facts_.pins.at(user), entry.post, entry.begin, entry.end);
+        });
+    if (!explained) Report(Broken::kFalseRefusal, entry, "nobody had pinned it");
+  }
+
+  // The user that an answer shows, or that has changed its pin.
+  void CheckPinShown(const Entry& entry) {
+    if (entry.op == Op::kPinPost && entry.pin != entry.post) Report(Broken::kPinLost, entry, "not as asked");
+    if (entry.op == Op::kUnpinPost && entry.pin != 0) Report(Broken::kPinLost, entry, "not as asked");
+    const std::vector<Change>& changes = facts_.PinsOf(entry.user);
+    const bool cleared = entry.pin == 0 && std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
+                           const PostFacts* post = facts_.FindPost(change.value);
+                           return CouldBe(changes, change.value, entry.begin, entry.end) &&
+                                  (post == nullptr || facts_.MayBeGone(*post, entry.end));
+                         });
+    if (!cleared && !CouldBe(changes, entry.pin, entry.begin, entry.end)) Report(Broken::kPinLost, entry, "");
+  }
+
+  // The post of an accepted like, or of a list of likes.
+  void CheckLikedPost(const Entry& entry) {
+    const PostFacts* post = facts_.FindPost(entry.post);
+    if (post == nullptr) return;
+    if (entry.begin > post->deleted) Report(Broken::kDeletedPostShown, entry, "");
+    if (post->may_move > entry.end) CheckNotGone(entry, post->first_user);
+  }
+
+  // A like that a list shows, or does not show although it shows all there are.
+  void CheckLike(const Entry& entry, int64_t post_id, int64_t user_id, bool shown) {
+    const std::vector<Change>& changes = facts_.LikesOf(post_id, user_id);
+    const PostFacts* post = facts_.FindPost(post_id);
+    if (shown) {
+      CheckNotGone(entry, user_id);
+      if (!CouldBe(changes, 1, entry.begin, entry.end)) {
+        Report(Broken::kLikeLost, entry, absl::StrCat("user ", user_id, " did not like post ", post_id));
+      }
+    } else if (!CouldBe(changes, 0, entry.begin, entry.end) && post != nullptr && !facts_.MayBeGone(*post, entry.end) &&
+               !facts_.MayBeGone(facts_.FindUser(user_id), entry.end)) {
+      Report(Broken::kLikeLost, entry, absl::StrCat("user ", user_id, " likes post ", post_id));
+    }
+  }
+
+  void CheckLikers(const Entry& entry) {
+    const std::set<int64_t> shown(entry.likers.begin(), entry.likers.end());
+    for (const int64_t user : shown) CheckLike(entry, entry.post, user, true);
+    const auto likes = facts_.likes.find(entry.post);
+    if (!entry.whole_list || likes == facts_.likes.end()) return;
+    for (const auto& [user, changes] : likes->second) {
+      if (shown.count(user) == 0) CheckLike(entry, entry.post, user, false);
+    }
+  }
+
+  void CheckLikedPosts(const Entry& entry) {
+    std::set<int64_t> shown;
+    for (const Row& row : entry.rows) shown.insert(row.id);
+    for (const int64_t post : shown) CheckLike(entry, post, entry.user, true);
+    const auto likes = facts_.liked.find(entry.user);
+    if (!entry.whole_list || likes == facts_.liked.end()) return;
+    for (const int64_t post : likes->second) {
+      if (shown.count(post) == 0) CheckLike(entry, post, entry.user, false);
+    }
+  }
+
+  // The number of likes that a post says it has: at least the certain ones, at most the possible ones.
+  void CheckCount(const Entry& entry, const Row& row) {
+    int64_t least = 0;
+    int64_t most = 0;
+    if (const auto likes = facts_.likes.find(row.id); likes != facts_.likes.end()) {
+      for (const auto& [id, changes] : likes->second) {
+        const UserFacts* user = facts_.FindUser(id);
+        if (user != nullptr && entry.begin > user->released) continue;
+        if (CouldBe(changes, 1, entry.begin, entry.end)) ++most;
+        if (!CouldBe(changes, 0, entry.begin, entry.end) && !facts_.MayBeGone(user, entry.end)) ++least;
+      }
+    }
+    if (row.likes < least || row.likes > most) {
+      Report(Broken::kCount, entry, absl::StrCat("post ", row.id, " has ", least, " to ", most, " likes"));
     }
   }
 
@@ -171,6 +291,7 @@ class HistoryCheck {
   std::set<int64_t> new_users_;
   std::set<int64_t> new_posts_;
   std::set<std::string> new_uids_;
+  std::unordered_map<int64_t, int64_t> titles_;  // and the posts that were seen to have them
   std::vector<Violation> violations_;
 };
 
@@ -190,6 +311,10 @@ const char* NameOf(Broken broken) {
       "I2: an acknowledged user is lost",
       "I2: an acknowledged change is lost",
       "I2: a deleted post is shown",
+      "I2: an acknowledged like, or its end, is lost",
+      "I2: an acknowledged pin, or its end, is lost",
+      "a post is pinned twice",
+      "a post counts its likes wrong",
       "I3: RESTRICT deleted a user that had a post",
       "I4: a write accepted after the deletion",
       "I4: a post shown after the deletion",
@@ -198,6 +323,7 @@ const char* NameOf(Broken broken) {
       "I5: an id or uid given twice",
       "a deletion that does not end, or is another",
       "I6: events lost, doubled or wrong",
+      "I7: a repeated write is not the same write",
   };
   return kNames[static_cast<int>(broken)];
 }

@@ -13,13 +13,18 @@
 namespace crosskey::testing {
 
 enum class Broken {
-  kUndocumented,      // an error that the API does not document for the call
-  kFalseRefusal,      // a reference to a user refused whom nobody has tried to delete
-  kOrphan,            // I1: a row that refers to nobody, or a reference row of nobody
-  kPostLost,          // I2: an acknowledged post is not there
-  kUserLost,          // I2: an acknowledged user is not there
-  kChangeLost,        // I2: an older title or user than an acknowledged change made
+  kUndocumented,  // an error that the API does not document for the call
+  kFalseRefusal,  // a reference refused to a user or a post that nobody has tried to delete, or to a post that nobody has
+                  // pinned
+  kOrphan,        // I1: a row that refers to nobody, or a reference row of nobody
+  kPostLost,      // I2: an acknowledged post is not there
+  kUserLost,      // I2: an acknowledged user is not there
+  kChangeLost,    // I2: an older title or user than an acknowledged change made
   kDeletedPostShown,  // I2: a post after its acknowledged deletion
+  kLikeLost,          // I2: an acknowledged like is not there, or one that was taken back, or never given, is
+  kPinLost,           // I2: another pin than acknowledged changes and deletions leave
+  kPinnedTwice,       // one post, by two users
+  kCount,             // a post's like_count is not the number of its likes
   kRestrictTookPost,  // I3: RESTRICT deleted a user that had a post
   kWriteAfterDelete,  // I4: a write accepted after the user's posts had gone
   kReadAfterDelete,   // I4: a post shown after that
@@ -28,6 +33,7 @@ enum class Broken {
   kIdReused,          // I5: an id or uid given twice
   kDeletion,          // a deletion that does not end, goes back, has vanished or is another than was asked for
   kEvents,            // I6: a gap, a duplicate, or events that do not add up to the state
+  kRepeated,          // I7: a write sent again under its request_id took effect twice, or was answered otherwise
 };
 const char* NameOf(Broken broken);
 

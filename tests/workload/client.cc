@@ -1,10 +1,6 @@
 #include "tests/workload/client.h"
 
-#include <algorithm>
-#include <chrono>
-
 #include "absl/strings/str_cat.h"
-#include "tests/support/status_matchers.h"
 
 namespace crosskey::testing {
 namespace {
@@ -15,12 +11,9 @@ using ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
 using PostStub = post::v1::PostService::Stub;
 using UserStub = user::v1::UserService::Stub;
 
-constexpr auto kDeadline = std::chrono::seconds(5);
 constexpr size_t kMaxCalls = 100'000;  // of one client between two checks: a bound of memory, not of any test
 
-int64_t Now() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
-
-Row ToRow(const post::v1::Post& post) { return {post.id(), post.user_id(), NumberOf(post.title())}; }
+Row ToRow(const post::v1::Post& post) { return {post.id(), post.user_id(), NumberOf(post.title()), post.like_count()}; }
 
 Entry New(Op op, int64_t user, int64_t post = 0) {
   Entry entry;
@@ -28,6 +21,11 @@ Entry New(Op op, int64_t user, int64_t post = 0) {
   entry.user = user;
   entry.post = post;
   return entry;
+}
+
+void TakeOver(const user::v1::User& user, Entry& entry) {
+  entry.uid = user.uid();
+  entry.pin = user.pinned_post_id();
 }
 
 void TakeOver(const user::v1::UserDeletion& deletion, Entry& entry) {
@@ -44,35 +42,24 @@ History Workload::Client::Join() {
 }
 
 void Workload::Client::Run() {
-  while (!workload_.stopping_ && history_.size() < kMaxCalls) CallSomething();
+  while (!workload_.stopping_ && history_.size() < kMaxCalls) {
+    CallSomething();
+    if (Chance(5)) caller_.Repeat();
+  }
+  caller_.RepeatAll();
 }
 
 template <typename Stub, typename Request, typename Response>
-Entry& Workload::Client::Record(Entry entry, Stub& stub,
-                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                                const Request& request, Response* response) {
-  grpc::ClientContext context;
-  const bool hasty = workload_.options_.faults && Chance(1);
-  context.set_deadline(std::chrono::system_clock::now() +
-                       (hasty ? std::chrono::milliseconds(Between(random_, 1, 20)) : kDeadline));
-  entry.begin = Now();
-  const grpc::Status status = (stub.*method)(&context, request, response);
-  entry.end = Now();
-  entry.code = status.error_code();
-  // A replica that is away answers at once, and would be asked thousands of times.
-  in_a_row_ = status.error_code() == grpc::StatusCode::UNAVAILABLE ? std::min(in_a_row_ + 1, 10) : 0;
-  std::this_thread::sleep_for(std::chrono::milliseconds(20) * in_a_row_);
-  if (!status.ok()) {
-    entry.reason = ReasonOf(status);
-    // Deleted posts are asked for a few times more, not for ever.
-    if (entry.reason == "POST_NOT_FOUND" && Chance(30)) population().DropPost(entry.post);
-  }
-  entry.outcome = OutcomeOf(entry.op, entry.code, entry.reason);
-  return history_.emplace_back(std::move(entry));
+Entry& Workload::Client::Record(Entry entry, Method<Stub, Request, Response> method, const Request& request,
+                                Response* response) {
+  Entry& recorded = caller_.Call(std::move(entry), method, request, response);
+  // Deleted posts are asked for a few times more, not for ever.
+  if (recorded.reason == "POST_NOT_FOUND" && Chance(30)) population().DropPost(recorded.post);
+  return recorded;
 }
 
 void Workload::Client::CallSomething() {
-  const int64_t dice = Between(random_, 1, 100);
+  const int64_t dice = Between(random_, 1, 150);
   if (dice <= 20) {
     CreatePost();
   } else if (dice <= 24) {
@@ -93,8 +80,20 @@ void Workload::Client::CallSomething() {
     ListPosts();
   } else if (dice <= 94) {
     GetUser();
-  } else {
+  } else if (dice <= 100) {
     GetUserDeletion();
+  } else if (dice <= 116) {
+    LikePost();
+  } else if (dice <= 126) {
+    UnlikePost();
+  } else if (dice <= 135) {
+    ChangePin(true);
+  } else if (dice <= 138) {
+    ChangePin(false);
+  } else if (dice <= 145) {
+    ListPostLikes();
+  } else {
+    ListLikedPosts();
   }
 }
 
@@ -113,8 +112,7 @@ void Workload::Client::CreateUser() {
   user::v1::CreateUserRequest request;
   request.set_username(absl::StrCat("user ", NextNumber()));
   user::v1::CreateUserResponse response;
-  Entry& entry =
-      Record(New(Op::kCreateUser, 0), workload_.cluster_.users(Replica()), &UserStub::CreateUser, request, &response);
+  Entry& entry = Record(New(Op::kCreateUser, 0), &UserStub::CreateUser, request, &response);
   if (entry.outcome != Outcome::kOk) return;
   entry.user = response.user().id();
   entry.uid = response.user().uid();
@@ -129,8 +127,7 @@ void Workload::Client::CreatePost() {
   request.set_title(TitleOf(NextNumber()));
   request.set_content("content");
   post::v1::CreatePostResponse response;
-  Entry& entry = Record(New(Op::kCreatePost, user), workload_.cluster_.posts(Replica()), &PostStub::CreatePost, request,
-                        &response);
+  Entry& entry = Record(New(Op::kCreatePost, user), &PostStub::CreatePost, request, &response);
   if (entry.outcome != Outcome::kOk) return;
   entry.rows.push_back(ToRow(response.post()));
   population().PutPost(random_, response.post().id());
@@ -150,8 +147,7 @@ void Workload::Client::BatchCreatePosts() {
     post->set_content("content");
   }
   post::v1::BatchCreatePostsResponse response;
-  Entry& entry = Record(New(Op::kBatchCreatePosts, users[0]), workload_.cluster_.posts(Replica()),
-                        &PostStub::BatchCreatePosts, request, &response);
+  Entry& entry = Record(New(Op::kBatchCreatePosts, users[0]), &PostStub::BatchCreatePosts, request, &response);
   for (const auto& post : response.posts()) entry.rows.push_back(ToRow(post));
   for (size_t i = 0; i < entry.rows.size() && i < 4; ++i) population().PutPost(random_, entry.rows[i].id);
 }
@@ -168,18 +164,17 @@ void Workload::Client::UpdatePost(bool move) {
     request.mutable_post()->set_title(TitleOf(wanted.title));
   }
   post::v1::UpdatePostResponse response;
-  Entry& entry =
-      Record(std::move(wanted), workload_.cluster_.posts(Replica()), &PostStub::UpdatePost, request, &response);
+  Entry& entry = Record(std::move(wanted), &PostStub::UpdatePost, request, &response);
   if (entry.outcome == Outcome::kOk) entry.rows.push_back(ToRow(response.post()));
 }
 
 void Workload::Client::DeletePost() {
-  const int64_t post = population().AnyPost(random_);
+  const int64_t post = Chance(5) ? population().HotPost(random_) : population().AnyPost(random_);
   if (post == 0) return;
   post::v1::DeletePostRequest request;
   request.set_id(post);
   post::v1::DeletePostResponse response;
-  Record(New(Op::kDeletePost, 0, post), workload_.cluster_.posts(Replica()), &PostStub::DeletePost, request, &response);
+  Record(New(Op::kDeletePost, 0, post), &PostStub::DeletePost, request, &response);
 }
 
 void Workload::Client::DeleteSomeUser() {
@@ -200,20 +195,18 @@ void Workload::Client::DeleteUser(int64_t user, ::relation::v1::ReferentialActio
   user::v1::DeleteUserResponse response;
   Entry wanted = New(Op::kDeleteUser, user);
   wanted.action = action;
-  Entry& entry =
-      Record(std::move(wanted), workload_.cluster_.users(Replica()), &UserStub::DeleteUser, request, &response);
+  Entry& entry = Record(std::move(wanted), &UserStub::DeleteUser, request, &response);
   if (entry.outcome == Outcome::kOk) TakeOver(response.deletion(), entry);
   if (entry.outcome == Outcome::kOk || entry.reason == "USER_NOT_FOUND") population().MarkDeleted(user);
 }
 
 void Workload::Client::GetPost() {
-  const int64_t post = population().AnyPost(random_);
+  const int64_t post = SomePost();
   if (post == 0) return;
   post::v1::GetPostRequest request;
   request.set_id(post);
   post::v1::GetPostResponse response;
-  Entry& entry =
-      Record(New(Op::kGetPost, 0, post), workload_.cluster_.posts(Replica()), &PostStub::GetPost, request, &response);
+  Entry& entry = Record(New(Op::kGetPost, 0, post), &PostStub::GetPost, request, &response);
   if (entry.outcome == Outcome::kOk) entry.rows.push_back(ToRow(response.post()));
 }
 
@@ -225,8 +218,7 @@ void Workload::Client::ListPosts() {
   request.set_page_size(1000);
   request.set_newest_first(Chance(30));
   post::v1::ListPostsResponse response;
-  Entry& entry =
-      Record(New(Op::kListPosts, user), workload_.cluster_.posts(Replica()), &PostStub::ListPosts, request, &response);
+  Entry& entry = Record(New(Op::kListPosts, user), &PostStub::ListPosts, request, &response);
   for (const auto& post : response.posts()) entry.rows.push_back(ToRow(post));
   entry.whole_list = response.next_page_token().empty();
 }
@@ -237,9 +229,8 @@ void Workload::Client::GetUser() {
   user::v1::GetUserRequest request;
   request.set_id(user);
   user::v1::GetUserResponse response;
-  Entry& entry =
-      Record(New(Op::kGetUser, user), workload_.cluster_.users(Replica()), &UserStub::GetUser, request, &response);
-  entry.uid = response.user().uid();
+  Entry& entry = Record(New(Op::kGetUser, user), &UserStub::GetUser, request, &response);
+  TakeOver(response.user(), entry);
 }
 
 void Workload::Client::GetUserDeletion() {
@@ -248,9 +239,79 @@ void Workload::Client::GetUserDeletion() {
   user::v1::GetUserDeletionRequest request;
   request.set_user_id(user);
   user::v1::GetUserDeletionResponse response;
-  Entry& entry = Record(New(Op::kGetUserDeletion, user), workload_.cluster_.users(Replica()),
-                        &UserStub::GetUserDeletion, request, &response);
+  Entry& entry = Record(New(Op::kGetUserDeletion, user), &UserStub::GetUserDeletion, request, &response);
   if (entry.outcome == Outcome::kOk) TakeOver(response.deletion(), entry);
+}
+
+Population::Like Workload::Client::SomeLike() {
+  const Population::Like recent = population().RecentLike(random_);
+  if (recent.post != 0 && Chance(60)) return recent;
+  const Population::Like like{Chance(70) ? population().HotPost(random_) : population().AnyPost(random_), UserToLike()};
+  if (recent.post == 0 || Chance(5)) population().PutLike(random_, like);
+  return like;
+}
+
+void Workload::Client::LikePost() {
+  const Population::Like like = SomeLike();
+  if (like.post == 0 || like.user == 0) return;
+  post::v1::LikePostRequest request;
+  request.set_post_id(like.post);
+  request.set_user_id(like.user);
+  post::v1::LikePostResponse response;
+  const Entry& entry = Record(New(Op::kLikePost, like.user, like.post), &PostStub::LikePost, request, &response);
+  if (entry.reason != "FOREIGN_KEY_VIOLATION" || !Chance(30)) return;
+  population().DropLike(like);
+  // It may have been the user.
+  if (Chance(50)) population().DropPost(like.post);
+}
+
+void Workload::Client::UnlikePost() {
+  const Population::Like like = SomeLike();
+  if (like.post == 0 || like.user == 0) return;
+  post::v1::UnlikePostRequest request;
+  request.set_post_id(like.post);
+  request.set_user_id(like.user);
+  post::v1::UnlikePostResponse response;
+  Record(New(Op::kUnlikePost, like.user, like.post), &PostStub::UnlikePost, request, &response);
+}
+
+void Workload::Client::ChangePin(bool pin) {
+  const int64_t user = UserToLike();
+  const int64_t post = !pin ? 0 : Chance(50) ? population().HotPost(random_) : population().AnyPost(random_);
+  if (user == 0 || (pin && post == 0)) return;
+  user::v1::UpdateUserRequest request;
+  request.mutable_user()->set_id(user);
+  if (pin) request.mutable_user()->set_pinned_post_id(post);
+  request.mutable_update_mask()->add_paths("pinned_post_id");
+  user::v1::UpdateUserResponse response;
+  Entry& entry =
+      Record(New(pin ? Op::kPinPost : Op::kUnpinPost, user, post), &UserStub::UpdateUser, request, &response);
+  TakeOver(response.user(), entry);
+  if (pin && entry.reason == "FOREIGN_KEY_VIOLATION" && Chance(30)) population().DropPost(post);
+}
+
+void Workload::Client::ListPostLikes() {
+  const int64_t post = Chance(70) ? population().HotPost(random_) : population().AnyPost(random_);
+  if (post == 0) return;
+  post::v1::ListPostLikesRequest request;
+  request.set_post_id(post);
+  request.set_page_size(1000);
+  post::v1::ListPostLikesResponse response;
+  Entry& entry = Record(New(Op::kListPostLikes, 0, post), &PostStub::ListPostLikes, request, &response);
+  for (const auto& like : response.likes()) entry.likers.push_back(like.user_id());
+  entry.whole_list = response.next_page_token().empty();
+}
+
+void Workload::Client::ListLikedPosts() {
+  const int64_t user = population().AnyUser(random_);
+  if (user == 0) return;
+  post::v1::ListLikedPostsRequest request;
+  request.set_user_id(user);
+  request.set_page_size(1000);
+  post::v1::ListLikedPostsResponse response;
+  Entry& entry = Record(New(Op::kListLikedPosts, user), &PostStub::ListLikedPosts, request, &response);
+  for (const auto& post : response.posts()) entry.rows.push_back(ToRow(post));
+  entry.whole_list = response.next_page_token().empty();
 }
 
 }  // namespace crosskey::testing

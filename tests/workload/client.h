@@ -1,16 +1,20 @@
 // One client of a workload: a thread, its random numbers and its history.
 #pragma once
 
-#include <atomic>
 #include <thread>
 
+#include "tests/workload/caller.h"
 #include "tests/workload/workload.h"
 
 namespace crosskey::testing {
 
 class Workload::Client {
  public:
-  Client(Workload& workload, uint64_t seed) : workload_(workload), random_(seed), thread_([this] { Run(); }) {}
+  Client(Workload& workload, uint64_t seed)
+      : workload_(workload),
+        random_(seed),
+        caller_(workload.cluster_, workload.options_.faults, random_, history_),
+        thread_([this] { Run(); }) {}
 
   History Join();
 
@@ -28,13 +32,19 @@ class Workload::Client {
   void ListPosts();
   void GetUser();
   void GetUserDeletion();
+  void LikePost();
+  void UnlikePost();
+  void ChangePin(bool pin);
+  void ListPostLikes();
+  void ListLikedPosts();
 
-  // Makes the call and records how it ended; the entry is finished by the caller.
+  // See Caller::Call.
   template <typename Stub, typename Request, typename Response>
-  Entry& Record(Entry entry, Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                const Request& request, Response* response);
-  int Replica() { return static_cast<int>(Between(random_, 0, workload_.cluster_.replicas() - 1)); }
+  Entry& Record(Entry entry, Method<Stub, Request, Response> method, const Request& request, Response* response);
   int64_t UserToWriteTo();
+  int64_t SomePost() { return Chance(20) ? population().HotPost(random_) : population().AnyPost(random_); }
+  int64_t UserToLike() { return Chance(70) ? population().LivingUser(random_) : population().AnyUser(random_); }
+  Population::Like SomeLike();
   int64_t NextNumber() { return ++workload_.numbers_; }
   bool Chance(int percent) { return Between(random_, 1, 100) <= percent; }
   Population& population() { return workload_.population_; }
@@ -42,7 +52,7 @@ class Workload::Client {
   Workload& workload_;
   Random random_;
   History history_;
-  int in_a_row_ = 0;  // calls that found nobody
+  Caller caller_;
   std::thread thread_;
 };
 

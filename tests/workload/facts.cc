@@ -20,6 +20,16 @@ Facts::Facts(const Snapshot& before, const History& history) {
     posts[id] = {0, row.user, {{0, 0, row.user}}, {{0, 0, row.title}}};
     users[row.user].posts.push_back(id);
   }
+  for (const auto& [post, user] : before.likes) {
+    likes[post][user] = {{0, 0, 1}};
+    liked[user].insert(post);
+  }
+  for (const auto& [user, post] : before.pins) {
+    pins[user] = {{0, 0, post}};
+    pinners[post].insert(user);
+  }
+  for (const Entry& entry : history) AddLike(entry);
+  for (const Entry& entry : history) AddPin(entry);
   for (const Entry& entry : history) AddCreated(entry);
   for (const Entry& entry : history) AddChange(entry);
   for (const Entry& entry : history) AddDeletion(entry);
@@ -39,6 +49,42 @@ const UserFacts* Facts::FindUser(int64_t id) const {
 
 bool Facts::IsCertain(const PostFacts& post, int64_t since, int64_t until) {
   return post.created < since && post.may_move > until && post.may_delete > until;
+}
+
+bool Facts::MayBeGone(const PostFacts& post, int64_t until) const {
+  return post.may_delete < until || std::any_of(post.users.begin(), post.users.end(), [&](const Change& change) {
+           return change.begin < until && MayBeGone(FindUser(change.value), until);
+         });
+}
+
+const std::vector<Change>& Facts::LikesOf(int64_t post, int64_t user) const {
+  static const std::vector<Change> none = {{0, 0, 0}};
+  const auto of_post = likes.find(post);
+  if (of_post == likes.end()) return none;
+  const auto found = of_post->second.find(user);
+  return found == of_post->second.end() ? none : found->second;
+}
+
+const std::vector<Change>& Facts::PinsOf(int64_t user) const {
+  static const std::vector<Change> none = {{0, 0, 0}};
+  const auto found = pins.find(user);
+  return found == pins.end() ? none : found->second;
+}
+
+void Facts::AddLike(const Entry& entry) {
+  if ((entry.op != Op::kLikePost && entry.op != Op::kUnlikePost) || entry.outcome == Outcome::kFailed) return;
+  std::vector<Change>& changes = likes[entry.post][entry.user];
+  if (changes.empty()) changes.push_back({0, 0, 0});
+  changes.push_back({entry.begin, EndOf(entry), entry.op == Op::kLikePost ? 1 : 0});
+  liked[entry.user].insert(entry.post);
+}
+
+void Facts::AddPin(const Entry& entry) {
+  if ((entry.op != Op::kPinPost && entry.op != Op::kUnpinPost) || entry.outcome == Outcome::kFailed) return;
+  std::vector<Change>& changes = pins[entry.user];
+  if (changes.empty()) changes.push_back({0, 0, 0});
+  changes.push_back({entry.begin, EndOf(entry), entry.post});
+  if (entry.op == Op::kPinPost) pinners[entry.post].insert(entry.user);
 }
 
 void Facts::AddCreated(const Entry& entry) {
@@ -93,7 +139,8 @@ void Facts::AddAbsence(const Entry& entry) {
     UserFacts& user = users[entry.user];
     if (user.known && user.created < entry.begin) Earliest(user.dropped, entry.end);
   }
-  if (entry.op == Op::kGetPost && entry.outcome == Outcome::kFailed && entry.reason == "POST_NOT_FOUND") {
+  if ((entry.op == Op::kGetPost || entry.op == Op::kListPostLikes) && entry.outcome == Outcome::kFailed &&
+      entry.reason == "POST_NOT_FOUND") {
     const PostFacts* post = FindPost(entry.post);
     if (post != nullptr && IsCertain(*post, entry.begin, entry.end)) {
       Earliest(users[post->first_user].vanished, entry.end);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -48,15 +50,28 @@ struct Facts {
   const UserFacts* FindUser(int64_t id) const;
   // Whether the post belonged to its first user until `time`, and was there, as far as its own fate goes.
   static bool IsCertain(const PostFacts& post, int64_t since, int64_t until);
+  // Whether a deletion of the post, or of a user that it may have had, can have taken effect by `until`.
+  bool MayBeGone(const PostFacts& post, int64_t until) const;
+  bool MayBeGone(const UserFacts* user, int64_t until) const { return user != nullptr && user->may_delete < until; }
+  // What nobody has ever changed is not liked, or no pin.
+  const std::vector<Change>& LikesOf(int64_t post, int64_t user) const;
+  const std::vector<Change>& PinsOf(int64_t user) const;
 
   std::unordered_map<int64_t, PostFacts> posts;
   std::unordered_map<int64_t, UserFacts> users;
+  // A like is a field of its user and its post: 1 or 0. Deletions are no changes of it, they take it along.
+  std::unordered_map<int64_t, std::map<int64_t, std::vector<Change>>> likes;  // by post and user
+  std::unordered_map<int64_t, std::set<int64_t>> liked;                       // by user: the posts of these
+  std::unordered_map<int64_t, std::vector<Change>> pins;                      // by user: the post, or 0
+  std::unordered_map<int64_t, std::set<int64_t>> pinners;                     // by post: who may ever have pinned it
 
  private:
   void AddCreated(const Entry& entry);
   void AddChange(const Entry& entry);
   void AddDeletion(const Entry& entry);
   void AddAbsence(const Entry& entry);
+  void AddLike(const Entry& entry);
+  void AddPin(const Entry& entry);
 };
 
 }  // namespace crosskey::testing

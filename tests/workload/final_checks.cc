@@ -89,6 +89,42 @@ void CheckFinalUsers(const Facts& facts, const Snapshot& after, std::vector<Viol
   }
 }
 
+// Of posts and users that are both there: only those have never been deleted, whatever was tried.
+void CheckFinalLikes(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations) {
+  const auto report = [&violations](int64_t post, int64_t user, const char* what) {
+    violations.push_back({Broken::kLikeLost, absl::StrCat("the like of post ", post, " by user ", user, what)});
+  };
+  for (const auto& [post, users] : facts.likes) {
+    if (after.posts.count(post) == 0) continue;
+    for (const auto& [user, changes] : users) {
+      if (after.users.count(user) == 0) continue;
+      const bool stored = after.likes.count({post, user}) > 0;
+      if (!CouldBe(changes, stored ? 1 : 0, kNever, kNever)) {
+        report(post, user, stored ? " is stored" : " is not stored");
+      }
+    }
+  }
+  for (const auto& [post, user] : after.likes) {
+    const auto known = facts.likes.find(post);
+    if (known == facts.likes.end() || known->second.count(user) == 0) report(post, user, " was never given");
+  }
+}
+
+void CheckFinalPins(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations) {
+  for (const auto& [user, uid] : after.users) {
+    const auto found = after.pins.find(user);
+    const int64_t pin = found == after.pins.end() ? 0 : found->second;
+    const std::vector<Change>& changes = facts.PinsOf(user);
+    const bool cleared =
+        pin == 0 && std::any_of(changes.begin(), changes.end(), [&](const Change& change) {
+          return after.posts.count(change.value) == 0 && CouldBe(changes, change.value, kNever, kNever);
+        });
+    if (!cleared && !CouldBe(changes, pin, kNever, kNever)) {
+      violations.push_back({Broken::kPinLost, absl::StrCat("user ", user, " has pinned post ", pin)});
+    }
+  }
+}
+
 void CheckDeletions(const Snapshot& before, const History& history, const Snapshot& after,
                     std::vector<Violation>& violations) {
   std::map<int64_t, std::vector<const Entry*>> looks;

@@ -14,6 +14,8 @@ bool CouldBe(const std::vector<Change>& changes, int64_t value, int64_t begin, i
 
 void CheckFinalPosts(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations);
 void CheckFinalUsers(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations);
+void CheckFinalLikes(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations);
+void CheckFinalPins(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations);
 void CheckDeletions(const Snapshot& before, const History& history, const Snapshot& after,
                     std::vector<Violation>& violations);
 

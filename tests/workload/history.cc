@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace crosskey::testing {
 namespace {
@@ -18,11 +19,12 @@ const Error kDeletionNotFound = {StatusCode::NOT_FOUND, "DELETION_NOT_FOUND"};
 const Error kForeignKey = {StatusCode::FAILED_PRECONDITION, "FOREIGN_KEY_VIOLATION"};
 const Error kRestricted = {StatusCode::FAILED_PRECONDITION, "RESTRICTED"};
 const Error kDeleting = {StatusCode::ABORTED, "PARENT_DELETING"};
+const Error kAlreadyPinned = {StatusCode::ALREADY_EXISTS, "ALREADY_PINNED"};
 const Error kConflict = {StatusCode::ABORTED, "CONFLICT"};
 const Error kOverloaded = {StatusCode::RESOURCE_EXHAUSTED, "OVERLOADED"};
 
 // The rows of the API's table of errors that this workload can provoke. USERNAME_TAKEN is not among them: every name is asked
-// for once, so that it would mean that a call took effect twice.
+// for once, so that it would mean that a call took effect twice. Nor is REQUEST_ID_REUSED.
 const std::set<Error>& ErrorsOf(Op op) {
   static const std::set<Error> create_user = {kConflict, kOverloaded};
   static const std::set<Error> create_post = {kForeignKey, kDeleting, kConflict, kOverloaded};
@@ -33,12 +35,23 @@ const std::set<Error>& ErrorsOf(Op op) {
   static const std::set<Error> list_posts = {kOverloaded};
   static const std::set<Error> get_user = {kUserNotFound, kOverloaded};
   static const std::set<Error> get_deletion = {kDeletionNotFound, kOverloaded};
+  static const std::set<Error> unlike_post = {kDeleting, kConflict, kOverloaded};
+  static const std::set<Error> pin_post = {kUserNotFound, kForeignKey, kAlreadyPinned,
+                                           kDeleting,     kConflict,   kOverloaded};
+  static const std::set<Error> unpin_post = {kUserNotFound, kDeleting, kConflict, kOverloaded};
   switch (op) {
     case Op::kCreateUser:
       return create_user;
     case Op::kCreatePost:
     case Op::kBatchCreatePosts:
+    case Op::kLikePost:
       return create_post;
+    case Op::kUnlikePost:
+      return unlike_post;
+    case Op::kPinPost:
+      return pin_post;
+    case Op::kUnpinPost:
+      return unpin_post;
     case Op::kUpdatePost:
       return update_post;
     case Op::kDeletePost:
@@ -46,8 +59,10 @@ const std::set<Error>& ErrorsOf(Op op) {
     case Op::kDeleteUser:
       return delete_user;
     case Op::kGetPost:
+    case Op::kListPostLikes:
       return get_post;
     case Op::kListPosts:
+    case Op::kListLikedPosts:
       return list_posts;
     case Op::kGetUser:
       return get_user;
@@ -72,7 +87,8 @@ const std::set<Error>& ErrorsOfFaults() {
 }  // namespace
 
 bool IsWrite(Op op) {
-  return op != Op::kGetPost && op != Op::kListPosts && op != Op::kGetUser && op != Op::kGetUserDeletion;
+  return op != Op::kGetPost && op != Op::kListPosts && op != Op::kGetUser && op != Op::kGetUserDeletion &&
+         op != Op::kListPostLikes && op != Op::kListLikedPosts;
 }
 
 Outcome OutcomeOf(Op op, StatusCode code, const std::string& reason) {
@@ -89,13 +105,16 @@ Outcome OutcomeOf(Op op, StatusCode code, const std::string& reason) {
 
 bool IsDocumented(Op op, StatusCode code, const std::string& reason, bool faults) {
   if (code == StatusCode::OK) return true;
-  return ErrorsOf(op).count({code, reason}) > 0 || (faults && ErrorsOfFaults().count({code, reason}) > 0);
+  return ErrorsOf(op).count({code, reason}) > 0 || (faults && IsFault(code, reason));
 }
 
+bool IsFault(StatusCode code, const std::string& reason) { return ErrorsOfFaults().count({code, reason}) > 0; }
+
 const char* NameOf(Op op) {
-  static constexpr const char* kNames[kOps] = {"CreateUser", "CreatePost",     "BatchCreatePosts", "UpdatePost",
-                                               "DeletePost", "DeleteUser",     "GetPost",          "ListPosts",
-                                               "GetUser",    "GetUserDeletion"};
+  static constexpr const char* kNames[kOps] = {"CreateUser", "CreatePost",      "BatchCreatePosts", "UpdatePost",
+                                               "DeletePost", "DeleteUser",      "GetPost",          "ListPosts",
+                                               "GetUser",    "GetUserDeletion", "LikePost",         "UnlikePost",
+                                               "PinPost",    "UnpinPost",       "ListPostLikes",    "ListLikedPosts"};
   return kNames[static_cast<int>(op)];
 }
 
@@ -109,9 +128,14 @@ std::string ToString(const Entry& entry) {
     absl::StrAppend(&text, " deletion ", entry.deletion_id, " action ", static_cast<int>(entry.taken), " state ",
                     static_cast<int>(entry.state));
   }
+  if (entry.pin != 0) absl::StrAppend(&text, " pin ", entry.pin);
+  if (entry.sends > 1) absl::StrAppend(&text, " sent ", entry.sends, " times");
+  if (!entry.another_answer.empty()) absl::StrAppend(&text, " and again answered ", entry.another_answer);
+  if (!entry.likers.empty()) absl::StrAppend(&text, " likers ", absl::StrJoin(entry.likers, ","));
   absl::StrAppend(&text, " rows ", entry.rows.size());
   for (size_t i = 0; i < entry.rows.size() && i < 5; ++i) {
-    absl::StrAppend(&text, " (", entry.rows[i].id, " of ", entry.rows[i].user, " t", entry.rows[i].title, ")");
+    absl::StrAppend(&text, " (", entry.rows[i].id, " of ", entry.rows[i].user, " t", entry.rows[i].title, " likes ",
+                    entry.rows[i].likes, ")");
   }
   return text;
 }

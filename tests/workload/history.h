@@ -23,9 +23,15 @@ enum class Op {
   kGetPost,
   kListPosts,
   kGetUser,
-  kGetUserDeletion
+  kGetUserDeletion,
+  kLikePost,
+  kUnlikePost,
+  kPinPost,    // UpdateUser, of nothing but the pin
+  kUnpinPost,  // likewise
+  kListPostLikes,
+  kListLikedPosts
 };
-inline constexpr int kOps = 10;
+inline constexpr int kOps = 16;
 
 enum class Outcome {
   kOk,
@@ -41,6 +47,7 @@ struct Row {
   int64_t id = 0;
   int64_t user = 0;
   int64_t title = 0;
+  int64_t likes = 0;  // how many, as it says itself
 };
 
 // One call. What does not apply to its operation is 0 or empty.
@@ -56,13 +63,20 @@ struct Entry {
   ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
   // What came back.
   grpc::StatusCode code = grpc::StatusCode::OK;
-  std::string reason;      // of the ErrorInfo, empty if there is none
-  std::vector<Row> rows;   // posts created, changed, read or listed
-  bool whole_list = true;  // a list that had no next page
-  std::string uid;         // of a user created or read
+  std::string reason;           // of the ErrorInfo, empty if there is none
+  std::vector<Row> rows;        // posts created, changed, read or listed
+  std::vector<int64_t> likers;  // users listed
+  bool whole_list = true;       // a list that had no next page
+  std::string uid;              // of a user created, changed or read
+  int64_t pin = 0;              // that of this user
   int64_t deletion_id = 0;
   ::relation::v1::ReferentialAction taken = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;  // the deletion's action
   user::v1::DeletionState state = user::v1::DELETION_STATE_UNSPECIFIED;
+  // Under the same request_id: how often it was sent until the outcome was known or the client gave up, how often again at
+  // the same time or after it was done, and what that was answered if it was something else.
+  int sends = 1;
+  int repeats = 0;
+  std::string another_answer;
 };
 
 using History = std::vector<Entry>;
@@ -75,6 +89,9 @@ Outcome OutcomeOf(Op op, grpc::StatusCode code, const std::string& reason);
 // Whether the API documents this error for the operation. With `faults` also what gRPC makes of connections that break
 // and deadlines that pass, and that a service does not reach its peer or its database.
 bool IsDocumented(Op op, grpc::StatusCode code, const std::string& reason, bool faults);
+
+// Whether it is one of the latter.
+bool IsFault(grpc::StatusCode code, const std::string& reason);
 
 const char* NameOf(Op op);
 std::string ToString(const Entry& entry);

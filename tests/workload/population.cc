@@ -17,6 +17,16 @@ int64_t Population::AnyUser(Random& random) { return UserBetween(random, 0, user
 int64_t Population::BusyUser(Random& random) { return UserBetween(random, users_.size() / 3, users_.size()); }
 int64_t Population::QuietUser(Random& random) { return UserBetween(random, 0, users_.size() / 3); }
 
+int64_t Population::LivingUser(Random& random) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto first = static_cast<size_t>(Between(random, 0, static_cast<int64_t>(users_.size()) - 1));
+  for (size_t i = 0; i < users_.size(); ++i) {
+    const Slot& slot = users_[(first + i) % users_.size()];
+    if (!slot.deleted) return slot.user;
+  }
+  return 0;
+}
+
 int64_t Population::NewestUser() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return newest_;
@@ -25,6 +35,28 @@ int64_t Population::NewestUser() {
 int64_t Population::AnyPost(Random& random) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return posts_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(posts_.size()) - 1))];
+}
+
+int64_t Population::HotPost(Random& random) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return hot_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(hot_.size()) - 1))];
+}
+
+Population::Like Population::RecentLike(Random& random) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return likes_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(likes_.size()) - 1))];
+}
+
+void Population::PutLike(Random& random, Like like) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  likes_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(likes_.size()) - 1))] = like;
+}
+
+void Population::DropLike(Like like) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (Like& recent : likes_) {
+    if (recent.post == like.post && recent.user == like.user) recent = {};
+  }
 }
 
 Population::Place Population::PickPlace(Random& random) {
@@ -47,11 +79,14 @@ void Population::MarkDeleted(int64_t user) {
 void Population::PutPost(Random& random, int64_t post) {
   const std::lock_guard<std::mutex> lock(mutex_);
   posts_[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(posts_.size()) - 1))] = post;
+  const auto cold = std::find(hot_.begin(), hot_.end(), 0);
+  if (cold != hot_.end()) *cold = post;
 }
 
 void Population::DropPost(int64_t post) {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::replace(posts_.begin(), posts_.end(), post, int64_t{0});
+  std::replace(hot_.begin(), hot_.end(), post, int64_t{0});
 }
 
 }  // namespace crosskey::testing

@@ -1,6 +1,7 @@
 // The users and posts that the clients of a workload share, so that they meet at the same ones.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <random>
@@ -24,8 +25,19 @@ class Population {
   int64_t AnyUser(Random& random);
   int64_t BusyUser(Random& random);
   int64_t QuietUser(Random& random);
-  int64_t NewestUser();  // its first post and a RESTRICT often come at the same time
+  int64_t LivingUser(Random& random);  // as far as is known
+  int64_t NewestUser();                // its first post and a RESTRICT often come at the same time
   int64_t AnyPost(Random& random);
+  int64_t HotPost(Random& random);  // one of a few, until it is dropped
+
+  // A like that somebody has lately given or taken back, so that several do it at once.
+  struct Like {
+    int64_t post = 0;
+    int64_t user = 0;
+  };
+  Like RecentLike(Random& random);
+  void PutLike(Random& random, Like like);
+  void DropLike(Like like);
 
   // A place for a new user: `user` is the one that is there and has to be deleted first, 0 if it can be used.
   struct Place {
@@ -49,6 +61,8 @@ class Population {
   int64_t newest_ = 0;
   std::vector<Slot> users_;
   std::vector<int64_t> posts_;
+  std::array<int64_t, 6> hot_{};
+  std::array<Like, 12> likes_{};
 };
 
 }  // namespace crosskey::testing

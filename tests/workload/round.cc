@@ -35,6 +35,8 @@ void Tally::Add(const Tally& other) {
     for (size_t outcome = 0; outcome < 3; ++outcome) calls[op][outcome] += other.calls[op][outcome];
   }
   for (const auto& [error, count] : other.errors) errors[error] += count;
+  sent_again += other.sent_again;
+  repeated += other.repeated;
   events += other.events;
   seconds += other.seconds;
 }
@@ -67,6 +69,8 @@ std::vector<Violation> Rounds::Run(absl::Duration time, const std::function<void
   last_.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   for (const Entry& entry : history) {
     ++last_.calls[static_cast<size_t>(entry.op)][static_cast<size_t>(entry.outcome)];
+    last_.sent_again += entry.sends - 1;
+    last_.repeated += entry.repeats;
     if (entry.code != grpc::StatusCode::OK) {
       ++last_.errors[absl::StrCat(NameOf(entry.op), " ", static_cast<int>(entry.code), " ", entry.reason)];
     }

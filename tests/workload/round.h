@@ -20,6 +20,8 @@ namespace crosskey::testing {
 struct Tally {
   std::array<std::array<int64_t, 3>, kOps> calls{};  // by operation and outcome
   std::map<std::string, int64_t> errors;             // by code and reason
+  int64_t sent_again = 0;                            // because the outcome was unknown
+  int64_t repeated = 0;                              // after they were done
   int64_t events = 0;
   double seconds = 0;  // under load
   void Add(const Tally& other);

@@ -23,6 +23,10 @@ Payload Parse(const std::string& bytes) {
 void Decode(const std::string& payload, LoggedEvent& event) {
   if (event.type == "user.v1.UserCreated") {
     event.user = Parse<user::v1::UserCreated>(payload).id();
+  } else if (event.type == "user.v1.UserUpdated") {
+    const auto updated = Parse<user::v1::UserUpdated>(payload);
+    event.user = updated.id();
+    event.paths = {updated.paths().begin(), updated.paths().end()};
   } else if (event.type == "user.v1.UserDeleted") {
     const auto deleted = Parse<user::v1::UserDeleted>(payload);
     event.user = deleted.id();
@@ -41,6 +45,7 @@ void Decode(const std::string& payload, LoggedEvent& event) {
     event.user = reclaimed.user_id();
     event.deletion_id = reclaimed.deletion_id();
     event.count = reclaimed.posts();
+    event.likes = reclaimed.likes();
   }
 }
 
@@ -51,27 +56,36 @@ Snapshot TakeSnapshot(const TestDatabase& user_db, const TestDatabase& post_db, 
   now.last_user = before.last_user;
   now.last_post = before.last_post;
   now.last_deletion = before.last_deletion;
-  for (const auto& row : user_db.Query("SELECT id, uid FROM users")) {
+  for (const auto& row : user_db.Query("SELECT id, uid, COALESCE(pinned_post_id, 0) FROM users")) {
     now.users[ToNumber(row[0])] = row[1];
+    if (ToNumber(row[2]) != 0) now.pins[ToNumber(row[0])] = ToNumber(row[2]);
     now.last_user = std::max(now.last_user, ToNumber(row[0]));
   }
-  for (const auto& row : user_db.Query(absl::StrCat("SELECT deletion_id, user_id, action, state, posts FROM "
+  for (const auto& row : user_db.Query(absl::StrCat("SELECT deletion_id, user_id, action, state, posts, likes FROM "
                                                     "user_deletions WHERE deletion_id > ",
                                                     before.last_deletion))) {
     const int64_t id = ToNumber(row[0]);
     now.deletions[id] = {ToNumber(row[1]), static_cast<::relation::v1::ReferentialAction>(ToNumber(row[2])),
-                         static_cast<user::v1::DeletionState>(ToNumber(row[3])), ToNumber(row[4])};
+                         static_cast<user::v1::DeletionState>(ToNumber(row[3])), ToNumber(row[4]), ToNumber(row[5])};
     now.last_deletion = std::max(now.last_deletion, id);
   }
-  for (const auto& row : post_db.Query("SELECT id, user_id, title FROM posts")) {
+  for (const auto& row : post_db.Query("SELECT id, user_id, title, like_count FROM posts")) {
     const int64_t id = ToNumber(row[0]);
-    now.posts[id] = {id, ToNumber(row[1]), NumberOf(row[2])};
+    now.posts[id] = {id, ToNumber(row[1]), NumberOf(row[2]), ToNumber(row[3])};
     now.last_post = std::max(now.last_post, id);
   }
   for (const auto& row : post_db.Query("SELECT id, uid FROM user_refs WHERE state = 1")) {
     now.user_refs[ToNumber(row[0])] = row[1];
   }
-  now.tombstones = post_db.Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1");
+  for (const auto& row : user_db.Query("SELECT id FROM post_refs WHERE state = 1")) {
+    now.post_refs.insert(ToNumber(row[0]));
+  }
+  for (const auto& row : post_db.Query("SELECT post_id, user_id FROM likes")) {
+    now.likes.emplace(ToNumber(row[0]), ToNumber(row[1]));
+  }
+  now.tombstones = post_db.Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1") +
+                   user_db.Number("SELECT COUNT(*) FROM post_refs WHERE state <> 1");
+  now.hidden_posts = post_db.Number("SELECT COUNT(*) FROM posts WHERE state <> 1");
   now.user_head = user_db.Number("SELECT head FROM feed");
   now.post_head = post_db.Number("SELECT head FROM feed");
   return now;

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tests/support/test_database.h"
@@ -19,12 +21,17 @@ struct Snapshot {
     ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
     user::v1::DeletionState state = user::v1::DELETION_STATE_UNSPECIFIED;
     int64_t posts = 0;
+    int64_t likes = 0;
   };
   std::map<int64_t, std::string> users;      // uids by id
   std::map<int64_t, std::string> user_refs;  // the ACTIVE ones of post-service, likewise
-  int64_t tombstones = 0;                    // the others
+  std::set<int64_t> post_refs;               // those of user-service
+  int64_t tombstones = 0;                    // the others, of both
+  int64_t hidden_posts = 0;                  // deleted, and not removed yet
   std::unordered_map<int64_t, Row> posts;
-  std::map<int64_t, Deletion> deletions;  // those that the snapshot before does not have
+  std::set<std::pair<int64_t, int64_t>> likes;  // post and user
+  std::map<int64_t, int64_t> pins;              // posts by user
+  std::map<int64_t, Deletion> deletions;        // those that the snapshot before does not have
   // The highest ids that there have ever been, as far as snapshots know.
   int64_t last_user = 0;
   int64_t last_post = 0;
@@ -44,8 +51,10 @@ struct LoggedEvent {
   std::string subject;
   int64_t user = 0;
   int64_t deletion_id = 0;
-  int64_t count = 0;           // posts that were reclaimed
-  std::vector<int64_t> posts;  // created, updated or deleted
+  int64_t count = 0;               // posts that were reclaimed
+  std::vector<int64_t> posts;      // created, updated or deleted
+  int64_t likes = 0;               // that were reclaimed
+  std::vector<std::string> paths;  // of a user that was updated
 };
 
 struct EventLog {
