@@ -5,6 +5,7 @@
 #include "post-service/domain/post.h"
 #include "post-service/events/post_events.h"
 #include "post-service/storage/like_store.h"
+#include "post-service/storage/likes_sql.h"
 #include "post/v1/post.pb.h"
 #include "user/v1/user.pb.h"
 
@@ -35,10 +36,7 @@ absl::StatusOr<relation::ReferenceTable> ReferencesToUsers() {
   likes.column = "user_id";
   likes.count_column = "likes_reclaimed";
   likes.has_uid = false;
-  // A value, not EXISTS, of which a server may make a join that begins with all users.
-  likes.visible_if =
-      "(SELECT r.state FROM posts p JOIN user_refs r ON r.id = p.user_id "
-      "WHERE p.id = likes.post_id AND p.state = 1) = 1";
+  likes.visible_if = sql::kPostOfLikeIsVisible;
   likes.before_removal = Uncount;
 
   relation::ReferenceTable table;

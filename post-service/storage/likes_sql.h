@@ -32,6 +32,11 @@ inline const db::Sql kScanLikesOfUser{"likes.scan_user",
                                       "LEFT JOIN posts p ON p.id = k.post_id LEFT JOIN user_refs r ON r.id = p.user_id "
                                       "WHERE k.user_id = ? AND k.post_id > ? ORDER BY k.post_id LIMIT ?"};
 
+// A condition on `likes`. A value, not EXISTS, of which a server may make a join that begins with all users.
+inline constexpr char kPostOfLikeIsVisible[] =
+    "(SELECT r.state FROM posts p JOIN user_refs r ON r.id = p.user_id "
+    "WHERE p.id = likes.post_id AND p.state = 1) = 1";
+
 // A user likes each post once: as many posts lose one like as likes are removed.
 inline const db::Sql kPostsOfLikes{"likes.posts", "SELECT post_id FROM likes WHERE id IN (?) ORDER BY post_id"};
 inline const db::Sql kUncountLikes{"posts.uncount_likes",

@@ -96,7 +96,7 @@ relation::ChildTable ChildOf(const std::string& relationship) {
   child.table = "items";
   child.column = "owner_id";
   child.count_column = "items_reclaimed";
-  child.removed_events = RemovedEvents;
+  if (child.declaration.on_delete != relation::Action::kSetNull) child.removed_events = RemovedEvents;
   if (relationship == kItemKeeper) {
     child.column = "keeper_id";
     child.count_column = "kept_reclaimed";

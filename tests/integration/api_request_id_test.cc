@@ -243,7 +243,21 @@ TEST_P(RequestId, AnEffectWhoseCommitWasNotAnsweredIsFound) {
   EXPECT_EQ(Posts(), 1);
 }
 
-// The intent is stored, and nothing of the answer: the same call again finds its own deletion, whatever its state.
+// The same for the intent of a deletion: the call goes on with it.
+TEST_P(RequestId, AnIntentWhoseCommitWasNotAnsweredIsGoneOnWith) {
+  const int64_t ada = pair_.CreateUser("ada");
+  fault::Clear();
+  fault::Set("deletion.intent.after_commit=fail");
+  const auto remove = FromText<DeleteUserRequest>(absl::StrCat("id: ", ada, " request_id: '", NewUuid(), "'"));
+  const auto removed = Send(pair_, remove);
+  EXPECT_EQ(fault::TimesReached("deletion.intent.after_commit"), 1);
+  EXPECT_THAT(removed.status, GrpcOk());
+  EXPECT_EQ(removed->deletion().state(), user::v1::DELETION_STATE_RECLAIMING);
+  EXPECT_EQ(Send(pair_, remove)->ShortDebugString(), removed->ShortDebugString());
+  EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), 1);
+}
+
+// The intent is stored, and nothing of its outcome: the same call again finds its own deletion, whatever its state.
 TEST_P(RequestId, ADeletionThatWasNotAnsweredIsTakenUpAgain) {
   for (const bool over : {false, true}) {
     SCOPED_TRACE(over ? "completed meanwhile" : "undecided");
@@ -251,7 +265,7 @@ TEST_P(RequestId, ADeletionThatWasNotAnsweredIsTakenUpAgain) {
     pair_.CreatePost(user);
     pair_.AwaitQuiet();
     fault::Clear();
-    fault::Set("deletion.intent.after_commit=fail");
+    fault::Set("deletion.decide.before_commit=fail");
     pair_.hold_recovery = !over;
     const auto remove = FromText<DeleteUserRequest>(absl::StrCat("id: ", user, " request_id: '", NewUuid(), "'"));
     EXPECT_THAT(Send(pair_, remove).status, GrpcError(StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE"));
@@ -272,11 +286,11 @@ TEST_P(RequestId, ARefusedDeletionLeavesTheIdFree) {
   const int64_t ada = pair_.CreateUser("ada");
   pair_.AwaitQuiet();
   fault::Clear();
-  fault::Set("deletion.intent.after_commit=fail");
+  fault::Set("release.send=fail");
   pair_.hold_recovery = true;
   const auto remove = FromText<DeleteUserRequest>(
       absl::StrCat("id: ", ada, " on_delete: REFERENTIAL_ACTION_RESTRICT request_id: '", NewUuid(), "'"));
-  EXPECT_THAT(Send(pair_, remove).status, GrpcError(StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE"));
+  EXPECT_THAT(Send(pair_, remove).status, GrpcError(StatusCode::UNAVAILABLE, "PEER_UNAVAILABLE"));
   const int64_t post = pair_.CreatePost(ada);
   pair_.hold_recovery = false;
   pair_.AwaitState(ada, user::v1::DELETION_STATE_REFUSED);

@@ -17,9 +17,8 @@ struct Feeds {
 // One look: the three belong together.
 Feeds Look(const TestDatabase& database) {
   const auto rows = database.Query(
-      "SELECT (SELECT COUNT(*) FROM outbox WHERE sequence IS NULL), (SELECT head FROM feed), (SELECT last_sequence "
-      "FROM "
-      "checkpoints)");
+      "SELECT (SELECT COUNT(*) FROM outbox WHERE sequence IS NULL), (SELECT head FROM feed WHERE name = 'own'), "
+      "(SELECT last_sequence FROM checkpoints WHERE feed IN ('user-service', 'post-service'))");
   const auto number = [&rows](size_t column) { return std::atoll(rows.front()[column].c_str()); };
   return {number(0), number(1), number(2)};
 }
