@@ -32,6 +32,7 @@ class ResendTest : public DatabaseTest {
     TcpGate& gate = at_users ? user_gate_ : post_gate_;
     TestDatabase& database = at_users ? pair_.user_db() : pair_.post_db();
     const int64_t answers = database.Number("SELECT COUNT(*) FROM requests");
+    AwaitConnected(stub);
     gate.SwallowFromTarget(true);
     grpc::Status lost;
     std::thread first([&] {
@@ -59,21 +60,28 @@ class ResendTest : public DatabaseTest {
     return response;
   }
 
+  // The connection has to be made before its answers are swallowed.
+  static void AwaitConnected(UserService::Stub& users) {
+    EXPECT_TRUE(WaitFor([&] { return Ask(users, &UserService::Stub::ListUsers, {}).status.ok(); }));
+  }
+  static void AwaitConnected(PostService::Stub& posts) {
+    EXPECT_TRUE(WaitFor([&] { return Ask(posts, &PostService::Stub::ListPosts, {}).status.ok(); }));
+  }
+
   void EveryWrite() {
     using US = UserService::Stub;
     using PS = PostService::Stub;
     const int64_t ada = SendAgain(*users_, &US::CreateUser, "username: 'ada'").user().id();
     const int64_t fan = SendAgain(*users_, &US::CreateUser, "username: 'fan'").user().id();
     EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM users"), 2);
-    EXPECT_EQ(
-        SendAgain(*users_, &US::UpdateUser, absl::StrCat("user { id: ", ada, " username: 'ada l' }")).user().etag(),
-        GetUser(pair_, ada).etag());
+    const auto renamed = SendAgain(*users_, &US::UpdateUser, absl::StrCat("user { id: ", ada, " username: 'ada l' }"));
+    EXPECT_EQ(GetUser(pair_, ada).etag(), renamed.user().etag());
     const int64_t post = SendAgain(*posts_, &PS::CreatePost, absl::StrCat("user_id: ", ada, " title: 't'")).post().id();
     const std::string one = absl::StrCat("requests { user_id: ", ada, " title: 't' } ");
     const int64_t batched = SendAgain(*posts_, &PS::BatchCreatePosts, one + one).posts(0).id();
     EXPECT_EQ(pair_.post_db().Number("SELECT COUNT(*) FROM posts"), 3);
-    EXPECT_EQ(SendAgain(*posts_, &PS::UpdatePost, absl::StrCat("post { id: ", post, " title: 'u' }")).post().etag(),
-              GetPost(pair_, post).etag());
+    const auto updated = SendAgain(*posts_, &PS::UpdatePost, absl::StrCat("post { id: ", post, " title: 'u' }"));
+    EXPECT_EQ(GetPost(pair_, post).etag(), updated.post().etag());
     const std::string like = absl::StrCat("post_id: ", post, " user_id: ", fan);
     SendAgain(*posts_, &PS::LikePost, like);
     EXPECT_EQ(GetPost(pair_, post).like_count(), 1);
