@@ -77,7 +77,9 @@ ReferenceSql::ReferenceSql(const ReferenceTable& table)
 }
 
 LocalParentSql::LocalParentSql(const LocalParent& parent)
-    : hidden{parent.table + ".hidden",
+    : any{parent.table + ".any_hidden", absl::StrCat("SELECT id FROM ", parent.table, " WHERE ",
+                                                     InState(ReferenceState::kReclaiming), " ORDER BY id LIMIT 1")},
+      hidden{parent.table + ".hidden",
              absl::StrCat("SELECT id FROM ", parent.table, " WHERE ", InState(ReferenceState::kReclaiming),
                           " AND id > ? ORDER BY id LIMIT ? {update}")},
       remove{parent.table + ".remove_hidden", absl::StrCat("DELETE FROM ", parent.table, " WHERE id IN (?)")} {

@@ -38,6 +38,7 @@ struct ReferenceSql {
 struct LocalParentSql {
   explicit LocalParentSql(const LocalParent& parent);
 
+  db::Sql any;     // () -> id: whether there is a hidden row
   db::Sql hidden;  // (after id, limit) -> id, locked
   db::Sql remove;  // (ids)
   struct Child {

@@ -34,7 +34,7 @@ bool IsHousekeeping(const std::string& statement) {
                                                "user_deletions.ended",
                                                "user_refs.reclaimable",
                                                "post_refs.reclaimable",
-                                               "posts.hidden",
+                                               "posts.any_hidden",
                                                "requests.old",
                                                "transaction.begin",
                                                "transaction.commit"};

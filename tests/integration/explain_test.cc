@@ -61,7 +61,7 @@ std::set<std::string> StatementsOfTheMechanism() {
     if (table == &*users) names.insert({sql.insert.name, sql.refuse.name});
   }
   const relation::LocalParentSql local(*posts::ReferencesToPosts());
-  names.insert({local.hidden.name, local.remove.name});
+  names.insert({local.any.name, local.hidden.name, local.remove.name});
   for (const auto& child : local.children) names.insert({child.batch.name, child.remove.name});
   for (const char* name : {"find", "insert", "replace", "old", "purge"}) names.insert(absl::StrCat("requests.", name));
   for (const char* name :
