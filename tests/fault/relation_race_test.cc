@@ -242,9 +242,8 @@ TEST_P(PinOnServer, ADeletionWaitsForAPinAndThenClearsIt) {
   EXPECT_TRUE(WaitFor([] { return fault::TimesReached("guarded_write.locked") > 0; }));
   EXPECT_THAT(DeletePost(post), GrpcOk());
   const auto waits_or_is_over = [&] {
-    return pair_.user_db().Number("SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'") >
-               0 ||
-           pair_.user_db().Number("SELECT COUNT(*) FROM post_refs") == 0;
+    const auto waits = pair_.user_db().Query("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'");
+    return waits.front().back() != "0" || pair_.user_db().Number("SELECT COUNT(*) FROM post_refs") == 0;
   };
   EXPECT_TRUE(WaitFor(waits_or_is_over));
   std::fclose(std::fopen(go_on.c_str(), "w"));
