@@ -3,6 +3,7 @@
 #include <deque>
 
 #include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
 
 #include "common/db/sql_error.h"
 #include "common/fault/fault.h"
@@ -80,10 +81,13 @@ class Prepared {
 };
 
 // In a test build: makes a server itself report the error that a test has set for this statement. A deadlock ends the
-// transaction, a lock timeout does not.
+// transaction, a lock timeout does not. SQLite has one conflict, and no way to make it report that.
 void Provoke(soci::session& session, const std::string& statement) {
   const int error = fault::StatementError(statement);
   if (error == 0) return;
+  if (session.get_backend_name() == "sqlite3") {
+    throw soci::sqlite3_soci_error("database is locked", SQLITE_BUSY);
+  }
   if (error == 1213) session.once << "ROLLBACK";
   session.once << "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = " << error;
 }

@@ -27,7 +27,7 @@ constexpr char kStatement[] = "sql:";
 
 struct Fault {
   std::string action;
-  int at = 0;  // the count of the point at which it happens
+  int at = 0;  // the count of the point at which it happens; 0: at every one
 };
 
 struct State {
@@ -63,7 +63,7 @@ std::string Reach(const std::string& point) {
   const int count = ++state.reached[point];
   const auto [begin, end] = state.faults.equal_range(point);
   for (auto fault = begin; fault != end; ++fault) {
-    if (fault->second.at == count) return fault->second.action;
+    if (fault->second.at == count || fault->second.at == 0) return fault->second.action;
   }
   return "";
 }
@@ -109,9 +109,12 @@ void Set(const std::string& spec) {
   const std::string point = spec.substr(0, equals);
   std::string action = spec.substr(equals + 1);
   int at = 1;
+  bool always = false;
   const size_t sign = action.rfind('@');
   if (sign != std::string::npos) {
-    if (!absl::SimpleAtoi(action.substr(sign + 1), &at) || at < 1) Mistake("not a count: " + spec);
+    const std::string count = action.substr(sign + 1);
+    always = count == "*";
+    if (!always && (!absl::SimpleAtoi(count, &at) || at < 1)) Mistake("not a count: " + spec);
     action.resize(sign);
   }
   const bool statement = absl::StartsWith(point, kStatement);
@@ -120,7 +123,7 @@ void Set(const std::string& spec) {
   if (!IsKnown(point) || !known) Mistake("no such fault: " + spec);
   State& state = TheState();
   std::lock_guard lock(state.mutex);
-  state.faults.insert({point, {action, state.reached[point] + at}});
+  state.faults.insert({point, {action, always ? 0 : state.reached[point] + at}});
 }
 
 void Clear() {

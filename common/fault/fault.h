@@ -2,13 +2,14 @@
 // CROSSKEY_TEST_BUILD); in the services that are shipped every call here is a constant, and what stands behind it is not compiled.
 //
 // A program of the tests takes, as often as wanted:
-//   --fault POINT=ACTION[@N]     at the N-th time (1) that POINT is reached
+//   --fault POINT=ACTION[@N]     at the N-th time (1) that POINT is reached; * for N: every time
 //   --without GUARD              runs without that guard
 // and the test programs read CROSSKEY_WITHOUT=GUARD. ACTION is
 //   die         as by kill -9
 //   fail        an error as if the peer or the database were away; at a commit point the answer to the COMMIT is lost
 //   wait:PATH   until the file PATH exists; "fault point POINT reached" is written to stderr before
-//   1213, 1205  for POINT sql:NAME, the statement of that name: the server itself reports a deadlock or a lock timeout
+//   1213, 1205  for POINT sql:NAME, the statement of that name: the server itself reports a deadlock or a lock timeout; on
+//               SQLite the file is locked by another process
 #pragma once
 
 #include <string>

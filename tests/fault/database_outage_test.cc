@@ -13,7 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/fault/calls.h"
-#include "tests/fault/watch.h"
+#include "tests/support/watch.h"
 #include "tests/support/cluster.h"
 #include "tests/support/mariadb_server.h"
 #include "tests/support/status_matchers.h"

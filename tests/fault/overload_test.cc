@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/fault/calls.h"
 #include "tests/fault/many_calls.h"
-#include "tests/fault/watch.h"
+#include "tests/support/watch.h"
 #include "tests/support/cluster.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"

@@ -4,7 +4,7 @@
 #include "event/v1/event_service.grpc.pb.h"
 #include "tests/fault/calls.h"
 #include "tests/fault/many_calls.h"
-#include "tests/fault/watch.h"
+#include "tests/support/watch.h"
 #include "tests/support/cluster.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"

@@ -12,8 +12,6 @@
 namespace crosskey::testing {
 namespace {
 
-std::string Program(Side side) { return side == Side::kUsers ? "tests/user-service" : "tests/post-service"; }
-
 void Append(std::vector<std::string>& words, const std::vector<std::string>& more) {
   words.insert(words.end(), more.begin(), more.end());
 }
@@ -56,6 +54,11 @@ const Cluster::Replica& Cluster::At(Side side, int replica) const {
   return (side == Side::kUsers ? user_replicas_ : post_replicas_)[static_cast<size_t>(replica)];
 }
 
+std::string Cluster::Program(Side side) const {
+  const std::string name = side == Side::kUsers ? "user-service" : "post-service";
+  return (options_.shipped ? name : "tests") + "/" + name;
+}
+
 std::vector<std::string> Cluster::Flags(Side side, int replica) const {
   const Replica& own = At(side, replica);
   const bool user = side == Side::kUsers;
@@ -77,7 +80,8 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
                                     "json"};
   Append(flags, options_.flags);
   // A mutant is one in every process.
-  if (const char* without = std::getenv("CROSSKEY_WITHOUT")) Append(flags, {"--without", without});
+  const char* without = std::getenv("CROSSKEY_WITHOUT");
+  if (without != nullptr && !options_.shipped) Append(flags, {"--without", without});
   return flags;
 }
 

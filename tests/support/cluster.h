@@ -21,6 +21,7 @@ class Cluster {
     int replicas = 1;                // of each service; on SQLite one
     bool gates = false;              // between the services, and in front of a database server
     std::vector<std::string> flags;  // of every process
+    bool shipped = false;            // the programs that are shipped, which have no fault points
   };
 
   // Migrates both databases and starts nothing.
@@ -66,6 +67,7 @@ class Cluster {
 
   Replica& At(Side side, int replica);
   const Replica& At(Side side, int replica) const;
+  std::string Program(Side side) const;
   std::vector<std::string> Flags(Side side, int replica) const;
 
   const Options options_;

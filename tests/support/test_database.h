@@ -17,14 +17,14 @@ std::vector<std::string> Servers();
 // A fixture that runs every test on each of them: derive, then CROSSKEY_ON_EVERY_DATABASE(Name).
 class DatabaseTest : public ::testing::TestWithParam<std::string> {};
 
-#define CROSSKEY_ON_EVERY_DATABASE(name)                                     \
-  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(Backends()), \
+#define CROSSKEY_ON_EVERY_DATABASE(name)                                                          \
+  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(::crosskey::testing::Backends()), \
                            [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
 
 // The same on servers only, of which there may be none.
-#define CROSSKEY_ON_EVERY_SERVER(name)                                      \
-  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(name);                      \
-  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(Servers()), \
+#define CROSSKEY_ON_EVERY_SERVER(name)                                                           \
+  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(name);                                           \
+  INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(::crosskey::testing::Servers()), \
                            [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
 
 class TestDatabase {

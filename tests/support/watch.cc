@@ -1,4 +1,4 @@
-#include "tests/fault/watch.h"
+#include "tests/support/watch.h"
 
 #include <filesystem>
 #include <fstream>

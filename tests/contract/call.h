@@ -1,0 +1,29 @@
+// Calls a method by its name, with messages that are known only when the test runs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <google/protobuf/message.h>
+#include <grpcpp/channel.h>
+
+#include "tests/contract/case.h"
+
+namespace crosskey::contract {
+
+using MessagePtr = std::unique_ptr<google::protobuf::Message>;
+
+// Empty messages of a method's types, "user.v1.UserService/GetUser". Null, and the test fails, if there is no such method.
+MessagePtr NewRequest(const std::string& rpc);
+MessagePtr NewResponse(const std::string& rpc);
+
+// What came back: one of them.
+struct Answer {
+  std::optional<Json> response;
+  std::optional<Json> status;  // as ToJson of an error makes it
+};
+
+// With a deadline of a minute. Of a stream, the first message.
+Answer CallMethod(const std::shared_ptr<grpc::Channel>& channel, const std::string& rpc, const Json& request);
+
+}  // namespace crosskey::contract

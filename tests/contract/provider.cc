@@ -1,0 +1,146 @@
+#include "tests/contract/provider.h"
+
+#include <csignal>
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/free_port.h"
+#include "tests/support/pair.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::contract {
+namespace {
+
+using testing::Cluster;
+using testing::Loopback;
+using testing::Side;
+
+// Fault points are in the programs of the tests only; every other case is replayed by those that are shipped.
+bool NeedsFaultPoints(Environment environment) {
+  return environment == Environment::kOverloaded || environment == Environment::kDraining ||
+         environment == Environment::kConflict || environment == Environment::kUndecided;
+}
+
+// At the first statement of every transaction, and of every read.
+std::vector<std::string> ConflictFlags() {
+  std::vector<std::string> flags;
+  for (const char* statement :
+       {"transaction.begin", "users.get", "users.list", "users.list_by_name", "users.lookup", "user_deletions.latest",
+        "posts.get", "posts.scan_user", "likes.visible", "likes.of_post", "likes.scan_user", "feed.info"}) {
+    flags.emplace_back("--fault");
+    flags.push_back(absl::StrCat("sql:", statement, "=1213@*"));
+  }
+  return flags;
+}
+
+Cluster::Options OptionsFor(Environment environment) {
+  Cluster::Options options;
+  options.shipped = !NeedsFaultPoints(environment);
+  return options;
+}
+
+}  // namespace
+
+Provider::Provider(const std::string& backend, Environment environment, Side side)
+    : backend_(backend),
+      environment_(environment),
+      side_(side),
+      hold_(side == Side::kUsers ? "deletion.intent.before_commit" : "guarded_write.before_commit", 1),
+      cluster_(backend, OptionsFor(environment)),
+      public_channel_(testing::OpenChannel(cluster_.port(side))),
+      internal_channel_(testing::OpenChannel(cluster_.internal_port(side))) {
+  // So the recovery, too, leaves the deletion as it is.
+  if (environment == Environment::kUndecided) cluster_.Start(Side::kUsers, 0, {"--fault", "release.send=fail@*"});
+  cluster_.StartAll();
+}
+
+Provider::~Provider() {
+  hold_.Release();
+  if (held_call_.joinable()) held_call_.join();
+}
+
+void Provider::Prepare(const Case& contract, Variables& variables) { MakeState(contract.state, cluster_, variables); }
+
+void Provider::Enter() {
+  switch (environment_) {
+    case Environment::kNormal:
+    case Environment::kUndecided:
+      break;
+    case Environment::kPeerAway:
+      cluster_.AwaitQuiet();
+      cluster_.Kill(side_ == Side::kUsers ? Side::kPosts : Side::kUsers);
+      break;
+    case Environment::kDatabaseAway:
+      StartWithoutDatabase();
+      break;
+    case Environment::kDatabaseBroken:
+      BreakDatabase();
+      break;
+    case Environment::kOverloaded:
+      HoldOneCall({"--max-in-flight", "1"});
+      break;
+    case Environment::kDraining:
+      HoldOneCall({});
+      cluster_.process(side_).Signal(SIGTERM);
+      EXPECT_TRUE(testing::WaitFor([&] { return !cluster_.Healthy(side_); }));
+      break;
+    case Environment::kConflict:
+      Restart(ConflictFlags());
+      break;
+  }
+}
+
+void Provider::Restart(const std::vector<std::string>& flags) {
+  cluster_.AwaitQuiet();
+  cluster_.Kill(side_);
+  cluster_.Start(side_, 0, flags);
+}
+
+// In its place, with a database that is not there.
+void Provider::StartWithoutDatabase() {
+  cluster_.Kill(side_);
+  const std::string name = side_ == Side::kUsers ? "user-service" : "post-service";
+  const std::string db = backend_ == "sqlite" ? "sqlite:/no/such/folder/x.db" : "mysql://crosskey@127.0.0.1:1/none";
+  without_database_ = std::make_unique<testing::ChildProcess>(
+      name + "/" + name,
+      std::vector<std::string>{"serve", "--db", db, "--listen", Loopback(cluster_.port(side_)), "--internal-listen",
+                               Loopback(cluster_.internal_port(side_)), "--metrics-listen",
+                               Loopback(cluster_.metrics_port(side_)), "--peer", Loopback(testing::FreePort())});
+}
+
+void Provider::BreakDatabase() {
+  cluster_.AwaitQuiet();
+  const bool users = side_ == Side::kUsers;
+  for (const char* table : users ? std::vector<const char*>{"users", "user_deletions"}
+                                 : std::vector<const char*>{"posts", "likes", "user_refs"}) {
+    (users ? cluster_.user_db() : cluster_.post_db())
+        .Run(absl::StrCat("ALTER TABLE ", table, " RENAME TO away_", table));
+  }
+}
+
+// One call is in flight from now on: a deletion of a user, or a new post.
+void Provider::HoldOneCall(const std::vector<std::string>& more) {
+  Variables variables;
+  MakeState({"user held"}, cluster_, variables);
+  std::vector<std::string> flags = hold_.flags();
+  flags.insert(flags.end(), more.begin(), more.end());
+  Restart(flags);
+  const bool users = side_ == Side::kUsers;
+  const std::string rpc = users ? "user.v1.UserService/DeleteUser" : "post.v1.PostService/CreatePost";
+  const std::string id = variables.Get("held.id");
+  const Json request = users ? Json{{"id", id}} : Json{{"user_id", id}, {"title", "held"}};
+  held_call_ = std::thread([this, rpc, request] {
+    const Answer answer = CallMethod(public_channel_, rpc, request);
+    EXPECT_TRUE(answer.response.has_value()) << answer.status->dump(1);
+  });
+  const std::string service = users ? "user.v1.UserService" : "post.v1.PostService";
+  EXPECT_TRUE(testing::WaitFor([&] { return testing::InFlight(cluster_.metrics_port(side_), service) == 1; }));
+}
+
+Answer Provider::Call(const Case& contract, const Variables& variables) {
+  return CallMethod(contract.consumer == "client" ? public_channel_ : internal_channel_, contract.rpc,
+                    variables.Fill(contract.request));
+}
+
+}  // namespace crosskey::contract

@@ -1,0 +1,202 @@
+// The services as consumers of each other: the very code with which they call, against a stub that is fed from the files.
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/events/grpc_transport.h"
+#include "common/relation/grpc_peer.h"
+#include "post-service/peers/user_directory.h"
+#include "relation/v1/reference_service.pb.h"
+#include "tests/contract/call.h"
+#include "tests/contract/compare.h"
+#include "tests/contract/states.h"
+#include "tests/contract/stub.h"
+#include "tests/support/pair.h"
+
+namespace crosskey::contract {
+namespace {
+
+// What the consumer's code made of the answer, put back into the form of the response: nothing of it may be lost.
+using Outcome = absl::StatusOr<Json>;
+
+Call SoonEnough() { return Call::Background(absl::Seconds(60)); }
+
+Outcome Lookup(relation::GrpcPeer& peer, const Json& json) {
+  ::relation::v1::LookupReferencedRequest request;
+  FromJson(json, &request);
+  const auto answer = peer.Lookup(SoonEnough(), request.type(), {request.ids().begin(), request.ids().end()});
+  if (!answer.ok()) return answer.status();
+  ::relation::v1::LookupReferencedResponse response;
+  response.set_as_of_sequence(answer->as_of_sequence);
+  for (const auto& found : answer->found) {
+    auto* item = response.add_items();
+    item->set_id(found.id);
+    item->set_uid(found.uid);
+    item->set_state(found.deleting ? ::relation::v1::REFERENCE_STATE_DELETING : ::relation::v1::REFERENCE_STATE_ACTIVE);
+  }
+  return ToJson(response);
+}
+
+Outcome Release(relation::GrpcPeer& peer, const Json& json) {
+  ::relation::v1::ReleaseReferencedRequest request;
+  FromJson(json, &request);
+  relation::ReleaseRequest wanted;
+  wanted.type = request.type();
+  wanted.id = request.id();
+  wanted.uid = request.uid();
+  wanted.deletion_id = request.deletion_id();
+  wanted.as_of_sequence = request.as_of_sequence();
+  wanted.validate_only = request.validate_only();
+  wanted.without_counts = request.without_counts();
+  for (const auto& item : request.overrides()) {
+    wanted.overrides[item.relationship()] = static_cast<relation::Action>(item.action());
+  }
+  const auto answer = peer.Release(SoonEnough(), wanted);
+  if (!answer.ok()) return answer.status();
+  ::relation::v1::ReleaseReferencedResponse response;
+  response.set_released(answer->released);
+  for (const auto& count : answer->counts) {
+    auto* rows = response.add_counts();
+    rows->set_relationship(count.relationship);
+    rows->set_rows(count.rows);
+    rows->set_is_minimum(count.is_minimum);
+  }
+  return ToJson(response);
+}
+
+Outcome FetchUsers(const posts::UserDirectory& directory, const Json& json) {
+  user::v1::BatchGetUsersRequest request;
+  FromJson(json, &request);
+  google::protobuf::Map<int64_t, user::v1::User> users;
+  const absl::Status status = directory.Fetch(SoonEnough(), {request.ids().begin(), request.ids().end()}, users);
+  if (!status.ok()) return status;
+  user::v1::BatchGetUsersResponse response;
+  for (const int64_t id : request.ids()) {
+    if (users.contains(id)) *response.add_users() = users[id];
+    if (!users.contains(id)) response.add_not_found_ids(id);
+  }
+  return ToJson(response);
+}
+
+Outcome Info(events::GrpcTransport& transport) {
+  const auto info = transport.Info(SoonEnough());
+  if (!info.ok()) return info.status();
+  event::v1::GetFeedInfoResponse response;
+  response.set_feed_id(info->feed.feed_id);
+  response.set_floor(info->feed.floor);
+  response.set_head(info->feed.head);
+  for (const auto& position : info->positions) {
+    auto* out = response.add_positions();
+    out->set_feed(position.feed);
+    out->set_feed_id(position.feed_id);
+    out->set_last_sequence(position.last_sequence);
+  }
+  return ToJson(response);
+}
+
+// The first message, without its events: those have cases of their own.
+Outcome Subscribe(events::GrpcTransport& transport, const Json& json) {
+  event::v1::SubscribeRequest request;
+  FromJson(json, &request);
+  event::v1::SubscribeResponse response;
+  const absl::Status end =
+      transport.Stream(request.feed_id(), request.after_sequence(), [&](const events::Batch& batch) {
+        response.set_feed_id(batch.feed_id);
+        response.set_after_sequence(batch.after);
+        response.set_through_sequence(batch.through);
+        return absl::CancelledError("that is enough");
+      });
+  return response.feed_id().empty() ? Outcome(end) : ToJson(response);
+}
+
+Outcome CallAsConsumer(const Case& contract, int port, const Json& request) {
+  const auto channel = testing::OpenChannel(port);
+  relation::GrpcPeer peer(contract.provider, channel);
+  events::GrpcTransport transport(channel);
+  if (contract.rpc == "relation.v1.ReferenceService/LookupReferenced") return Lookup(peer, request);
+  if (contract.rpc == "relation.v1.ReferenceService/ReleaseReferenced") return Release(peer, request);
+  if (contract.rpc == "user.v1.UserService/BatchGetUsers") return FetchUsers(posts::UserDirectory(channel), request);
+  if (contract.rpc == "event.v1.EventService/GetFeedInfo") return Info(transport);
+  if (contract.rpc == "event.v1.EventService/Subscribe") return Subscribe(transport, request);
+  return absl::UnimplementedError("no service calls " + contract.rpc);
+}
+
+// The reason, or for the feed, which has no reasons inside, the code.
+std::string WhatItSees(const absl::Status& status) {
+  const std::string reason = errors::ReasonOf(status);
+  return reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
+}
+
+TEST(ServiceClientsTest, UnderstandWhatEveryCasePromises) {
+  Stub stub;
+  int count = 0;
+  for (const Case& contract : Cases()) {
+    if (contract.consumer == "client") continue;
+    SCOPED_TRACE(contract.file);
+    ++count;
+    const Variables variables = Examples(contract.state);
+    const Json request = variables.Fill(contract.request);
+    Stub::Reply reply;
+    if (contract.response.has_value()) {
+      const MessagePtr response = NewResponse(contract.rpc);
+      FromJson(variables.Fill(*contract.response), response.get());
+      reply.messages.push_back(response->SerializeAsString());
+    } else {
+      reply.status = StatusFromJson(variables.Fill(*contract.status));
+    }
+    stub.Set(contract.rpc, reply);
+
+    const Outcome outcome = CallAsConsumer(contract, stub.port(), request);
+    const MessagePtr sent = NewRequest(contract.rpc);
+    EXPECT_TRUE(sent->ParseFromString(stub.LastRequest(contract.rpc)));
+    const MessagePtr meant = NewRequest(contract.rpc);
+    FromJson(request, meant.get());
+    EXPECT_EQ(ToJson(*sent), ToJson(*meant)) << "the consumer sends another request than the case says";
+    if (contract.response.has_value()) {
+      ASSERT_TRUE(outcome.ok()) << outcome.status();
+      EXPECT_EQ(Differences(variables.Fill(*contract.response), *outcome, contract.matchers), "");
+    } else {
+      EXPECT_EQ(WhatItSees(outcome.status()), contract.consumer_sees);
+    }
+  }
+  std::cout << count << " cases understood by the services" << std::endl;
+  EXPECT_GT(count, 0);
+}
+
+// What a newer provider may send. A row in a state that this version does not know must not pass as existing.
+TEST(ServiceClientsTest, DoNotTakeAnUnknownStateForAnExistingRow) {
+  Stub stub;
+  ::relation::v1::LookupReferencedResponse response;
+  for (const int state : {1, 2, 0, 7}) {
+    auto* item = response.add_items();
+    item->set_id(state + 1);
+    item->set_uid("00000000-0000-4000-8000-000000000001");
+    item->set_state(static_cast<::relation::v1::ReferenceState>(state));
+  }
+  const std::string rpc = "relation.v1.ReferenceService/LookupReferenced";
+  stub.Set(rpc, {{response.SerializeAsString()}, grpc::Status::OK, false});
+  relation::GrpcPeer peer("user-service", testing::OpenChannel(stub.port()));
+  const auto answer = peer.Lookup(SoonEnough(), "user.v1.User", {1, 2, 3, 8});
+  ASSERT_TRUE(answer.ok());
+  ASSERT_EQ(answer->found.size(), 2u);
+  EXPECT_FALSE(answer->found[0].deleting);
+  EXPECT_TRUE(answer->found[1].deleting);
+}
+
+// What user-service of a newer version says of a user goes through post-service to the client unharmed.
+TEST(ServiceClientsTest, PassOnFieldsAndEnumValuesThatTheyDoNotKnow) {
+  Stub stub;
+  user::v1::BatchGetUsersResponse response;
+  auto* user = response.add_users();
+  user->set_id(7);
+  user->set_state(static_cast<user::v1::UserState>(42));
+  user->GetReflection()->MutableUnknownFields(user)->AddLengthDelimited(1000, "new");
+  const std::string bytes = user->SerializeAsString();
+  stub.Set("user.v1.UserService/BatchGetUsers", {{response.SerializeAsString()}, grpc::Status::OK, false});
+  google::protobuf::Map<int64_t, user::v1::User> users;
+  const posts::UserDirectory directory(testing::OpenChannel(stub.port()));
+  ASSERT_TRUE(directory.Fetch(SoonEnough(), {7}, users).ok());
+  EXPECT_EQ(users[7].SerializeAsString(), bytes);
+}
+
+}  // namespace
+}  // namespace crosskey::contract

@@ -1,0 +1,34 @@
+// The states that cases name, in words: "user ada", "post hello of ada", "ada likes hello". README.md lists them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/contract/case.h"
+#include "tests/contract/variables.h"
+#include "tests/support/cluster.h"
+
+namespace crosskey::contract {
+
+// What a provider is in for, other than data: the services are started and hindered for it.
+enum class Environment {
+  kNormal,
+  kPeerAway,        // "post-service is away", "user-service is away"
+  kDatabaseAway,    // "the database is away"
+  kDatabaseBroken,  // "the database is broken": it answers, but tables are missing
+  kOverloaded,      // "no further call is admitted"
+  kDraining,        // "the service is shutting down"
+  kConflict,        // "every transaction meets a conflict"
+  kUndecided,       // "the deletion of ada is undecided"
+};
+
+Environment EnvironmentOf(const std::vector<std::string>& state);
+
+// Makes the data that a state names, through the services' own API where that can be, and sets its variables. Names get a
+// suffix, so that any number of cases can share the services.
+void MakeState(const std::vector<std::string>& state, testing::Cluster& cluster, Variables& variables);
+
+// Values as the state might give, for a consumer that is tested without a provider.
+Variables Examples(const std::vector<std::string>& state);
+
+}  // namespace crosskey::contract
