@@ -38,7 +38,7 @@ Answer FirstOfStream(const std::shared_ptr<grpc::Channel>& channel, const Json& 
   const auto reader = event::v1::EventService::NewStub(channel)->Subscribe(context.get(), request);
   event::v1::SubscribeResponse first;
   const bool any = reader->Read(&first);
-  context->TryCancel();
+  if (any) context->TryCancel();
   const grpc::Status status = reader->Finish();
   return any ? Answer{ToJson(first), std::nullopt} : ErrorOf(status);
 }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/support/free_port.h"
 #include "tests/support/pair.h"
@@ -22,12 +23,13 @@ bool NeedsFaultPoints(Environment environment) {
          environment == Environment::kConflict || environment == Environment::kUndecided;
 }
 
-// At the first statement of every transaction, and of every read.
+// At a statement of every read and of every write.
 std::vector<std::string> ConflictFlags() {
   std::vector<std::string> flags;
   for (const char* statement :
-       {"transaction.begin", "users.get", "users.list", "users.list_by_name", "users.lookup", "user_deletions.latest",
-        "posts.get", "posts.scan_user", "likes.visible", "likes.of_post", "likes.scan_user", "feed.info"}) {
+       {"users.get", "users.list", "users.list_by_name", "users.lookup", "users.insert", "users.lock_row", "users.lock",
+        "user_deletions.latest", "posts.get", "posts.scan_user", "likes.of_post", "likes.scan_user",
+        "user_refs.lock_shared", "user_refs.lock", "feed.info"}) {
     flags.emplace_back("--fault");
     flags.push_back(absl::StrCat("sql:", statement, "=1213@*"));
   }
@@ -134,8 +136,8 @@ void Provider::HoldOneCall(const std::vector<std::string>& more) {
     const Answer answer = CallMethod(public_channel_, rpc, request);
     EXPECT_TRUE(answer.response.has_value()) << answer.status->dump(1);
   });
-  const std::string service = users ? "user.v1.UserService" : "post.v1.PostService";
-  EXPECT_TRUE(testing::WaitFor([&] { return testing::InFlight(cluster_.metrics_port(side_), service) == 1; }));
+  // Not only begun, but admitted.
+  EXPECT_TRUE(testing::WaitFor([&] { return absl::StrContains(cluster_.process(side_).Output(), "fault point"); }));
 }
 
 Answer Provider::Call(const Case& contract, const Variables& variables) {
