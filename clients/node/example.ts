@@ -19,7 +19,7 @@ import { UserServiceClient } from "./gen/user/v1/user_service";
 
 // Beside the folder of this example; this runs as build/example.js.
 const serviceConfig = readFileSync(join(__dirname, "..", "..", "service_config.json"), "utf8");
-// One write, all its repetitions included.
+// After this many milliseconds a write is not sent again, and a deletion not waited for.
 const patience = 30_000;
 
 type Callback<Response> = (error: ServiceError | null, response: Response) => void;

@@ -18,7 +18,7 @@ from user.v1 import user_pb2, user_service_pb2 as user_service
 from user.v1.user_service_pb2_grpc import UserServiceStub
 
 SERVICE_CONFIG = pathlib.Path(__file__).parent.parent / "service_config.json"
-# One write, all its repetitions included.
+# After this a write is not sent again, and a deletion not waited for.
 PATIENCE_SECONDS = 30
 
 
