@@ -41,7 +41,7 @@ grpc::Status EventRpc::Subscribe(grpc::ServerContext* context, const event::v1::
 
 absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeRequest& request,
                               grpc::ServerWriter<event::v1::SubscribeResponse>& writer) {
-  CROSSKEY_RETURN_IF_ERROR(calls_.admission().Check());
+  CROSSKEY_RETURN_IF_ERROR(calls_.admission().CheckStream());
   // A stream has no deadline, but each of its reads has.
   const auto limited = [&call] {
     Call read = call;
@@ -56,7 +56,7 @@ absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeReques
   int64_t after = request.after_sequence();
   absl::Time next_bookmark = absl::InfinitePast();
   while (true) {
-    CROSSKEY_RETURN_IF_ERROR(calls_.admission().Check());
+    CROSSKEY_RETURN_IF_ERROR(calls_.admission().CheckStream());
     CROSSKEY_RETURN_IF_ERROR(call.Check());
     const uint64_t seen = feed_.news().Now();
     CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Event> batch, feed_.Read(limited(), after));

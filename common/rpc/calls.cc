@@ -63,6 +63,8 @@ absl::Status Admission::Check() const {
   return open_ ? absl::OkStatus() : errors::DatabaseUnavailable();
 }
 
+absl::Status Admission::CheckStream() const { return streams_end_ ? errors::Draining() : Check(); }
+
 absl::Status Admission::Enter() {
   const absl::Status status = Check();
   if (!status.ok()) return status;

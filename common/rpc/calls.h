@@ -26,7 +26,10 @@ class Admission {
   void Leave() { --in_flight_; }
   // UNAVAILABLE DATABASE_UNAVAILABLE before Open, UNAVAILABLE DRAINING after Drain.
   absl::Status Check() const;
+  // For calls that have no end of their own: DRAINING after EndStreams, too.
+  absl::Status CheckStream() const;
   void Open() { open_ = true; }
+  void EndStreams() { streams_end_ = true; }
   void Drain() { draining_ = true; }
   int in_flight() const { return in_flight_; }
 
@@ -34,6 +37,7 @@ class Admission {
   const int max_in_flight_;
   std::atomic<int> in_flight_ = 0;
   std::atomic<bool> open_ = false;
+  std::atomic<bool> streams_end_ = false;
   std::atomic<bool> draining_ = false;
 };
 

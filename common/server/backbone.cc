@@ -259,12 +259,21 @@ absl::Duration Backbone::NumberEvents(const Call& call) {
   return *numbered == limits::kEventBatch ? absl::ZeroDuration() : kSequencerPeriod;
 }
 
+namespace {
+
+void AwaitNone(const rpc::Admission& admission, absl::Time deadline) {
+  while (admission.in_flight() > 0 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(5));
+}
+
+}  // namespace
+
+// Clients first. The other service may be in the middle of calls of its own clients, and has nobody else to ask until it has
+// found another replica: it is answered as long as there is time.
 void Backbone::DrainCalls(absl::Time deadline) const {
-  const absl::Time grace = absl::Now() + (settings_.hooks.no_drain_grace ? absl::ZeroDuration() : kDrainGrace);
-  while (absl::Now() < deadline) {
-    if (absl::Now() >= grace && admission_->in_flight() == 0 && internal_admission_->in_flight() == 0) return;
-    absl::SleepFor(absl::Milliseconds(5));
-  }
+  if (!settings_.hooks.no_drain_grace) absl::SleepFor(kDrainGrace);
+  AwaitNone(*admission_, deadline);
+  internal_admission_->Drain();
+  AwaitNone(*internal_admission_, std::min(deadline, absl::Now() + kClose));
 }
 
 void Backbone::Stop() {
@@ -273,7 +282,7 @@ void Backbone::Stop() {
   const absl::Time deadline = absl::Now() + kDrain;
   SetServing(false);
   admission_->Drain();
-  internal_admission_->Drain();
+  internal_admission_->EndStreams();
   monitor_.Stop();  // may take a while if the database does not answer
   SetServing(false);
   feed_.news().Notify();

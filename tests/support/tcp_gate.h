@@ -19,6 +19,9 @@ class TcpGate {
 
   int port() const { return port_; }
 
+  // New connections are relayed to this port, as when a load balancer has a new instance behind it.
+  void Retarget(int target_port) { target_port_ = target_port; }
+
   // New connections are closed at once.
   void Refuse(bool refuse) { refuse_ = refuse; }
   // New connections are made and then hang: nobody accepts them. Ends with those that waited being accepted.
@@ -44,7 +47,7 @@ class TcpGate {
   bool Ends(const Connection& connection) const;
   void JoinEnded();
 
-  const int target_port_;
+  std::atomic<int> target_port_;
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> stopping_ = false;

@@ -1,0 +1,149 @@
+// One process after the other is stopped and started again, while clients with the recommended service config call both
+// services without a pause: they must not notice.
+#include <atomic>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <list>
+#include <thread>
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/events/uuid.h"
+#include "tests/fault/calls.h"
+#include "tests/support/cluster.h"
+#include "tests/support/free_port.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+constexpr int kClients = 8;
+
+std::string ServiceConfig() {
+  std::ifstream file(CROSSKEY_SOURCE_DIR "/clients/service_config.json");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// To all replicas of a service, as a DNS name with several addresses is.
+std::shared_ptr<grpc::Channel> ChannelTo(const Cluster& cluster, Side side) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetServiceConfigJSON(ServiceConfig());
+  return grpc::CreateCustomChannel(
+      absl::StrCat("ipv4:", Loopback(cluster.port(side, 0)), ",", Loopback(cluster.port(side, 1))),
+      grpc::InsecureChannelCredentials(), arguments);
+}
+
+// Makes calls of every kind until it is told to stop. Deadlines and retries are those of the service config.
+class Client {
+ public:
+  Client(const Cluster& cluster, int number, Outcomes& outcomes, const std::atomic<bool>& stop)
+      : users_(user::v1::UserService::NewStub(ChannelTo(cluster, Side::kUsers))),
+        posts_(post::v1::PostService::NewStub(ChannelTo(cluster, Side::kPosts))),
+        number_(number),
+        outcomes_(outcomes),
+        thread_([this, &stop] {
+          while (!stop) Round();
+        }) {}
+  ~Client() { thread_.join(); }
+
+ private:
+  template <typename Stub, typename Request, typename Response>
+  void Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+            const Request& request, Response* response) {
+    grpc::ClientContext context;
+    outcomes_.Add((stub.*method)(&context, request, response));
+  }
+
+  // A user, posts, a reader with the user, and the end of all of them.
+  void Round() {
+    user::v1::CreateUserRequest create;
+    create.set_username(absl::StrCat("client-", number_, "-", ++round_));
+    create.set_request_id(NewUuid());
+    user::v1::CreateUserResponse created;
+    Call(*users_, &UserStub::CreateUser, create, &created);
+    const int64_t user = created.user().id();
+
+    post::v1::CreatePostRequest post;
+    post.set_user_id(user);
+    post.set_title("title");
+    post.set_request_id(NewUuid());
+    post::v1::CreatePostResponse posted;
+    Call(*posts_, &PostStub::CreatePost, post, &posted);
+
+    post::v1::LikePostRequest like;
+    like.set_post_id(posted.post().id());
+    like.set_user_id(user);
+    like.set_request_id(NewUuid());
+    post::v1::LikePostResponse liked;
+    Call(*posts_, &PostStub::LikePost, like, &liked);
+
+    post::v1::ListPostsRequest list;
+    list.set_user_id(user);
+    list.set_include_users(true);
+    post::v1::ListPostsResponse listed;
+    Call(*posts_, &PostStub::ListPosts, list, &listed);
+
+    user::v1::DeleteUserRequest remove;
+    remove.set_id(user);
+    remove.set_request_id(NewUuid());
+    user::v1::DeleteUserResponse removed;
+    Call(*users_, &UserStub::DeleteUser, remove, &removed);
+  }
+
+  const std::unique_ptr<UserStub> users_;
+  const std::unique_ptr<PostStub> posts_;
+  const int number_;
+  int round_ = 0;
+  Outcomes& outcomes_;
+  std::thread thread_;
+};
+
+class RollingRestartTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_SERVER(RollingRestartTest);
+
+TEST_P(RollingRestartTest, NoCallFails) {
+  Cluster::Options options;
+  options.replicas = 2;
+  options.gates = true;  // in place of the load balancer between the services
+  options.shipped = true;
+  Cluster cluster(GetParam(), options);
+  cluster.StartAll();
+
+  Outcomes outcomes;
+  std::atomic<bool> stop = false;
+  {
+    std::list<Client> clients;
+    for (int i = 0; i < kClients; ++i) clients.emplace_back(cluster, i, outcomes, stop);
+    const auto more_calls = [&] {
+      const int64_t until = outcomes.Count("OK") + 10 * kClients;
+      return WaitFor([&] { return outcomes.Count("OK") >= until; });
+    };
+    EXPECT_TRUE(more_calls());
+    for (const Side side : {Side::kUsers, Side::kPosts}) {
+      const Side other = side == Side::kUsers ? Side::kPosts : Side::kUsers;
+      for (int i = 0; i < 2; ++i) {
+        // New connections of the other service go to the replica that stays.
+        for (int gate = 0; gate < 2; ++gate)
+          cluster.peer_gate(other, gate)->Retarget(cluster.internal_port(side, 1 - i));
+        cluster.process(side, i).Signal(SIGTERM);
+        EXPECT_EQ(cluster.process(side, i).Wait(), 0);
+        EXPECT_TRUE(more_calls()) << "with one replica";
+        cluster.Start(side, i);
+        EXPECT_TRUE(more_calls());
+      }
+    }
+    stop = true;
+  }
+  EXPECT_EQ(outcomes.Except({"OK"}), "");
+  cluster.AwaitQuiet();
+  EXPECT_EQ(cluster.Orphans(), 0);
+  std::cout << outcomes.ToString() << std::endl;
+}
+
+}  // namespace
+}  // namespace crosskey::testing
