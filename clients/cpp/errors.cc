@@ -37,7 +37,8 @@ void ReadDetail(const google::protobuf::Any& detail, Error* error) {
     error->resource = Resource{resource.resource_type(), resource.resource_name(), resource.description()};
   } else if (detail.UnpackTo(&retry) && retry.has_retry_delay()) {
     const auto seconds = std::clamp<int64_t>(retry.retry_delay().seconds(), 0, kMaxDelaySeconds);
-    error->retry_delay = std::chrono::seconds(seconds) + std::chrono::nanoseconds(retry.retry_delay().nanos());
+    const auto nanos = std::max<int32_t>(retry.retry_delay().nanos(), 0);
+    error->retry_delay = std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanos);
   }
 }
 

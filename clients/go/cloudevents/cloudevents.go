@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	format "github.com/cloudevents/sdk-go/binding/format/protobuf/v2"
 	"github.com/cloudevents/sdk-go/binding/format/protobuf/v2/pb"
@@ -34,8 +35,7 @@ func FromEvent(in *eventv1.Event) (event.Event, error) {
 	}
 	message, err := payload.UnmarshalNew()
 	if errors.Is(err, protoregistry.NotFound) {
-		out.SetDataSchema(schema(payload))
-		return out, out.SetData(format.ContentTypeProtobuf, payload.GetValue())
+		return out, setBinary(&out, payload)
 	}
 	if err != nil {
 		return event.Event{}, fmt.Errorf("event %s: payload: %w", in.GetId(), err)
@@ -61,8 +61,7 @@ func ToProto(in *eventv1.Event) (*pb.CloudEvent, error) {
 	}
 	payload := in.GetPayload()
 	if payload != nil {
-		out.SetDataSchema(schema(payload))
-		if err := out.SetData(format.ContentTypeProtobuf, payload.GetValue()); err != nil {
+		if err := setBinary(&out, payload); err != nil {
 			return nil, err
 		}
 	}
@@ -106,8 +105,20 @@ func context(in *eventv1.Event) (event.Event, error) {
 	return out, nil
 }
 
-// schema gives the type URL of a payload as the absolute URI that dataschema has to be: a type URL without a scheme means
-// https.
-func schema(payload *anypb.Any) string {
-	return "https://" + payload.GetTypeUrl()
+// setBinary makes the payload as it is the data.
+func setBinary(out *event.Event, payload *anypb.Any) error {
+	// The type URL, which the protobuf format wants as dataschema; but that has to be an absolute URI, and where a type URL
+	// has no scheme it means https.
+	schema := payload.GetTypeUrl()
+	if !strings.Contains(schema, "://") {
+		schema = "https://" + schema
+	}
+	out.SetDataSchema(schema)
+	if err := out.SetData(format.ContentTypeProtobuf, payload.GetValue()); err != nil {
+		return fmt.Errorf("event %s: payload: %w", out.ID(), err)
+	}
+	if err := out.Validate(); err != nil {
+		return fmt.Errorf("event %s is no valid CloudEvent: %w", out.ID(), err)
+	}
+	return nil
 }

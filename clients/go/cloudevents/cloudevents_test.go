@@ -329,3 +329,23 @@ func TestAPayloadThatCannotBeDecodedIsAnError(t *testing.T) {
 		t.Errorf("JSON: %v", converted)
 	}
 }
+
+func TestATypeURLThatIsNoURLIsAnError(t *testing.T) {
+	in := unknown(t)
+	in.Payload.TypeUrl = "a b%zz/user.v2.UserRenamed"
+	if converted, err := FromEvent(in); err == nil {
+		t.Errorf("JSON: %v", converted)
+	}
+	if converted, err := ToProto(in); err == nil {
+		t.Errorf("protobuf: %v", converted)
+	}
+}
+
+func TestATypeURLMayHaveAScheme(t *testing.T) {
+	in := unknown(t)
+	in.Payload.TypeUrl = "http://example.com/user.v2.UserRenamed"
+	converted, err := FromEvent(in)
+	if err != nil || converted.DataSchema() != in.Payload.TypeUrl {
+		t.Errorf("%v, %v", converted, err)
+	}
+}
