@@ -125,7 +125,10 @@ def match_json(shown, actual, path="the answer"):
             raise Mismatch(f"{path} has {len(actual)} elements, not {len(shown)}")
         return match_lists(shown, actual, path)
     if isinstance(shown, str) and isinstance(actual, str):
-        return placeholders(shown, actual)
+        try:
+            return placeholders(shown, actual)
+        except Mismatch:
+            raise Mismatch(f"{path} is {json.dumps(actual)}, not {json.dumps(shown)}") from None
     if type(shown) is not type(actual) or shown != actual:
         raise Mismatch(f"{path} is {json.dumps(actual)}, not {json.dumps(shown, default=lambda _: GAP)}")
     return []
