@@ -34,8 +34,9 @@ def bring_up_loopback():
 
 def readmes():
     """All of the repository, also those that are not committed yet; the root's first."""
-    found = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "*README.md"], cwd=ROOT,
-                           stdout=subprocess.PIPE, check=False).stdout.decode().splitlines()
+    # The clone may belong to another user, as in a container.
+    git = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard", "*README.md"]
+    found = subprocess.run(git, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout.decode().splitlines()
     if not found:  # not a git repository
         for folder, subfolders, names in os.walk(ROOT):
             subfolders[:] = [name for name in subfolders if not name.startswith((".", "build", "node_modules"))]

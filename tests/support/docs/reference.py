@@ -206,16 +206,16 @@ def errors_of(source, callers):
     return found
 
 
-def documented_errors(contract):
+def documented_errors(wire):
     """The same of the first table, in its order."""
-    table = markdown.table_of(contract, *ERRORS)
+    table = markdown.table_of(wire, *ERRORS)
     return {plain(row[0]): (plain(row[1]), set(filter(None, row[2].split(", "))), set(filter(None, row[3].split(", "))))
             for row in table.rows}
 
 
-def errors(contract, known):
+def errors(wire, known):
     """`known`: errors_of() the code."""
-    documented = documented_errors(contract)
+    documented = documented_errors(wire)
     problems = [f"{reason} is not in the table" for reason in known if reason not in documented]
     problems += [f"nothing gives {reason}" for reason in documented if reason not in known]
     for reason in documented.keys() & known.keys():
@@ -223,6 +223,10 @@ def errors(contract, known):
             if said != done:
                 text = [", ".join(sorted(value)) if isinstance(value, set) else value for value in (said, done)]
                 problems.append(f"{reason}: the table says {what} {text[0] or 'none'}, the code {text[1] or 'none'}")
+    # RetryInfo is what says that the same call may be made again, and when.
+    for row in markdown.table_of(wire, *ERRORS).rows:
+        if ("RetryInfo" in row[2]) != ("after the delay" in row[4]):
+            problems.append(f"{plain(row[0])}: 'after the delay' and RetryInfo go together")
     return sorted(problems)
 
 
@@ -249,10 +253,10 @@ def unsaid(fields):
         if field in fields}
 
 
-def methods(contract, known):
+def methods(wire, known):
     """`known`: {method: (comment, fields)}"""
-    order = list(documented_errors(contract))
-    table = {plain(row[0]): markdown.code(row[1]) for row in markdown.table_of(contract, *METHODS).rows}
+    order = list(documented_errors(wire))
+    table = {plain(row[0]): markdown.code(row[1]) for row in markdown.table_of(wire, *METHODS).rows}
     problems = [f"{method} is not in the table of methods" for method in known if method not in table]
     problems += [f"there is no method {method}" for method in table if method not in known]
     for method in table.keys() & known.keys():
@@ -266,6 +270,29 @@ def methods(contract, known):
         problems += [f"{method}: its comment in the .proto does not say {reason}" for reason in set(reasons) - expected]
         problems += [f"{method}: {reason} is not in its row" for reason in expected - set(reasons)]
     return sorted(problems)
+
+
+# Relationships, from the options of fields.
+
+
+def relationships_of(proto):
+    """{relationship: (parent, action)} of one file."""
+    package = re.search(r"^package (\S+);", proto, re.MULTILINE)[1]
+    found = {}
+    for message, body in re.findall(r"^message (\w+) \{(.*?)^\}$", proto, re.MULTILINE | re.DOTALL):
+        for field, options in re.findall(r"^  [^/\n]*?(\w+) = \d+ \[\(relation\.v1\.references\) = \{(.*?)\}\]", body,
+                                         re.MULTILINE | re.DOTALL):
+            parent = re.search(r'type: "(\S+)"', options)[1]
+            action = re.search(r"on_delete: REFERENTIAL_ACTION_(\w+)", options)[1]
+            found[f"{package}.{message}.{field}"] = (parent, action.replace("_", " "))
+    return found
+
+
+def relationships(readme, known):
+    table = markdown.table_of(readme, "relationship", "parent", "child column", "kind", "on delete")
+    documented = {plain(row[0]): (plain(row[1]), row[4]) for row in table.rows}
+    return [f"{name}: declared is {known.get(name)}, the README says {documented.get(name)}"
+            for name in sorted(set(known) | set(documented)) if known.get(name) != documented.get(name)]
 
 
 # Versions
@@ -290,15 +317,16 @@ def code_errors(root):
     return errors_of(read(root, "common/status/errors.cc"), "\n".join(read(path) for path in sorted(paths)))
 
 
-def contract_methods(root):
+def contract(root, parse):
+    """What `parse` finds in our .proto files, all together."""
     found = {}
     for path in sorted(glob.glob(os.path.join(root, "proto", "*", "v1", "*.proto"))):
-        found.update(methods_of(read(path)))
+        found.update(parse(read(path)))
     return found
 
 
 def check(root, folder, report, missing):
-    readme, contract = read(root, "README.md"), read(root, "proto/README.md")
+    readme, wire = read(root, "README.md"), read(root, "proto/README.md")
     helps = {service: folder.run(f"build/{service}/{service} --help")[1] for service in SERVICES}
 
     def one(name, problems):
@@ -308,8 +336,9 @@ def check(root, folder, report, missing):
     one("README.md: commands, against --help", commands(readme.split("## Build and test")[0], helps))
     one("README.md: flags, against --help", flags(readme, helps))
     one("README.md: limits, against --help", limits(readme, helps))
-    one("proto/README.md: errors, against the code", errors(contract, code_errors(root)))
-    one("proto/README.md: errors by method, against the comments of the methods", methods(contract, contract_methods(root)))
+    one("README.md: relationships, against the options", relationships(readme, contract(root, relationships_of)))
+    one("proto/README.md: errors, against the code", errors(wire, code_errors(root)))
+    one("proto/README.md: errors by method, against the comments of the methods", methods(wire, contract(root, methods_of)))
     name = "README.md: metrics, against both services"
     if "grpcurl" in missing:
         report.skip(name, missing["grpcurl"])
