@@ -64,6 +64,7 @@ def check(arguments):
         for path in readmes():
             console.check_readme(ROOT, path, new_folder, report, missing, database)
         console.check_tour(readme, ROOT, new_folder(), report)
+        console.check_suggestions(ROOT, new_folder(), report, missing)
         reference.check(ROOT, new_folder(), report, missing)
     finally:
         for folder in folders:

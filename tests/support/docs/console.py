@@ -7,7 +7,8 @@ Which blocks are looked at:
 - a log, a fenced block of lines that begin with a time: how the log of one of the services began.
 - a fenced block of SQL: executed as root of a server that is gone afterwards.
 - the output of deploy/quickstart, a fenced block with the line `== Walk-through`: that chapter is compared with what
-  build/deploy/crosskey-walkthrough prints, and the lines around it have to be in deploy/quickstart.
+  build/deploy/crosskey-walkthrough prints, and the lines around it have to be in deploy/quickstart. The calls that this
+  suggests at its end have to succeed.
 
 Nothing else is run: neither diagrams and code, nor commands in indented blocks and tables, which install, build, test or go
 on for ever.
@@ -198,6 +199,25 @@ def check_tour(readme, root, folder, report):
             with open(os.path.join(root, "deploy/quickstart"), encoding="utf-8") as file:
                 problem = tour_problem(block.text, walk, file.read())
         report.check(name, "\n".join(filter(None, [problem, folder.stop_pair()])))
+
+
+def check_suggestions(root, folder, report, missing):
+    """The calls that deploy/quickstart prints at its end, for services that have no data yet."""
+    with open(os.path.join(root, "deploy/quickstart"), encoding="utf-8") as file:
+        calls = re.findall(r"^  (grpcurl .*)$", file.read(), re.MULTILINE)
+    name = "deploy/quickstart: the calls that it suggests"
+    if "grpcurl" in missing:
+        report.skip(name, missing["grpcurl"])
+        return
+    problem = folder.start_pair() or ("" if calls else "there is none")
+    for call in [] if problem else calls:
+        deadline = time.monotonic() + PATIENCE
+        status, output = folder.run(call)
+        while "Code: Unavailable" in output and time.monotonic() < deadline:
+            time.sleep(0.1)
+            status, output = folder.run(call)
+        problem += f"{call}\n{output}" if status else ""
+    report.check(name, "\n".join(filter(None, [problem, folder.stop_pair()])))
 
 
 def check_readme(root, path, new_folder, report, missing, database):
