@@ -1,4 +1,4 @@
-// Every error that a client can get from a handler, as api.md's table of errors defines it.
+// Every error that a client can get from a handler, as the table in proto/README.md has it (tests/docs compares the two).
 //
 // Each function gives a status with one google.rpc.ErrorInfo (domain "crosskey", the reason, and every variable of the
 // message as metadata) and the further details of its row. The details travel as payloads of absl::Status, keyed by
@@ -60,7 +60,7 @@ absl::Status EtagMismatch(const std::string& type, int64_t id);
 absl::Status Conflict();
 absl::Status PeerUnavailable(const std::string& peer);
 absl::Status DatabaseUnavailable();
-// `what` is full: "calls", "database sessions", "feed subscribers".
+// `what` is full: "calls", "database sessions", "database writers", "feed subscribers".
 absl::Status Overloaded(const std::string& what);
 absl::Status Draining();
 // A subscriber that knows another history of the feed.
