@@ -77,7 +77,7 @@ absl::StatusOr<Guard::Missing> Guard::Lock(events::Tx& tx, const std::string& re
 }
 
 absl::Status Guard::Write(const Call& call, const std::string& relationship, std::vector<int64_t> parents,
-                          const std::function<absl::Status(events::Tx&)>& body) {
+                          const std::function<absl::Status(events::Tx&)>& body, Unknown if_unknown) {
   std::sort(parents.begin(), parents.end());
   parents.erase(std::unique(parents.begin(), parents.end()), parents.end());
 
@@ -94,6 +94,9 @@ absl::Status Guard::Write(const Call& call, const std::string& relationship, std
     });
     if (status.ok() || missing == Missing::kNone) return status;
     if (round == limits::kConsistencyRounds) break;
+    if (if_unknown == Unknown::kMissing) {
+      return errors::ForeignKeyViolation({{relationship, table_.parent_type, unknown.front()}});
+    }
     // No session is held from here on.
     if (missing == Missing::kFenced) {
       for (const Found& found : answer.found) unknown.push_back(found.id);

@@ -26,15 +26,19 @@ class Guard {
   Guard(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox, Peer& peer)
       : table_(table), sql_(sql), outbox_(outbox), peer_(peer) {}
 
+  // What to do about a parent without a reference row. kMissing is for writes to rows that were there a moment ago: then so was
+  // the reference, and who has lost it has been deleted.
+  enum class Unknown { kAsk, kMissing };
+
   // Runs `body` in a transaction that holds the references to all `parents` (1 to 1,000 ids; order and duplicates do
   // not matter). `body` runs only if all of them are ACTIVE; it may run several times. `relationship` is named in
   // errors.
   //
   // FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: one is deleted or never existed. ABORTED PARENT_DELETING: a deletion of
-  // one is undecided. UNAVAILABLE PEER_UNAVAILABLE: one is not known here and its service does not answer. ABORTED
-  // CONFLICT: overtaken by deletions 5 times. In all these cases, and in every error of `body`, nothing is stored.
+  // one is undecided. UNAVAILABLE PEER_UNAVAILABLE: one is not known here and its service does not answer (these two only with
+  // kAsk). ABORTED CONFLICT: overtaken by deletions 5 times. In all these cases, and in every error of `body`, nothing is stored.
   absl::Status Write(const Call& call, const std::string& relationship, std::vector<int64_t> parents,
-                     const std::function<absl::Status(events::Tx&)>& body);
+                     const std::function<absl::Status(events::Tx&)>& body, Unknown if_unknown = Unknown::kAsk);
 
  private:
   enum class Missing { kNone, kUnknown, kFenced };

@@ -22,7 +22,7 @@ absl::Status ExistingPost::Write(const Call& call, const Target& target,
     if (target.user.has_value() && fault::Without(fault::Guard::kOldReference)) users.clear();
     if (target.user.has_value()) users.push_back(*target.user);
     bool moved = false;
-    const absl::Status status = users_.Write(call, target.relationship, users, [&](events::Tx& tx) -> absl::Status {
+    const auto write = [&](events::Tx& tx) -> absl::Status {
       PostTx post_tx(tx);
       CROSSKEY_ASSIGN_OR_RETURN(std::optional<Post> post, post_tx.Lock(target.id));
       if (!post.has_value()) return errors::NotFound(kPostType, target.id);
@@ -32,7 +32,8 @@ absl::Status ExistingPost::Write(const Call& call, const Target& target,
         return errors::EtagMismatch(kPostType, target.id);
       }
       return body(post_tx, *post);
-    });
+    };
+    const absl::Status status = users_.Write(call, target.relationship, users, write, target.if_unknown);
     if (moved) continue;
     if (errors::ReasonOf(status) == "FOREIGN_KEY_VIOLATION") {
       // If it is the post's own user that is gone, so is the post, unless it has moved away in time.

@@ -22,6 +22,8 @@ class ExistingPost {
     std::optional<int64_t> version;  // only if the post still has it
     std::optional<int64_t> user;     // a further user that the write refers to
     std::string relationship;        // by which it does
+    // Of both users. kMissing: nobody is asked about them.
+    relation::Guard::Unknown if_unknown = relation::Guard::Unknown::kAsk;
   };
 
   // Runs `body` with the post, locked, in a transaction that holds the references to its author and to `target.user`.

@@ -6,7 +6,7 @@
 namespace crosskey::posts {
 
 absl::Status Likes::Add(const Call& call, int64_t post_id, int64_t user_id) {
-  const ExistingPost::Target target{post_id, std::nullopt, user_id, kLikeUser};
+  const ExistingPost::Target target{post_id, std::nullopt, user_id, kLikeUser, relation::Guard::Unknown::kAsk};
   const absl::Status status = existing_.Write(call, target, [&](PostTx& tx, Post&) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const bool liked, tx.HasLike(post_id, user_id));
     return liked ? absl::OkStatus() : tx.AddLike({post_id, user_id, absl::ToUnixMicros(absl::Now())});
@@ -19,7 +19,7 @@ absl::Status Likes::Remove(const Call& call, int64_t post_id, int64_t user_id) {
   // A like that is there has a user that is known here: nobody is asked about users that like nothing.
   CROSSKEY_ASSIGN_OR_RETURN(const bool is_there, likes_.Has(call, post_id, user_id));
   if (!is_there) return absl::OkStatus();
-  const ExistingPost::Target target{post_id, std::nullopt, user_id, kLikeUser};
+  const ExistingPost::Target target{post_id, std::nullopt, user_id, kLikeUser, relation::Guard::Unknown::kMissing};
   const absl::Status status = existing_.Write(call, target, [&](PostTx& tx, Post&) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const bool liked, tx.HasLike(post_id, user_id));
     return liked ? tx.RemoveLike(post_id, user_id) : absl::OkStatus();

@@ -70,12 +70,12 @@ absl::Status Posts::Update(const Call& call, const PostChange& change, const std
 }
 
 absl::Status Posts::Delete(const Call& call, int64_t id, std::optional<int64_t> version) {
-  CROSSKEY_RETURN_IF_ERROR(
-      existing_.Write(call, {id, version, std::nullopt, kPostUser}, [&](PostTx& tx, Post& post) -> absl::Status {
-        CROSSKEY_RETURN_IF_ERROR(tx.Hide(id));
-        tx.Append(PostsDeleted(errors::ResourceName(kPostType, id), {{post.id, post.uid}}));
-        return absl::OkStatus();
-      }));
+  const ExistingPost::Target target{id, version, std::nullopt, kPostUser, relation::Guard::Unknown::kMissing};
+  CROSSKEY_RETURN_IF_ERROR(existing_.Write(call, target, [&](PostTx& tx, Post& post) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(tx.Hide(id));
+    tx.Append(PostsDeleted(errors::ResourceName(kPostType, id), {{post.id, post.uid}}));
+    return absl::OkStatus();
+  }));
   on_deleted_();
   return absl::OkStatus();
 }

@@ -304,6 +304,18 @@ TEST_P(Guard, NoDeletionIsConsumedBetweenTheFenceAndTheNewReference) {
   EXPECT_EQ(items.StateOf(7), kAbsent);
 }
 
+// A write to what was there a moment ago: whoever has lost its reference since is gone, and there is nobody to ask.
+TEST_P(Guard, AnUnknownOwnerCanBeTakenForMissingWithoutAsking) {
+  ItemService items(GetParam());
+  items.Know({7});
+  const auto body = [](events::Tx& tx) { return ItemService::Insert(tx, 7); };
+  EXPECT_THAT(items.Write({7, 9}, body, relation::Guard::Unknown::kMissing),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "FOREIGN_KEY_VIOLATION"));
+  EXPECT_TRUE(items.peer.lookups().empty());
+  EXPECT_EQ(items.AllItems(), 0);
+  EXPECT_THAT(items.Write({7}, body, relation::Guard::Unknown::kMissing), IsOk());
+}
+
 // Two writers that both found the owner unknown.
 TEST_P(Guard, OneOfTwoThatAddTheSameReferenceFindsItThere) {
   ItemService items(GetParam());

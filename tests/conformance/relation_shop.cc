@@ -278,8 +278,9 @@ void ItemService::Restart() {
   parts_.reset(new Parts(relationships_, outbox(), peer, metrics()));
 }
 
-absl::Status ItemService::Write(const std::vector<int64_t>& owners, const Body& body) {
-  return parts_->guard.Write(TestCall(), relationships_.front(), owners, body);
+absl::Status ItemService::Write(const std::vector<int64_t>& owners, const Body& body,
+                                relation::Guard::Unknown if_unknown) {
+  return parts_->guard.Write(TestCall(), relationships_.front(), owners, body, if_unknown);
 }
 
 absl::Status ItemService::AddItems(int64_t owner, int count, const std::string& column) {

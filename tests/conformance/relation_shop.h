@@ -115,7 +115,8 @@ class ItemService : public ShopService {
   void Restart();
 
   // Guarded writes.
-  absl::Status Write(const std::vector<int64_t>& owners, const Body& body);
+  absl::Status Write(const std::vector<int64_t>& owners, const Body& body,
+                     relation::Guard::Unknown if_unknown = relation::Guard::Unknown::kAsk);
   absl::Status AddItem(int64_t owner) { return AddItems(owner, 1); }
   absl::Status AddItems(int64_t owner, int count, const std::string& column = "owner_id");
   // The bare statement, for bodies.

@@ -29,13 +29,13 @@ const std::set<Error>& ErrorsOf(Op op) {
   static const std::set<Error> create_user = {kConflict, kOverloaded};
   static const std::set<Error> create_post = {kForeignKey, kDeleting, kConflict, kOverloaded};
   static const std::set<Error> update_post = {kPostNotFound, kForeignKey, kDeleting, kConflict, kOverloaded};
-  static const std::set<Error> delete_post = {kPostNotFound, kDeleting, kConflict, kOverloaded};
+  static const std::set<Error> delete_post = {kPostNotFound, kConflict, kOverloaded};
   static const std::set<Error> delete_user = {kUserNotFound, kRestricted, kDeleting, kConflict, kOverloaded};
   static const std::set<Error> get_post = {kPostNotFound, kOverloaded};
   static const std::set<Error> list_posts = {kOverloaded};
   static const std::set<Error> get_user = {kUserNotFound, kOverloaded};
   static const std::set<Error> get_deletion = {kDeletionNotFound, kOverloaded};
-  static const std::set<Error> unlike_post = {kDeleting, kConflict, kOverloaded};
+  static const std::set<Error> unlike_post = {kConflict, kOverloaded};
   static const std::set<Error> pin_post = {kUserNotFound, kForeignKey, kAlreadyPinned,
                                            kDeleting,     kConflict,   kOverloaded};
   static const std::set<Error> unpin_post = {kUserNotFound, kDeleting, kConflict, kOverloaded};
