@@ -1,7 +1,7 @@
-// The consumer "client": the messages and the error reading of clients/cpp against a stub that is fed from the files.
+// The consumer "client": the messages and the error reading of deploy/clients/cpp against a stub that is fed from the files.
 #include <gtest/gtest.h>
 
-#include "clients/cpp/errors.h"
+#include "deploy/clients/cpp/errors.h"
 #include "google/rpc/error_details.pb.h"
 #include "tests/contract/call.h"
 #include "tests/contract/compare.h"
@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kDetail[] = "type.googleapis.com/google.rpc.";
 
-// What a program can learn from the error by clients/cpp, in the form of the case.
+// What a program can learn from the error by deploy/clients/cpp, in the form of the case.
 Json AsClientSees(const client::Error& error, const Json& code) {
   Json details = Json::array();
   if (!error.field_violations.empty()) {

@@ -24,7 +24,7 @@ namespace {
 constexpr int kClients = 8;
 
 std::string ServiceConfig() {
-  std::ifstream file(CROSSKEY_SOURCE_DIR "/clients/service_config.json");
+  std::ifstream file(CROSSKEY_SOURCE_DIR "/deploy/clients/service_config.json");
   return {std::istreambuf_iterator<char>(file), {}};
 }
 

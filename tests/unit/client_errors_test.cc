@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/duration.pb.h>
 
-#include "clients/cpp/errors.h"
+#include "deploy/clients/cpp/errors.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 

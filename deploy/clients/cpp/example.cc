@@ -17,7 +17,7 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "clients/cpp/errors.h"
+#include "deploy/clients/cpp/errors.h"
 #include "post/v1/post_service.grpc.pb.h"
 #include "user/v1/user_service.grpc.pb.h"
 

@@ -1,6 +1,6 @@
 """A client of both services, to be read from `main` on: example.py USER_TARGET POST_TARGET
 
-How to run it: clients/README.md.
+How to run it: deploy/clients/README.md.
 """
 
 import pathlib
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 30
 
 
 def connect(target):
-    # The retries, deadlines and load balancing that the services recommend; see clients/README.md.
+    # The retries, deadlines and load balancing that the services recommend; see deploy/clients/README.md.
     return grpc.insecure_channel(target, options=[("grpc.service_config", SERVICE_CONFIG.read_text())])
 
 

@@ -1,4 +1,4 @@
-#include "clients/cpp/errors.h"
+#include "deploy/clients/cpp/errors.h"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 // A client of both services, to be read from `main` on: npm start -- USER_TARGET POST_TARGET
 //
-// How to run it: clients/README.md.
+// How to run it: deploy/clients/README.md.
 import { randomBytes, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -163,7 +163,7 @@ if (!userTarget || !postTarget || rest.length > 0) {
   console.error("usage: npm start -- USER_TARGET POST_TARGET");
   process.exit(2);
 }
-// The retries, deadlines and load balancing that the services recommend; see clients/README.md.
+// The retries, deadlines and load balancing that the services recommend; see deploy/clients/README.md.
 const options = { "grpc.service_config": serviceConfig };
 const users = new UserServiceClient(userTarget, credentials.createInsecure(), options);
 const posts = new PostServiceClient(postTarget, credentials.createInsecure(), options);
