@@ -362,7 +362,7 @@ struct OwnerService::Parts {
   Parts(const std::vector<std::string>& relationships, events::Outbox& outbox, relation::Peer& peer,
         std::function<absl::Time()> now, telemetry::Metrics& metrics)
       : table(OwnersAsParents(relationships)),
-        deletions(table, outbox, peer, std::move(now)),
+        deletions(table, outbox, peer, std::move(now), metrics),
         lookup(table, outbox.database()),
         consumer("peer", outbox, transport, nullptr, metrics) {
     const std::string relationship = relationships.front();
