@@ -50,7 +50,13 @@ Deletions::Deletions(const ParentTable& table, events::Outbox& outbox, Peer& pee
       reached_(prometheus::BuildCounter()
                    .Name("crosskey_deletions_total")
                    .Help("Deletions that have reached this state.")
-                   .Register(metrics.registry())) {}
+                   .Register(metrics.registry())) {
+  // A counter that is there from the beginning can be told from one that has never moved.
+  for (const DeletionState state :
+       {DeletionState::kRefused, DeletionState::kPending, DeletionState::kReclaiming, DeletionState::kCompleted}) {
+    reached_.Add({{"state", NameOf(state)}});
+  }
+}
 
 void Deletions::CountOnCommit(events::Tx& tx, const char* state) {
   tx.OnCommit([this, state] { reached_.Add({{"state", state}}).Increment(); });

@@ -17,7 +17,9 @@ namespace crosskey::relation {
 class HiddenRows {
  public:
   HiddenRows(const LocalParent& parent, events::Outbox& outbox, telemetry::Metrics& metrics)
-      : sql_(parent), outbox_(outbox), removed_(RemovedRows(metrics)) {}
+      : sql_(parent), outbox_(outbox), removed_(RemovedRows(metrics)) {
+    for (const LocalParentSql::Child& child : sql_.children) removed_.Add({{"relationship", child.relationship}});
+  }
 
   // Up to 100 batches, each in a transaction of its own, which removes at most limits::kReclaimBatchRows children of hidden
   // rows, and as many hidden rows without children. A row with more children than that holds up no others: the next batch

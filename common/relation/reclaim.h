@@ -15,7 +15,9 @@ namespace crosskey::relation {
 class Reclaim {
  public:
   Reclaim(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox, telemetry::Metrics& metrics)
-      : table_(table), sql_(sql), outbox_(outbox), removed_(RemovedRows(metrics)) {}
+      : table_(table), sql_(sql), outbox_(outbox), removed_(RemovedRows(metrics)) {
+    for (const ChildTable& child : table.children) removed_.Add({{"relationship", child.declaration.relationship}});
+  }
 
   // Removes one batch, at most limits::kReclaimBatchRows rows, of each of at most 100 parents, each in a transaction of
   // its own; the next round goes on with the parents behind them. Returns whether there may be more to do. The state is in the database alone, so it goes on after a
