@@ -3,10 +3,14 @@
 # file, because it is not executable, beside a function that takes SQL on its standard input: docker_process_sql. The
 # passwords come from /run/secrets, or from the folder in CROSSKEY_SECRETS.
 #
+# It can be sourced again later, and sets the passwords to what they are then: see README.md.
+#
 # For each service one account that serves, which can read and write rows but change no table, and one that migrates.
 
 crosskey_accounts() {
-  local database=$1 secret=$2 serve migrate
+  local database=$1 secret=$2 serve migrate all
+  # In a GRANT an underscore stands for any character.
+  all="\`${database//_/\\_}\`.*"
   serve=$(cat "${CROSSKEY_SECRETS:-/run/secrets}/$secret") || return 1
   migrate=$(cat "${CROSSKEY_SECRETS:-/run/secrets}/${secret}_migrate") || return 1
   case $serve$migrate in
@@ -20,11 +24,11 @@ crosskey_accounts() {
     return 1
   fi
   docker_process_sql <<SQL
-CREATE DATABASE $database CHARACTER SET utf8mb4;
-CREATE USER $database@'%' IDENTIFIED VIA ed25519 USING PASSWORD('$serve');
-GRANT SELECT, INSERT, UPDATE, DELETE ON $database.* TO $database@'%';
-CREATE USER ${database}_migrate@'%' IDENTIFIED VIA ed25519 USING PASSWORD('$migrate');
-GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES ON $database.* TO ${database}_migrate@'%';
+CREATE DATABASE IF NOT EXISTS $database CHARACTER SET utf8mb4;
+CREATE OR REPLACE USER $database@'%' IDENTIFIED VIA ed25519 USING PASSWORD('$serve');
+GRANT SELECT, INSERT, UPDATE, DELETE ON $all TO $database@'%';
+CREATE OR REPLACE USER ${database}_migrate@'%' IDENTIFIED VIA ed25519 USING PASSWORD('$migrate');
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES ON $all TO ${database}_migrate@'%';
 SQL
 }
 

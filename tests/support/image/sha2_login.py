@@ -5,7 +5,7 @@ MariaDB 10.11 cannot log anybody in with caching_sha2_password. This stands befo
 login, checks what the client proves, logs in to the server with mysql_native_password in its place, and then hands on what
 both say. As MySQL does, it knows an account only after its first login: for that one the client has to send the password,
 encrypted with the server's RSA key; later ones are quick. A client that names another plugin than caching_sha2_password
-is refused.
+is told to switch to it.
 
 Writes its own port, on loopback, into PORT_FILE, and a line on standard output for each login: full, quick or refused.
 Needs openssl, the program. Runs until it is killed.
@@ -109,8 +109,7 @@ class Logins:
         self.passwords = passwords
         self.key = os.path.join(folder, "key.pem")
         self.known = set()
-        subprocess.run(["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self.key],
-                       check=True)
+        subprocess.run(["openssl", "genrsa", "-out", self.key, "2048"], check=True, stderr=subprocess.DEVNULL)
         self.public_key = subprocess.run(["openssl", "pkey", "-in", self.key, "-pubout"], check=True,
                                          stdout=subprocess.PIPE).stdout
 
@@ -126,12 +125,14 @@ class Logins:
         write_packet(client, 0, greeting.for_client())
         number, payload = read_packet(client)
         response = Response(payload)
-        if response.plugin != PLUGIN:
-            raise ValueError(f"the client wants {response.plugin.decode()}")
         account = response.head[32:-1].decode()
+        proof = response.proof
+        if response.plugin != PLUGIN:
+            write_packet(client, number + 1, b"\xfe" + PLUGIN + b"\0" + greeting.nonce + b"\0")
+            number, proof = read_packet(client)
         password = self.passwords[account]
         once = sha256(password)
-        if account in self.known and response.proof == xor(once, sha256(sha256(once), greeting.nonce)):
+        if account in self.known and proof == xor(once, sha256(sha256(once), greeting.nonce)):
             kind = "quick"
             number += 1
             write_packet(client, number, b"\x01\x03")
