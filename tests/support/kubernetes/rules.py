@@ -1,0 +1,64 @@
+"""The rules that every rendered overlay has to keep: a rule is a function of the overlay and of what is known besides, which
+yields what breaks it. Here is what the rules share; they themselves are in rules_*.py, to be imported for RULES."""
+
+import re
+
+from objects import containers_of
+
+PEERS = {"user-service": "post-service", "post-service": "user-service"}
+DATABASE_URL = re.compile(r"mysql://([^@:/]+)@(.+):(\d+)/([^/]+)$")
+
+RULES = {}
+
+
+def rule(name):
+    def add(function):
+        RULES[name] = function
+        return function
+    return add
+
+
+def server_containers(overlay):
+    return [(pod, container) for pod in overlay.servers() for container in containers_of(pod.spec)]
+
+
+def all_containers(overlay):
+    return [(pod, container) for pod in overlay.pods() for container in containers_of(pod.spec)]
+
+
+def database_of(overlay, pod):
+    """The value of CROSSKEY_*_DB."""
+    for container in containers_of(pod.spec):
+        for key, value in overlay.environment(pod, container).items():
+            if re.fullmatch(r"CROSSKEY_[A-Z]+_DB", key):
+                return value
+    return ""
+
+
+def is_mysql(overlay, pod):
+    return database_of(overlay, pod).startswith("mysql://")
+
+
+def autoscaler_of(overlay, pod):
+    for each in overlay.of_kind("HorizontalPodAutoscaler"):
+        target = each["spec"]["scaleTargetRef"]
+        if (target["kind"], target["name"]) == (pod.owner["kind"], pod.owner["metadata"]["name"]):
+            return each
+    return None
+
+
+def replicas_of(overlay, pod):
+    """(at least, at most)"""
+    autoscaler = autoscaler_of(overlay, pod)
+    if autoscaler:
+        return autoscaler["spec"].get("minReplicas", 1), autoscaler["spec"]["maxReplicas"]
+    replicas = pod.owner["spec"].get("replicas", 1)
+    return replicas, replicas
+
+
+def count_of(value, total, round_up):
+    """A number of pods or a percentage of them."""
+    if isinstance(value, int):
+        return value
+    share = int(value.rstrip("%")) * total
+    return -(-share // 100) if round_up else share // 100

@@ -1,0 +1,112 @@
+"""Rules. Who reaches whom."""
+
+import ipaddress
+
+import network
+from objects import service_of
+from rules import database_of, DATABASE_URL, PEERS, rule
+
+
+@rule("network policies cover every pod, in both directions")
+def covered(overlay, _):
+    policies = overlay.of_kind("NetworkPolicy")
+    for pod in overlay.pods() + overlay.operator_pods():
+        for direction in ("Ingress", "Egress"):
+            if not network.governing(policies, network.end_of(pod), direction):
+                yield f"no policy is about the {direction} of {pod.name}"
+
+
+def strangers(overlay):
+    """Pods that may do something or other, and who they are; addresses outside; all but our own pods."""
+    here, client, clients = overlay.namespace, {"crosskey/client": "true"}, {"crosskey/clients": "true"}
+    return [
+        ("client", network.pod_end("a client in the namespace", here, client)),
+        ("client", network.pod_end("a client in a namespace that is let in", "shop", client, clients)),
+        (None, network.pod_end("a client in another namespace", "other", client)),
+        (None, network.pod_end("a pod that is no client in a namespace that is let in", "shop", {"app": "x"}, clients)),
+        (None, network.pod_end("a pod without labels in the namespace", here, {})),
+        (None, network.pod_end("a pod that calls itself user-service elsewhere", "other", {
+            "app.kubernetes.io/name": "user-service", "app.kubernetes.io/component": "server",
+            "app.kubernetes.io/part-of": "crosskey"})),
+        (None, network.pod_end("a pod that calls itself post-service elsewhere", "other", {
+            "app.kubernetes.io/name": "post-service", "app.kubernetes.io/component": "server",
+            "app.kubernetes.io/part-of": "crosskey"})),
+        ("monitoring", network.pod_end("Prometheus", "monitoring", {"app.kubernetes.io/name": "prometheus"})),
+        ("operator", network.pod_end("the mariadb-operator", "mariadb-operator",
+                                     {"app.kubernetes.io/name": "mariadb-operator"})),
+        ("dns", network.pod_end("the DNS server", "kube-system", {"k8s-app": "kube-dns"})),
+        (None, network.pod_end("another pod of kube-system", "kube-system", {"k8s-app": "other"})),
+        (None, network.outside("198.51.100.7")),
+        (None, network.outside("10.0.0.1")),
+        (None, network.outside("169.254.169.254")),
+    ]
+
+
+@rule("only clients reach the public port, only the other service the internal one, only monitoring the metrics")
+def ingress(overlay, _):
+    policies = overlay.of_kind("NetworkPolicy")
+    sources = [(f"{pod.owner['kind']} {service_of(pod)}", network.end_of(pod)) for pod in overlay.pods()]
+    sources += strangers(overlay)
+    for pod in overlay.pods():
+        target = network.end_of(pod)
+        wanted = {}
+        if pod.owner["kind"] == "Deployment":
+            wanted = {pod.ports.get("grpc"): "client", pod.ports.get("metrics"): "monitoring",
+                      pod.ports.get("internal"): f"Deployment {PEERS.get(service_of(pod))}"}
+        for port in sorted({22, 80, 50051, 50052, 50061, 50062, 9451, 9452} | set(pod.ports.values())):
+            for role, source in sources:
+                if port in wanted and wanted[port] == role:
+                    if not network.allowed(policies, source, target, port):
+                        yield f"{source.name} does not reach the port {port} of {pod.name}"
+                # Whatever the source's own policies say.
+                elif network.lets(policies, "Ingress", target, source, target, port, "TCP"):
+                    yield f"{source.name} is let in to the port {port} of {pod.name}"
+
+
+@rule("pods reach the other service, DNS and their database, and nothing else")
+def egress(overlay, _):
+    policies = overlay.of_kind("NetworkPolicy")
+    for pod in overlay.pods():
+        source = network.end_of(pod)
+        for role, target in strangers(overlay):
+            for port, protocol in ((53, "UDP"), (53, "TCP"), (443, "TCP"), (3306, "TCP"), (6443, "TCP"), (80, "TCP")):
+                may = network.allowed(policies, source, target, port, protocol)
+                if may != (role == "dns" and port == 53):
+                    yield f"{pod.name} {'reaches' if may else 'does not reach'} {target.name} at {port}/{protocol}"
+        yield from database_egress(overlay, policies, pod, source)
+    for pod in overlay.operator_pods():
+        source = network.end_of(pod)
+        for _, target in strangers(overlay) + [("", network.end_of(other)) for other in overlay.pods()]:
+            for port in (53, 443, 3306, 50051, 50061):
+                if network.allowed(policies, source, target, port):
+                    yield f"{pod.name} reaches {target.name} at {port}"
+        for role, other in strangers(overlay) + [("ours", network.end_of(each)) for each in overlay.pods()]:
+            for port in (22, 3306, 4567):
+                may = network.allowed(policies, other, network.end_of(pod), port)
+                if may != (port == 3306 and role in ("ours", "operator")):
+                    yield f"{other.name} {'reaches' if may else 'does not reach'} {pod.name} at {port}"
+
+
+def database_egress(overlay, policies, pod, source):
+    blocks = [peer["ipBlock"] for policy in network.governing(policies, source, "Egress")
+              for entry in policy["spec"].get("egress") or [] for peer in entry.get("to") or [] if "ipBlock" in peer]
+    found = DATABASE_URL.match(database_of(overlay, pod))
+    if not found:
+        if blocks:
+            yield f"{pod.name} has no database server, but reaches {blocks}"
+        return
+    port = int(found.group(3))
+    servers = [each for each in overlay.operator_pods() if each.owner["metadata"]["name"] == found.group(2)]
+    targets = [network.end_of(each) for each in servers]
+    for block in blocks:
+        cidr = ipaddress.ip_network(block["cidr"])
+        if cidr.num_addresses > 256:
+            yield f"{pod.name}: {cidr} is more than a database server"
+        targets.append(network.outside(str(cidr[0])))
+    if not targets:
+        yield f"{pod.name}: nothing says where {found.group(2)} is"
+    for target in targets:
+        if not network.allowed(policies, source, target, port):
+            yield f"{pod.name} does not reach its database, {target.name} at {port}"
+        if network.allowed(policies, source, target, 22):
+            yield f"{pod.name} reaches more than the database of {target.name}"

@@ -1,0 +1,437 @@
+"""Shows that the rules notice what is wrong: each is given an overlay with one mistake, and has to report it."""
+
+import copy
+
+import network
+import rules
+from objects import Overlay
+
+DEV, PRODUCTION, OPERATOR, MONITORED = "dev", "production", "production-mariadb-operator", "production, prometheus-operator"
+
+
+def deployment(overlay, name="user-service"):
+    return overlay.find("Deployment", name)
+
+
+def spec(overlay, name="user-service"):
+    return deployment(overlay, name)["spec"]["template"]["spec"]
+
+
+def container(overlay, name="user-service"):
+    return spec(overlay, name)["containers"][0]
+
+
+def job(overlay, name="user-service-migrate"):
+    return overlay.find("Job", name)
+
+
+def job_spec(overlay):
+    return job(overlay)["spec"]["template"]["spec"]
+
+
+def config(overlay, name="user-service"):
+    """The data of a ConfigMap with a hash in its name."""
+    found = [each for each in overlay.of_kind("ConfigMap") if each["metadata"]["name"].rpartition("-")[0] == name]
+    return found[0]["data"]
+
+
+def policy(overlay, name):
+    return overlay.find("NetworkPolicy", name)["spec"]
+
+
+def remove(overlay, kind, name):
+    overlay.objects.remove(overlay.find(kind, name))
+
+
+def service(overlay, name):
+    return overlay.find("Service", name)["spec"]
+
+
+def volume(pod_spec, name):
+    return next(each for each in pod_spec["volumes"] if each["name"] == name)
+
+
+def secret(name, **fields):
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {
+        "name": name, "namespace": "crosskey", "labels": {"app.kubernetes.io/part-of": "crosskey"}}, **fields}
+
+
+# (overlay, what is wrong, how to make it so), by rule. `o` is the overlay, its objects are changed in place.
+MISTAKES = {
+    "names: labels, one namespace, nothing twice": [
+        (DEV, "another namespace", lambda o: deployment(o)["metadata"].update(namespace="default")),
+        (DEV, "a label that is missing", lambda o: deployment(o)["metadata"]["labels"].pop("app.kubernetes.io/part-of")),
+        (DEV, "an object that is there twice", lambda o: o.objects.append(deployment(o))),
+        (DEV, "a Deployment that is missing", lambda o: remove(o, "Deployment", "post-service")),
+    ],
+    "selectors match the pods that they are for": [
+        (DEV, "a Service of no pods", lambda o: service(o, "user-service")["selector"].update(x="y")),
+        (DEV, "a Service of all pods", lambda o: service(o, "user-service").update(selector={})),
+        (PRODUCTION, "a Service of a Job's pods too",
+         lambda o: service(o, "user-service")["selector"].pop("app.kubernetes.io/component")),
+        (PRODUCTION, "a Service of the other service",
+         lambda o: service(o, "user-service")["selector"].update({"app.kubernetes.io/name": "post-service"})),
+        (PRODUCTION, "a budget of no pods",
+         lambda o: o.find("PodDisruptionBudget", "user-service")["spec"]["selector"]["matchLabels"].update(x="y")),
+        (PRODUCTION, "an autoscaler of nothing",
+         lambda o: o.find("HorizontalPodAutoscaler", "user-service")["spec"]["scaleTargetRef"].update(name="user")),
+        (PRODUCTION, "a spread that counts no pods",
+         lambda o: spec(o)["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"].update(x="y")),
+        (PRODUCTION, "a policy of no pods", lambda o: policy(o, "crosskey-database").update(
+            podSelector={"matchLabels": {"x": "y"}})),
+        (MONITORED, "a monitor of no pods",
+         lambda o: o.find("PodMonitor", "crosskey")["spec"]["selector"]["matchLabels"].update(x="y")),
+        (MONITORED, "a monitor of Jobs", lambda o: o.find("PodMonitor", "crosskey")["spec"]["selector"]["matchLabels"].pop(
+            "app.kubernetes.io/component")),
+        (DEV, "a Deployment that does not select its pods",
+         lambda o: deployment(o)["spec"]["selector"]["matchLabels"].update(x="y")),
+    ],
+    "ports that are named exist": [
+        (DEV, "a Service of a port that is not there",
+         lambda o: service(o, "user-service")["ports"][0].update(targetPort="http")),
+        (DEV, "a container without a port", lambda o: container(o)["ports"].pop()),
+        (DEV, "an annotation with another port",
+         lambda o: deployment(o)["spec"]["template"]["metadata"]["annotations"].update({"prometheus.io/port": "1"})),
+        (DEV, "a policy with a port that is not there",
+         lambda o: policy(o, "user-service")["ingress"][1]["ports"][0].update(port=50062)),
+        (DEV, "a policy for the way out with a port that is not there",
+         lambda o: policy(o, "user-service")["egress"][0]["ports"][0].update(port=50061)),
+        (MONITORED, "a monitor of a port that is not there",
+         lambda o: o.find("PodMonitor", "crosskey")["spec"]["podMetricsEndpoints"][0].update(port="http")),
+    ],
+    "public services are headless, internal ones are not, nothing else is exposed": [
+        (DEV, "a public Service that is not headless", lambda o: service(o, "user-service").pop("clusterIP")),
+        (DEV, "a headless internal Service", lambda o: service(o, "user-service-internal").update(clusterIP="None")),
+        (DEV, "a load balancer", lambda o: service(o, "user-service-internal").update(type="LoadBalancer")),
+        (DEV, "the internal port among the public ones", lambda o: service(o, "user-service")["ports"].append(
+            {"name": "internal", "port": 50061, "targetPort": "internal"})),
+    ],
+    "ConfigMaps, Secrets, keys, claims and accounts exist, or are documented; none is unused": [
+        (DEV, "a ConfigMap that is not there", lambda o: container(o)["envFrom"][0]["configMapRef"].update(name="user")),
+        (DEV, "a claim that is not there", lambda o: remove(o, "PersistentVolumeClaim", "user-service-data")),
+        (DEV, "an account that is not there", lambda o: remove(o, "ServiceAccount", "user-service")),
+        (DEV, "a volume that is not there", lambda o: spec(o)["volumes"].clear()),
+        (DEV, "a ConfigMap that is not used", lambda o: container(o)["envFrom"].clear()),
+        (PRODUCTION, "a Secret that is not documented",
+         lambda o: volume(spec(o), "database-password")["secret"].update(secretName="user-db")),
+        (PRODUCTION, "a key that is not documented",
+         lambda o: volume(spec(o), "database-password")["secret"]["items"][0].update(key="pw")),
+        (PRODUCTION, "a Secret without the key that is used", lambda o: o.objects.append(
+            secret("user-service-db", data={"pw": ""}))),
+        (OPERATOR, "a User with a password that is nowhere",
+         lambda o: o.find("User", "user-service")["spec"]["passwordSecretKeyRef"].update(name="user")),
+        (OPERATOR, "a User of a server that is not there",
+         lambda o: o.find("User", "user-service")["spec"]["mariaDbRef"].update(name="mariadb")),
+    ],
+    "words, names and quantities are such as the API server takes": [
+        (DEV, "another protocol", lambda o: container(o)["ports"][0].update(protocol="HTTP")),
+        (DEV, "another strategy", lambda o: deployment(o)["spec"]["strategy"].update(type="Rolling")),
+        (DEV, "the fields of another strategy", lambda o: deployment(o)["spec"]["strategy"].update(rollingUpdate={})),
+        (DEV, "a direction that there is not", lambda o: policy(o, "crosskey-dns")["policyTypes"].append("egress")),
+        (DEV, "a name with a capital", lambda o: deployment(o)["metadata"].update(name="userService")),
+        (DEV, "a container without a name", lambda o: container(o).pop("name")),
+        (DEV, "a port with a long name", lambda o: container(o)["ports"][1].update(name="internal-listener")),
+        (DEV, "a label that is no text", lambda o: policy(o, "user-service")["ingress"][0]["from"][0]["podSelector"][
+            "matchLabels"].update({"crosskey/client": True})),
+        (DEV, "a label of a pod with a blank", lambda o: deployment(o)["spec"]["template"]["metadata"]["labels"].update({
+            "app.kubernetes.io/version": "0 1"})),
+        (DEV, "a selector with a blank", lambda o: service(o, "user-service")["selector"].update(x="a b")),
+        (DEV, "an annotation that is no text",
+         lambda o: deployment(o)["spec"]["template"]["metadata"]["annotations"].update({"prometheus.io/port": 9451})),
+        (DEV, "a quantity that is none", lambda o: container(o)["resources"]["limits"].update(memory="512MB")),
+        (DEV, "a claim of another kind",
+         lambda o: o.find("PersistentVolumeClaim", "user-service-data")["spec"].update(accessModes=["ReadWrite"])),
+        (PRODUCTION, "a key that is no variable", lambda o: config(o).update({"CROSSKEY USER": "x"})),
+        (PRODUCTION, "fewer replicas at most than at least",
+         lambda o: o.find("HorizontalPodAutoscaler", "user-service")["spec"].update(minReplicas=7)),
+        (PRODUCTION, "an eviction policy that there is not",
+         lambda o: o.find("PodDisruptionBudget", "user-service")["spec"].update(unhealthyPodEvictionPolicy="Allow")),
+    ],
+    "arguments and variables are those of the binary, with values that it takes": [
+        (DEV, "a variable that is not known", lambda o: config(o).update(CROSSKEY_USER_LOGLEVEL="debug")),
+        (DEV, "a variable of the other service", lambda o: config(o).update(CROSSKEY_POST_LOG_LEVEL="debug")),
+        (DEV, "a value that is refused", lambda o: config(o).update(CROSSKEY_USER_LOG_LEVEL="verbose")),
+        (DEV, "an address that is refused", lambda o: config(o).update(CROSSKEY_USER_PEER="post-service")),
+        (DEV, "a flag that is not known", lambda o: container(o)["args"].append("--verbose")),
+        (DEV, "a flag with a value that is refused", lambda o: container(o)["args"].append("--db-pool=0")),
+        (DEV, "another command", lambda o: container(o).update(args=["migrate"])),
+        (PRODUCTION, "a Job that serves", lambda o: job_spec(o)["containers"][0].update(args=["serve"])),
+        (DEV, "a shell", lambda o: container(o).update(command=["sh", "-c"])),
+        (DEV, "another image", lambda o: container(o).update(image="busybox:1.36")),
+    ],
+    "the addresses that are configured are the ports and services that there are": [
+        (DEV, "a peer that is no Service", lambda o: config(o).update(CROSSKEY_USER_PEER="post:50062")),
+        (DEV, "the public port of the peer", lambda o: config(o).update(CROSSKEY_USER_PEER="post-service:50052")),
+        (DEV, "itself as its peer", lambda o: config(o).update(CROSSKEY_USER_PEER="user-service-internal:50061")),
+        (DEV, "another port of the peer", lambda o: config(o).update(CROSSKEY_USER_PEER="post-service-internal:50061")),
+        (DEV, "a listener on loopback", lambda o: config(o).update(CROSSKEY_USER_LISTEN="127.0.0.1:50051")),
+        (DEV, "a listener on another port", lambda o: config(o).update(CROSSKEY_USER_METRICS_LISTEN="0.0.0.0:9452")),
+    ],
+    "probes ask for what the services answer, at ports that there are": [
+        (DEV, "a probe of a port that is not there", lambda o: container(o)["livenessProbe"]["grpc"].update(port=50052)),
+        (DEV, "a probe of the metrics by gRPC", lambda o: container(o)["livenessProbe"]["grpc"].update(port=9451)),
+        (DEV, "a probe of what is not known", lambda o: container(o)["readinessProbe"]["grpc"].update(service="ready")),
+        (DEV, "a restart because of the database",
+         lambda o: container(o)["livenessProbe"]["grpc"].update(service="readiness")),
+        (DEV, "a probe that is missing", lambda o: container(o).pop("startupProbe")),
+        (DEV, "a probe of another kind", lambda o: container(o).update(readinessProbe={"tcpSocket": {"port": 50051}})),
+        (PRODUCTION, "a Job with a probe", lambda o: job_spec(o)["containers"][0].update(livenessProbe={})),
+    ],
+    "the drain fits the grace period": [
+        (DEV, "a grace period that is too short", lambda o: spec(o).update(terminationGracePeriodSeconds=16)),
+        (DEV, "a pause that is too long", lambda o: container(o)["lifecycle"]["preStop"]["sleep"].update(seconds=20)),
+        (DEV, "no pause", lambda o: container(o).pop("lifecycle")),
+        (DEV, "a command in an image without a shell",
+         lambda o: container(o).update(lifecycle={"preStop": {"exec": {"command": ["sleep", "5"]}}})),
+    ],
+    "the holder of a lease is unique: every replica has a host name of its own": [
+        (PRODUCTION, "one host name for all", lambda o: spec(o).update(hostname="user-service")),
+        (PRODUCTION, "the host name of the node", lambda o: spec(o).update(hostNetwork=True)),
+    ],
+    "images have the version of the binaries": [
+        (DEV, "latest", lambda o: container(o).update(image="crosskey/user-service:latest")),
+        (DEV, "no tag", lambda o: container(o).update(image="crosskey/user-service")),
+        (DEV, "another version", lambda o: container(o).update(image="crosskey/user-service:0.0.9")),
+        (DEV, "the other service", lambda o: container(o).update(image="crosskey/post-service:0.1.0")),
+        (OPERATOR, "a server without a tag",
+         lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(image="mariadb")),
+    ],
+    "restricted: the Pod Security Standard, and a root file system that is only read": [
+        (DEV, "root", lambda o: spec(o)["securityContext"].update(runAsNonRoot=False)),
+        (DEV, "a user that is root", lambda o: spec(o)["securityContext"].update(runAsUser=0)),
+        (DEV, "no seccomp profile", lambda o: spec(o)["securityContext"].pop("seccompProfile")),
+        (DEV, "new privileges", lambda o: container(o)["securityContext"].pop("allowPrivilegeEscalation")),
+        (DEV, "capabilities", lambda o: container(o)["securityContext"].pop("capabilities")),
+        (DEV, "one capability", lambda o: container(o)["securityContext"]["capabilities"].update(add=["NET_ADMIN"])),
+        (DEV, "a privileged container", lambda o: container(o)["securityContext"].update(privileged=True)),
+        (DEV, "a root file system to write to", lambda o: container(o)["securityContext"].pop("readOnlyRootFilesystem")),
+        (DEV, "a folder of the node", lambda o: spec(o)["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
+        (DEV, "the network of the node", lambda o: spec(o).update(hostNetwork=True)),
+        (DEV, "a port of the node", lambda o: container(o)["ports"][0].update(hostPort=50051)),
+        (DEV, "a container that may be root", lambda o: container(o)["securityContext"].update(runAsUser=0)),
+        (PRODUCTION, "a Job that runs as root", lambda o: job_spec(o).pop("securityContext")),
+        (DEV, "another standard", lambda o: o.of_kind("Namespace")[0]["metadata"]["labels"].clear()),
+        (OPERATOR, "a database server as root",
+         lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podSecurityContext"].pop("runAsNonRoot")),
+    ],
+    "no service account token, no service links, no rights": [
+        (DEV, "a token", lambda o: spec(o).pop("automountServiceAccountToken")),
+        (DEV, "a token of the account",
+         lambda o: o.find("ServiceAccount", "user-service").pop("automountServiceAccountToken")),
+        (DEV, "service links", lambda o: spec(o).pop("enableServiceLinks")),
+        (PRODUCTION, "service links of a Job", lambda o: job_spec(o).update(enableServiceLinks=True)),
+        (DEV, "the default account", lambda o: spec(o).pop("serviceAccountName")),
+        (DEV, "rights", lambda o: o.objects.append({"apiVersion": "v1", "kind": "Role", "metadata": {"name": "x"}})),
+    ],
+    "resources are requested and limited": [
+        (DEV, "no memory limit", lambda o: container(o)["resources"]["limits"].pop("memory")),
+        (DEV, "no resources", lambda o: container(o).pop("resources")),
+        (DEV, "a request above the limit", lambda o: container(o)["resources"]["requests"].update(memory="1Gi")),
+        (PRODUCTION, "a Job without limits", lambda o: job_spec(o)["containers"][0]["resources"].pop("limits")),
+        (DEV, "a temporary folder without a limit", lambda o: volume(spec(o), "tmp").update(emptyDir={})),
+    ],
+    "no secret is in the manifests; passwords come as files": [
+        (PRODUCTION, "a Secret", lambda o: o.objects.append(secret("user-service-db", stringData={"password": "x"}))),
+        (PRODUCTION, "a password in a URL",
+         lambda o: config(o).update(CROSSKEY_USER_DB="mysql://crosskey_user:x@mariadb.example:3306/crosskey_user")),
+        (PRODUCTION, "a Secret in the environment", lambda o: container(o).update(env=[
+            {"name": "X", "valueFrom": {"secretKeyRef": {"name": "user-service-db", "key": "password"}}}])),
+        (PRODUCTION, "a password in the environment", lambda o: config(o).update(CROSSKEY_USER_DB_PASSWORD="x")),
+        (PRODUCTION, "a file that is not mounted",
+         lambda o: config(o).update(CROSSKEY_USER_DB_PASSWORD_FILE="/run/secrets/database/pw")),
+        (PRODUCTION, "no password", lambda o: config(o).pop("CROSSKEY_USER_DB_PASSWORD_FILE")),
+        (PRODUCTION, "a password for everybody",
+         lambda o: volume(spec(o), "database-password")["secret"].update(defaultMode=0o444)),
+        (PRODUCTION, "a password that the process cannot read", lambda o: spec(o)["securityContext"].pop("fsGroup")),
+    ],
+    "network policies cover every pod, in both directions": [
+        (DEV, "no default", lambda o: [remove(o, "NetworkPolicy", "crosskey-default-deny"),
+                                      remove(o, "NetworkPolicy", "crosskey-dns"),
+                                      remove(o, "NetworkPolicy", "user-service")]),
+        (PRODUCTION, "pods of another name", lambda o: job(o)["spec"]["template"]["metadata"]["labels"].pop(
+            "app.kubernetes.io/part-of")),
+        (DEV, "a policy for another namespace",
+         lambda o: [each["metadata"].update(namespace="default") for each in o.of_kind("NetworkPolicy")]),
+        (OPERATOR, "a database server without one", lambda o: remove(o, "NetworkPolicy", "crosskey-mariadb")),
+    ],
+    "only clients reach the public port, only the other service the internal one, only monitoring the metrics": [
+        (DEV, "the internal port for all", lambda o: policy(o, "user-service")["ingress"][1].pop("from")),
+        (DEV, "the internal port for clients",
+         lambda o: policy(o, "user-service")["ingress"][0]["ports"].append({"protocol": "TCP", "port": 50061})),
+        (DEV, "all ports for the peer", lambda o: policy(o, "user-service")["ingress"][1].pop("ports")),
+        (DEV, "a peer of any namespace",
+         lambda o: policy(o, "user-service")["ingress"][1]["from"][0].update(namespaceSelector={})),
+        (PRODUCTION, "the Job as a peer", lambda o: policy(o, "user-service")["ingress"][1]["from"][0]["podSelector"][
+            "matchLabels"].pop("app.kubernetes.io/component")),
+        (DEV, "any pod of a namespace of clients",
+         lambda o: policy(o, "user-service")["ingress"][0]["from"][1].pop("podSelector")),
+        (DEV, "clients of any namespace",
+         lambda o: policy(o, "user-service")["ingress"][0]["from"][1].update(namespaceSelector={})),
+        (DEV, "addresses outside", lambda o: policy(o, "user-service")["ingress"].append(
+            {"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]})),
+        (DEV, "a range of ports", lambda o: policy(o, "user-service")["ingress"][0]["ports"][0].update(endPort=50070)),
+        (DEV, "metrics for all", lambda o: policy(o, "user-service")["ingress"][2].pop("from")),
+        (DEV, "another policy that lets all in", lambda o: policy(o, "crosskey-default-deny").update(ingress=[{}])),
+        (DEV, "a service that does not reach its peer", lambda o: policy(o, "post-service").pop("egress")),
+        (DEV, "a service that its peer does not reach", lambda o: policy(o, "user-service")["ingress"].pop(1)),
+        (DEV, "no clients", lambda o: policy(o, "user-service")["ingress"].pop(0)),
+    ],
+    "pods reach the other service, DNS and their database, and nothing else": [
+        (DEV, "all ways out", lambda o: policy(o, "user-service")["egress"].append({})),
+        (DEV, "no DNS", lambda o: remove(o, "NetworkPolicy", "crosskey-dns")),
+        (DEV, "DNS by UDP only", lambda o: policy(o, "crosskey-dns")["egress"][0]["ports"].pop()),
+        (DEV, "all of kube-system", lambda o: policy(o, "crosskey-dns")["egress"][0]["to"][0].pop("podSelector") and
+         policy(o, "crosskey-dns")["egress"][0].pop("ports")),
+        (PRODUCTION, "no way to the database", lambda o: remove(o, "NetworkPolicy", "crosskey-database")),
+        (PRODUCTION, "another port of the database",
+         lambda o: config(o).update(CROSSKEY_USER_DB="mysql://crosskey_user@mariadb.example:3307/crosskey_user")),
+        (PRODUCTION, "the whole internet",
+         lambda o: policy(o, "crosskey-database")["egress"][0]["to"][0]["ipBlock"].update(cidr="0.0.0.0/0")),
+        (PRODUCTION, "all ports of the database", lambda o: policy(o, "crosskey-database")["egress"][0].pop("ports")),
+        (OPERATOR, "no way to the server", lambda o: remove(o, "NetworkPolicy", "crosskey-database")),
+        (OPERATOR, "a server for all", lambda o: policy(o, "crosskey-mariadb")["ingress"][0].pop("from")),
+        (OPERATOR, "a server that its operator does not reach",
+         lambda o: policy(o, "crosskey-mariadb")["ingress"][0]["from"].pop()),
+        (OPERATOR, "a server that reaches others", lambda o: policy(o, "crosskey-mariadb").update(egress=[{}])),
+    ],
+    "SQLite: one replica, Recreate, a volume": [
+        (DEV, "two replicas", lambda o: deployment(o)["spec"].update(replicas=2)),
+        (DEV, "a rolling update", lambda o: deployment(o)["spec"]["strategy"].update(type="RollingUpdate")),
+        (DEV, "a file outside of the volume", lambda o: config(o).update(CROSSKEY_USER_DB="sqlite:/tmp/user.db")),
+        (DEV, "a volume that is lost", lambda o: [volume(spec(o), "data").pop("persistentVolumeClaim"),
+                                                 volume(spec(o), "data").update(emptyDir={})]),
+        (DEV, "no database", lambda o: config(o).pop("CROSSKEY_USER_DB")),
+        (DEV, "a volume for both", lambda o: volume(spec(o), "data")["persistentVolumeClaim"].update(
+            claimName="post-service-data")),
+        (DEV, "a volume that cannot be written to", lambda o: spec(o)["securityContext"].pop("fsGroup")),
+    ],
+    "replicas: a server for the database, one evicted at a time, spread, updated without a gap": [
+        (PRODUCTION, "SQLite", lambda o: config(o).update(CROSSKEY_USER_DB="sqlite:/data/x.db")),
+        (PRODUCTION, "one replica",
+         lambda o: o.find("HorizontalPodAutoscaler", "user-service")["spec"].update(minReplicas=1)),
+        (PRODUCTION, "no autoscaler, no replicas", lambda o: remove(o, "HorizontalPodAutoscaler", "user-service")),
+        (PRODUCTION, "no budget", lambda o: remove(o, "PodDisruptionBudget", "user-service")),
+        (PRODUCTION, "a budget of nothing",
+         lambda o: o.find("PodDisruptionBudget", "user-service")["spec"].update(maxUnavailable=0)),
+        (PRODUCTION, "a budget of everything",
+         lambda o: o.find("PodDisruptionBudget", "user-service")["spec"].update(maxUnavailable="100%")),
+        (PRODUCTION, "a number for autoscaled replicas", lambda o: deployment(o)["spec"].update(replicas=2)),
+        (PRODUCTION, "no spread", lambda o: spec(o).pop("topologySpreadConstraints")),
+        (PRODUCTION, "an update that takes pods away first",
+         lambda o: deployment(o)["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1)),
+        (PRODUCTION, "no CPU request for the autoscaler", lambda o: container(o)["resources"]["requests"].pop("cpu")),
+    ],
+    "migrations: a Job for each database, with an account of its own, that ends and is cleaned up": [
+        (PRODUCTION, "no Job", lambda o: remove(o, "Job", "user-service-migrate")),
+        (PRODUCTION, "no end", lambda o: job(o)["spec"].pop("activeDeadlineSeconds")),
+        (PRODUCTION, "no limit of tries", lambda o: job(o)["spec"].pop("backoffLimit")),
+        (PRODUCTION, "no cleaning up", lambda o: job(o)["spec"].pop("ttlSecondsAfterFinished")),
+        (PRODUCTION, "restarts for ever", lambda o: job_spec(o).update(restartPolicy="Always")),
+        (PRODUCTION, "another image", lambda o: job_spec(o)["containers"][0].update(image="crosskey/user-service:0.0.9")),
+        (PRODUCTION, "another database", lambda o: config(o, "user-service-migrate").update(
+            CROSSKEY_USER_DB="mysql://crosskey_user_migrate@mariadb.example:3306/crosskey_post")),
+        (PRODUCTION, "the account of the service", lambda o: config(o, "user-service-migrate").update(
+            CROSSKEY_USER_DB="mysql://crosskey_user@mariadb.example:3306/crosskey_user")),
+        (PRODUCTION, "the password of the service",
+         lambda o: volume(job_spec(o), "database-password")["secret"].update(secretName="user-service-db")),
+    ],
+    "databases of the operator: accounts as in the URLs, with enough connections, that outlive their resources": [
+        (OPERATOR, "too few connections of an account",
+         lambda o: o.find("User", "user-service")["spec"].pop("maxUserConnections")),
+        (OPERATOR, "too few connections of the server",
+         lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(myCnf="[mariadb]\nmax_connections=151\n")),
+        (OPERATOR, "more sessions", lambda o: config(o).update(CROSSKEY_USER_DB_POOL="64")),
+        (OPERATOR, "more replicas",
+         lambda o: o.find("HorizontalPodAutoscaler", "user-service")["spec"].update(maxReplicas=20)),
+        (OPERATOR, "a database that is dropped", lambda o: o.find("Database", "user-service")["spec"].pop("cleanupPolicy")),
+        (OPERATOR, "a character set that is too small",
+         lambda o: o.find("Database", "user-service")["spec"].update(characterSet="utf8")),
+        (OPERATOR, "an account that is not there", lambda o: remove(o, "User", "user-service")),
+        (OPERATOR, "an account that may not write",
+         lambda o: o.find("Grant", "user-service")["spec"].update(privileges=["SELECT"])),
+        (OPERATOR, "an account that may do too much",
+         lambda o: o.find("Grant", "user-service")["spec"]["privileges"].append("DROP")),
+        (OPERATOR, "another password",
+         lambda o: o.find("User", "user-service")["spec"]["passwordSecretKeyRef"].update(name="post-service-db")),
+        (OPERATOR, "a multi-writer cluster",
+         lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(galera={"enabled": True})),
+    ],
+}
+
+
+def missed(overlays, world):
+    """{rule: what it did not notice}, for all rules."""
+    by_name = {overlay.name: overlay for overlay in overlays}
+    found = {}
+    for name, check in rules.RULES.items():
+        wrong = [] if MISTAKES.get(name) else ["anything: there is no mistake to try it with"]
+        for overlay_name, what, make in MISTAKES.get(name, []):
+            overlay = by_name[overlay_name]
+            broken = Overlay(overlay.name, "")
+            broken.objects = copy.deepcopy(overlay.objects)
+            make(broken)
+            if broken.objects == overlay.objects:
+                wrong.append(f"{what}: nothing was changed")
+            elif not list(check(broken, world)):
+                wrong.append(f"{what} ({overlay_name})")
+        found[name] = "\n".join(wrong)
+    found.update({f"{name}, which is no rule": "no rule" for name in MISTAKES if name not in rules.RULES})
+    return found
+
+
+# --------------------------------------------------------------------------- the evaluation of network policies itself
+
+
+def policy_of(**spec_of):
+    return {"kind": "NetworkPolicy", "metadata": {"name": "p", "namespace": "n"}, "spec": spec_of}
+
+
+A = network.pod_end("a", "n", {"app": "a"}, ports={"http": 80})
+B = network.pod_end("b", "n", {"app": "b"})
+ELSEWHERE = network.pod_end("b elsewhere", "m", {"app": "b"}, {"team": "x"})
+OUTSIDE = network.outside("192.0.2.7")
+APP_A, APP_B, TEAM_X = ({"matchLabels": {"app": "a"}}, {"matchLabels": {"app": "b"}}, {"matchLabels": {"team": "x"}})
+INTO_A = {"podSelector": APP_A, "policyTypes": ["Ingress"]}
+
+# (policies, source, target, port, protocol, whether it may connect), as the documentation of Kubernetes has it.
+CONNECTIONS = [
+    ([], B, A, 80, "TCP", True),
+    ([policy_of(podSelector={}, policyTypes=["Ingress"])], B, A, 80, "TCP", False),
+    ([policy_of(podSelector={})], B, A, 80, "TCP", False),
+    ([policy_of(podSelector={}, policyTypes=["Ingress"])], A, OUTSIDE, 80, "TCP", True),
+    ([policy_of(podSelector={}, policyTypes=["Egress"])], A, OUTSIDE, 80, "TCP", False),
+    ([policy_of(podSelector={}, egress=[])], A, OUTSIDE, 80, "TCP", True),
+    ([policy_of(podSelector=APP_B)], B, A, 80, "TCP", True),
+    ([policy_of(**INTO_A, ingress=[{}])], OUTSIDE, A, 80, "TCP", True),
+    ([policy_of(**INTO_A, ingress=[{"from": [{"podSelector": APP_B}]}])], B, A, 80, "TCP", True),
+    ([policy_of(**INTO_A, ingress=[{"from": [{"podSelector": APP_B}]}])], ELSEWHERE, A, 80, "TCP", False),
+    ([policy_of(**INTO_A, ingress=[{"from": [{"podSelector": {}}]}])], ELSEWHERE, A, 80, "TCP", False),
+    ([policy_of(**INTO_A, ingress=[{"from": [{"namespaceSelector": {}}]}])], ELSEWHERE, A, 80, "TCP", True),
+    ([policy_of(**INTO_A, ingress=[{"from": [{"namespaceSelector": {}}]}])], OUTSIDE, A, 80, "TCP", False),
+    ([policy_of(**INTO_A, ingress=[{"from": [{"namespaceSelector": TEAM_X, "podSelector": APP_A}]}])],
+     ELSEWHERE, A, 80, "TCP", False),
+    ([policy_of(**INTO_A, ingress=[{"from": [{"namespaceSelector": TEAM_X}, {"podSelector": APP_A}]}])],
+     ELSEWHERE, A, 80, "TCP", True),
+    ([policy_of(**INTO_A, ingress=[{"ports": [{"port": 81}]}])], B, A, 80, "TCP", False),
+    ([policy_of(**INTO_A, ingress=[{"ports": [{"port": 79, "endPort": 81}]}])], B, A, 80, "TCP", True),
+    ([policy_of(**INTO_A, ingress=[{"ports": [{"port": "http"}]}])], B, A, 80, "TCP", True),
+    ([policy_of(**INTO_A, ingress=[{"ports": [{"port": "http"}]}])], B, A, 81, "TCP", False),
+    ([policy_of(**INTO_A, ingress=[{"ports": [{"port": 80, "protocol": "UDP"}]}])], B, A, 80, "TCP", False),
+    ([policy_of(**INTO_A, ingress=[{"ports": [{"protocol": "TCP"}]}])], B, A, 80, "TCP", True),
+    ([policy_of(**INTO_A), policy_of(**INTO_A, ingress=[{}])], B, A, 80, "TCP", True),
+    ([policy_of(podSelector=APP_A, policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}])],
+     A, OUTSIDE, 80, "TCP", True),
+    ([policy_of(podSelector=APP_A, policyTypes=["Egress"],
+                egress=[{"to": [{"ipBlock": {"cidr": "192.0.2.0/24", "except": ["192.0.2.0/28"]}}]}])],
+     A, OUTSIDE, 80, "TCP", False),
+    ([policy_of(podSelector={"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["b"]}]})],
+     B, A, 80, "TCP", False),
+    ([policy_of(podSelector={"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]})], B, A, 80, "TCP", True),
+]
+
+
+def connections():
+    wrong = [f"connection {number}: {source.name} to {target.name}, should be {may}"
+             for number, (policies, source, target, port, protocol, may) in enumerate(CONNECTIONS)
+             if network.allowed(policies, source, target, port, protocol) != may]
+    return "\n".join(wrong)
