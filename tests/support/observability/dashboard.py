@@ -30,9 +30,9 @@ def variables(dashboard):
     return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
 
 
-def filled(expression, job=".+", rate_interval="1m"):
+def filled(expression, job=".+", rate_interval="1m", whole_range="5m"):
     """What Grafana would send."""
-    return expression.replace("$__rate_interval", rate_interval).replace("$job", job)
+    return expression.replace("$__rate_interval", rate_interval).replace("$__range", whole_range).replace("$job", job)
 
 
 def overlap(one, other):
@@ -62,8 +62,8 @@ def problems_of_panel(panel, known):
             wrong.append("a query has no legend")
         used = set(re.findall(r"\$\{?(\w+)", target["expr"])) - {"__rate_interval", "__interval", "__range"}
         wrong += [f"there is no variable {name}" for name in sorted(used - known)]
-        if re.search(r"\[\d+s\]", target["expr"]):
-            wrong.append("a range of seconds: it has to be $__rate_interval")
+        if re.search(r"\[\d+[sm]\]", target["expr"]):
+            wrong.append("a range of its own: it has to be $__rate_interval")
         # A label in the legend that the query does not keep shows as nothing.
         kept = set(re.findall(r"\w+", " ".join(re.findall(r"\bby \(([^)]*)\)", target["expr"]))))
         legend = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
@@ -77,8 +77,6 @@ def problems(dashboard):
     every = dashboard["panels"] + [panel for row in dashboard["panels"] for panel in row.get("panels", [])]
     ids = [panel["id"] for panel in every]
     wrong += [f"the id {one} is used twice" for one in sorted({one for one in ids if ids.count(one) > 1})]
-    titles = [panel["title"] for panel in every]
-    wrong += [f"row and title are used twice: {one}" for one in sorted({one for one in titles if titles.count(one) > 2})]
     for index, panel in enumerate(every):
         place = panel["gridPos"]
         if place["x"] < 0 or place["w"] <= 0 or place["h"] <= 0 or place["x"] + place["w"] > COLUMNS:

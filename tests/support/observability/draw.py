@@ -24,7 +24,7 @@ BACKGROUND, PANEL, BORDER, TEXT, FAINT, LINES = "#111217", "#181b1f", "#2c3036",
 COLOURS = ["#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#56a64b", "#fade2a", "#e0b400",
            "#a352cc", "#37872d", "#c4162a", "#1f60c4"]
 NAMED = {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2"}
-LEGEND_ROWS = 3
+LEGEND_ROWS = 4
 
 
 def with_prefix(value):
@@ -78,7 +78,8 @@ class Picture:
         """[(legend, times, values)]"""
         found = []
         for target in panel["targets"]:
-            expression = boards.filled(target["expr"], rate_interval=self.rate_interval)
+            expression = boards.filled(target["expr"], rate_interval=self.rate_interval,
+                                       whole_range=f"{round(self.end - self.start)}s")
             for one in self.server.query_range(expression, self.start, self.end, self.step):
                 legend = target["legendFormat"]
                 for label, value in one["metric"].items():
@@ -86,7 +87,7 @@ class Picture:
                 values = dict((float(when), float(value)) for when, value in one["values"])
                 times = [self.start + self.step * index for index in range(int((self.end - self.start) / self.step) + 1)]
                 found.append((legend, times, [values.get(when, math.nan) for when in times]))
-        return sorted(found, key=lambda one: (panel["targets"] and 0, one[0]))
+        return sorted(found, key=lambda one: one[0])
 
     def draw(self):
         when = [datetime.datetime.fromtimestamp(one, datetime.timezone.utc).strftime("%H:%M:%S")
@@ -182,11 +183,16 @@ class Picture:
             highest = max([highest] + [value for value in values if not math.isnan(value)])
         top = defaults.get("max") or highest * 1.1 or 1
         for step in defaults.get("thresholds", {}).get("steps", []):
-            # As Grafana: a threshold does not make the axis longer.
+            # As in Grafana a threshold does not make the axis longer.
             if step["value"] is not None and step["value"] <= top:
                 axes.axhline(step["value"], color=NAMED["red"], linewidth=0.9, linestyle=(0, (6, 4)))
         axes.set(xlim=(times[0], times[-1]), ylim=(0, top * (1.05 if defaults.get("max") else 1)))
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=defaults["unit"] == "none" and top <= 4))
+        if custom["scaleDistribution"]["type"] == "log":
+            axes.set(yscale="log", ylim=(4e-4, max(2 * highest, 1)))
+            axes.yaxis.set_minor_locator(ticker.NullLocator())
+            axes.yaxis.set_major_locator(ticker.LogLocator(10, numticks=5))
+        else:
+            axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=defaults["unit"] == "none" and top <= 4))
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: FORMATS[defaults["unit"]](value)))
         axes.xaxis.set_major_locator(dates.MinuteLocator())
         axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""A load for the picture, bounded, on both services: drive.py GENERATED USER POST SECONDS [ABSENT]
+"""A load for the picture, bounded, on both services: drive.py GENERATED USER POST SECONDS
 
 Some users write, read and like all the time; now and then one with thousands of posts is deleted, by cascade, or is refused to be.
-GENERATED holds the Python code of the protos. While the file ABSENT is there, deletions are made without waiting for their end.
+GENERATED holds the Python code of the protos.
 """
 
-import os
 import random
 import sys
 import threading
@@ -21,14 +20,13 @@ BATCH = 1000
 
 
 class Drive:
-    def __init__(self, user_address, post_address, seconds, absent):
+    def __init__(self, user_address, post_address, seconds):
         from post.v1 import post_service_pb2, post_service_pb2_grpc
         from user.v1 import user_service_pb2, user_service_pb2_grpc
         self.user_pb, self.post_pb = user_service_pb2, post_service_pb2
         self.users = user_service_pb2_grpc.UserServiceStub(grpc.insecure_channel(user_address))
         self.posts = post_service_pb2_grpc.PostServiceStub(grpc.insecure_channel(post_address))
         self.end = time.monotonic() + seconds
-        self.absent = absent
         self.lock = threading.Lock()
         self.known_users, self.known_posts = [], []
         self.calls = 0
@@ -118,8 +116,6 @@ class Drive:
                     self.posts.BatchCreatePosts(self.post_pb.BatchCreatePostsRequest(requests=[one] * BATCH), timeout=20)
                     time.sleep(1.5)
                 time.sleep(3)
-                while self.running() and not os.path.exists(self.absent) and random.random() < 0.1:
-                    time.sleep(0.5)
                 self.users.DeleteUser(self.user_pb.DeleteUserRequest(id=user), timeout=10)
             except grpc.RpcError:
                 time.sleep(1)
@@ -140,7 +136,7 @@ class Drive:
 def main():
     generated, user_address, post_address, seconds = sys.argv[1:5]
     sys.path.insert(0, generated)
-    Drive(user_address, post_address, float(seconds), sys.argv[5] if len(sys.argv) > 5 else "/nonexistent").run()
+    Drive(user_address, post_address, float(seconds)).run()
 
 
 main()

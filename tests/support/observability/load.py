@@ -63,10 +63,8 @@ def everything(services):
     """Both services are there: users, posts, likes, a pin; refusals; RESTRICT; a cascade, and a post that goes by itself."""
     ada, grace, edsger = (services.user(name) for name in ("ada", "grace", "edsger"))
     posts = services.posts(ada, 20) + services.posts(grace, 3)
-    for post in posts[:5]:
-        services.call("post.v1.PostService/LikePost", {"post_id": post, "user_id": grace})
-        services.call("post.v1.PostService/LikePost", {"post_id": posts[-1], "user_id": ada}) if post == posts[0] else None
-    services.call("post.v1.PostService/LikePost", {"post_id": posts[-2], "user_id": edsger})
+    for post, user in [(post, grace) for post in posts[:5]] + [(posts[-1], ada), (posts[-2], edsger)]:
+        services.call("post.v1.PostService/LikePost", {"post_id": post, "user_id": user})
     for user, post in ((grace, posts[1]), (edsger, posts[-2])):
         services.call("user.v1.UserService/UpdateUser", {"user": {"id": user, "pinned_post_id": post}})
     services.call("post.v1.PostService/ListPosts", {"user_id": ada, "include_users": True})

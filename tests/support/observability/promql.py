@@ -20,7 +20,7 @@ MATCHER = re.compile(r"(\w+)\s*(=~|!~|!=|=)\s*(" + TEXT + ")")
 def selectors(expression):
     text = GROUPING.sub(" ", expression)
     text = re.sub(r"\[[^\]]*\]", " ", text)
-    text = re.sub(r"\boffset\s+-?\w+", " ", text)
+    text = re.sub(r"\boffset\s+-?\w+|@\s*(?:start|end)\s*\(\)", " ", text)
     return [Selector(name, [(label, operator, value[1:-1].replace("\\\\", "\\")) for label, operator, value in
                             MATCHER.findall(inside or "")])
             for name, inside in SELECTOR.findall(text) if name not in WORDS]
