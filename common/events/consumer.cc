@@ -103,6 +103,7 @@ absl::Status Consumer::Apply(const Batch& batch) {
     if (first) CROSSKEY_RETURN_IF_ERROR(Advance(tx, batch, last_deletion));
     for (const Event& event : batch.events) {
       culprit = &event;
+      tx.set_traceparent(event.traceparent);
       CROSSKEY_RETURN_IF_ERROR(ApplyEvent(tx, event));
     }
     culprit = nullptr;
@@ -117,6 +118,11 @@ absl::Status Consumer::Apply(const Batch& batch) {
   position_.Set(static_cast<double>(batch.through));
   for (const Event& event : batch.events) {
     const bool handled = handlers_.count(event.type) > 0;
+    log::Debug("consumed an event", {{"feed", feed_},
+                                     {"sequence", event.sequence},
+                                     {"type", event.type},
+                                     {"subject", event.subject},
+                                     {"traceparent", event.traceparent}});
     events_.Add({{"feed", feed_}, {"type", handled ? event.type : "other"}, {"handled", handled ? "true" : "false"}})
         .Increment();
   }

@@ -14,6 +14,8 @@ struct Draft {
   std::string type;     // full name of the payload's message
   std::string subject;  // "users/7"
   std::string payload;  // the message, serialized
+  // W3C Trace Context. Set by events::Tx.
+  std::string traceparent = {};
 };
 
 // A published event.

@@ -15,18 +15,28 @@ namespace crosskey::events {
 // A write transaction that can publish. There is no other way to emit an event.
 class Tx {
  public:
-  explicit Tx(db::Tx& db) : db_(db) {}
+  Tx(db::Tx& db, std::string traceparent) : db_(db), traceparent_(std::move(traceparent)) {}
   Tx(const Tx&) = delete;
   Tx& operator=(const Tx&) = delete;
 
   db::Tx& db() { return db_; }
   // Stored when the body has returned OK, in the order of the calls, before the commit.
-  void Append(Draft draft) { drafts_.push_back(std::move(draft)); }
+  void Append(Draft draft) {
+    draft.traceparent = traceparent_;
+    drafts_.push_back(std::move(draft));
+  }
+  // On whose behalf the rest of the body works: that of the call, unless it goes on with what another one has begun.
+  void set_traceparent(const std::string& traceparent) { traceparent_ = traceparent; }
+  const std::string& traceparent() const { return traceparent_; }
+  // Called once after the commit, and not without one: for metrics.
+  void OnCommit(std::function<void()> then) { on_commit_.push_back(std::move(then)); }
 
  private:
   friend class Outbox;
   db::Tx& db_;
+  std::string traceparent_;
   std::vector<Draft> drafts_;
+  std::vector<std::function<void()>> on_commit_;
 };
 
 // The write side of a service's event log. Thread-safe.

@@ -40,6 +40,16 @@ PeerWatch::PeerWatch(std::string own, std::string peer, Feed& feed, Transport& t
       feed_(feed),
       transport_(transport),
       now_(std::move(now)),
+      head_(prometheus::BuildGauge()
+                .Name("crosskey_feed_head_sequence")
+                .Help("The last event that has a place in the own feed.")
+                .Register(metrics.registry())
+                .Add({})),
+      floor_(prometheus::BuildGauge()
+                 .Name("crosskey_feed_floor_sequence")
+                 .Help("The last event that has been removed from the own feed; 0: none.")
+                 .Register(metrics.registry())
+                 .Add({})),
       oldest_unnumbered_(prometheus::BuildGauge()
                              .Name("crosskey_oldest_unsequenced_event_seconds")
                              .Help("Age of the oldest event that has no place in the feed yet; 0: there is none.")
@@ -67,6 +77,8 @@ absl::Status PeerWatch::AskPeer(const Call& call) {
   // Heads are read before the positions that they are compared with: who has caught up with an older head has caught up.
   const absl::Time now = now_();
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo own, feed_.Info(call));
+  head_.Set(static_cast<double>(own.head));
+  floor_.Set(static_cast<double>(own.floor));
   const absl::StatusOr<PeerInfo> peer = transport_.Info(call);
   if (!peer.ok()) {
     std::lock_guard lock(mutex_);

@@ -61,6 +61,8 @@ class PeerWatch {
   Feed& feed_;
   Transport& transport_;
   const std::function<absl::Time()> now_;
+  prometheus::Gauge& head_;
+  prometheus::Gauge& floor_;
   prometheus::Gauge& oldest_unnumbered_;
   prometheus::Gauge& lag_;
 

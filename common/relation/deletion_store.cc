@@ -8,7 +8,7 @@ namespace {
 
 std::string Columns(const ParentTable& table) {
   return absl::StrCat("deletion_id, ", table.id_column,
-                      ", uid, action, state, blocked_reason, create_time, complete_time");
+                      ", uid, action, state, blocked_reason, create_time, complete_time, traceparent");
 }
 
 std::optional<Parent> ToParent(int64_t id, const std::optional<std::tuple<std::string, int64_t, int64_t>>& row) {
@@ -29,8 +29,9 @@ DeletionStore::DeletionStore(const ParentTable& t)
       set_parent_state_{t.table + ".set_state", absl::StrCat("UPDATE ", t.table, " SET state = ? WHERE id = ?")},
       remove_parent_{t.table + ".remove", absl::StrCat("DELETE FROM ", t.table, " WHERE id = ?")},
       insert_{t.deletions_table + ".insert",
-              absl::StrCat("INSERT INTO ", t.deletions_table, " (", t.id_column,
-                           ", uid, action, state, blocked_reason, create_time) VALUES (?, ?, ?, ?, '', ?)")},
+              absl::StrCat(
+                  "INSERT INTO ", t.deletions_table, " (", t.id_column,
+                  ", uid, action, state, blocked_reason, create_time, traceparent) VALUES (?, ?, ?, ?, '', ?, ?)")},
       find_{t.deletions_table + ".find",
             absl::StrCat("SELECT ", Columns(t), " FROM ", t.deletions_table, " WHERE deletion_id = ?")},
       latest_{t.deletions_table + ".latest", absl::StrCat("SELECT ", Columns(t), " FROM ", t.deletions_table, " WHERE ",
@@ -86,22 +87,23 @@ absl::Status DeletionStore::RemoveParent(db::Tx& tx, int64_t id) const {
   return tx.Execute(remove_parent_, id).status();
 }
 
-absl::StatusOr<int64_t> DeletionStore::Insert(db::Tx& tx, const Parent& parent, Action action, int64_t now) const {
+absl::StatusOr<int64_t> DeletionStore::Insert(db::Tx& tx, const Parent& parent, Action action, int64_t now,
+                                              const std::string& traceparent) const {
   return tx.Insert(insert_, parent.id, parent.uid, static_cast<int64_t>(action),
-                   static_cast<int64_t>(DeletionState::kIntent), now);
+                   static_cast<int64_t>(DeletionState::kIntent), now, traceparent);
 }
 
 absl::StatusOr<std::optional<Deletion>> DeletionStore::FindBy(db::Connection& connection, const db::Sql& sql,
                                                               int64_t id) const {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row,
                             (connection.QueryOne<int64_t, int64_t, std::string, int64_t, int64_t, std::string, int64_t,
-                                                 std::optional<int64_t>>(sql, id)));
+                                                 std::optional<int64_t>, std::string>(sql, id)));
   if (!row.has_value()) return std::nullopt;
   Deletion deletion;
   int64_t action = 0;
   int64_t state = 0;
   std::tie(deletion.deletion_id, deletion.parent_id, deletion.parent_uid, action, state, deletion.blocked_reason,
-           deletion.create_time, deletion.complete_time) = *row;
+           deletion.create_time, deletion.complete_time, deletion.traceparent) = *row;
   deletion.action = static_cast<Action>(action);
   deletion.state = static_cast<DeletionState>(state);
   if (deletion.state != DeletionState::kCompleted) return deletion;

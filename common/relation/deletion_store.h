@@ -29,6 +29,7 @@ struct Deletion {
   std::string blocked_reason;
   int64_t create_time = 0;  // microseconds since 1970
   std::optional<int64_t> complete_time;
+  std::string traceparent;  // of the call that began it
 };
 
 // A row that can be deleted.
@@ -50,7 +51,8 @@ class DeletionStore {
   absl::Status RemoveParent(db::Tx& tx, int64_t id) const;
 
   // Records an INTENT and returns its deletion_id. The parent must be locked.
-  absl::StatusOr<int64_t> Insert(db::Tx& tx, const Parent& parent, Action action, int64_t now) const;
+  absl::StatusOr<int64_t> Insert(db::Tx& tx, const Parent& parent, Action action, int64_t now,
+                                 const std::string& traceparent) const;
   absl::StatusOr<std::optional<Deletion>> Find(db::Connection& connection, int64_t deletion_id) const;
   absl::StatusOr<std::optional<Deletion>> Latest(db::Connection& connection, int64_t parent_id) const;
   // From INTENT to `state`; false if it is no INTENT any more.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <prometheus/counter.h>
+
 #include "common/events/feed.h"
 #include "common/fault/fault.h"
 #include "common/status/limits.h"
@@ -17,17 +19,48 @@ constexpr int kRecordsPerPurge = 1000;
 // Ends a transaction that has found nothing to do; never leaves this file.
 absl::Status Leave() { return absl::UnknownError("leave the transaction"); }
 
-// Past the intent a deletion no longer depends on its caller, only on this.
-Call Detached(const Call& call) {
-  Call detached = Call::Background(limits::kDefaultDeadline);
-  detached.traceparent = call.traceparent;
-  return detached;
+const char* NameOf(DeletionState state) {
+  switch (state) {
+    case DeletionState::kRefused:
+      return "refused";
+    case DeletionState::kPending:
+      return "pending";
+    case DeletionState::kReclaiming:
+      return "reclaiming";
+    case DeletionState::kCompleted:
+      return "completed";
+    default:
+      return "intent";
+  }
 }
+
+// Past the intent a deletion no longer depends on its caller, only on this. Whoever drives it: its trace is that of the call
+// that began it, see Drive.
+Call Detached() { return Call::Background(limits::kDefaultDeadline); }
 
 }  // namespace
 
-Deletions::Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now)
-    : table_(table), store_(table), outbox_(outbox), peer_(peer), now_(std::move(now)) {}
+Deletions::Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now,
+                     telemetry::Metrics& metrics)
+    : table_(table),
+      store_(table),
+      outbox_(outbox),
+      peer_(peer),
+      now_(std::move(now)),
+      reached_(prometheus::BuildCounter()
+                   .Name("crosskey_deletions_total")
+                   .Help("Deletions that have reached this state.")
+                   .Register(metrics.registry())) {
+  // A counter that is there from the beginning can be told from one that has never moved.
+  for (const DeletionState state :
+       {DeletionState::kRefused, DeletionState::kPending, DeletionState::kReclaiming, DeletionState::kCompleted}) {
+    reached_.Add({{"state", NameOf(state)}});
+  }
+}
+
+void Deletions::CountOnCommit(events::Tx& tx, const char* state) {
+  tx.OnCommit([this, state] { reached_.Add({{"state", state}}).Increment(); });
+}
 
 bool Deletions::CanBeRefused(Action action) const {
   if (action == Action::kRestrict) return true;
@@ -86,7 +119,7 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
       deletion_id = *own;
     }
     const bool joined = parent.state == ParentState::kDeleting;
-    CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(call), deletion_id));
+    CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(), deletion_id));
     if (driven.deletion.state != DeletionState::kRefused) return driven.deletion;
     // Somebody else's deletion was refused, perhaps long ago, or another driver heard what refused this one: only a
     // further one can tell how it is now.
@@ -140,7 +173,7 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Resume(const Call& call, int6
     return absl::OkStatus();
   }));
   if (!deletion.has_value() || deletion->state != DeletionState::kIntent) return deletion;
-  CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(call), deletion_id));
+  CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(), deletion_id));
   return driven.deletion;
 }
 
@@ -162,7 +195,8 @@ absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const 
     deletion.action = action;
     deletion.state = DeletionState::kIntent;
     deletion.create_time = absl::ToUnixMicros(now_());
-    CROSSKEY_ASSIGN_OR_RETURN(deletion.deletion_id, store_.Insert(tx.db(), *parent, action, deletion.create_time));
+    CROSSKEY_ASSIGN_OR_RETURN(deletion.deletion_id,
+                              store_.Insert(tx.db(), *parent, action, deletion.create_time, call.traceparent));
     if (begun) begun(deletion);
     return store_.SetParentState(tx.db(), request.id, ParentState::kDeleting);
   });
@@ -172,7 +206,7 @@ absl::StatusOr<std::optional<int64_t>> Deletions::Begin(const Call& call, const 
 }
 
 // Steps 2 and 3 for an intent; returns at once what is decided already.
-absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t deletion_id) {
+absl::StatusOr<Deletions::Driven> Deletions::Drive(Call call, int64_t deletion_id) {
   Deletion deletion;
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
     int64_t head = 0;
@@ -192,6 +226,7 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(const Call& call, int64_t del
       return absl::OkStatus();
     }));
     if (deletion.state != DeletionState::kIntent) return Driven{deletion, {}};
+    call.traceparent = deletion.traceparent;
 
     ReleaseRequest release = MakeRelease(deletion.parent_id, deletion.parent_uid, deletion.action);
     release.deletion_id = deletion_id;
@@ -227,6 +262,7 @@ absl::StatusOr<Deletion> Deletions::Decide(const Call& call, const Deletion& del
     if (refused) end = absl::ToUnixMicros(now_());
     CROSSKEY_ASSIGN_OR_RETURN(const bool first,
                               store_.Decide(tx.db(), deletion.deletion_id, state, blocked_reason, end));
+    if (first) CountOnCommit(tx, NameOf(state));
     if (first && refused) {
       CROSSKEY_RETURN_IF_ERROR(store_.SetParentState(tx.db(), deletion.parent_id, ParentState::kActive));
     } else if (first) {
@@ -253,6 +289,7 @@ absl::StatusOr<Deletion> Deletions::Latest(const Call& call, int64_t id) {
 
 absl::Status Deletions::OnReclaimed(events::Tx& tx, int64_t deletion_id, const std::map<std::string, int64_t>& rows) {
   CROSSKEY_ASSIGN_OR_RETURN(const bool first, store_.Complete(tx.db(), deletion_id, absl::ToUnixMicros(now_())));
+  if (first) CountOnCommit(tx, NameOf(DeletionState::kCompleted));
   return first ? store_.SetRows(tx.db(), deletion_id, rows) : absl::OkStatus();
 }
 
@@ -267,7 +304,7 @@ absl::Status Deletions::Recover(const Call& call) {
   for (const int64_t deletion_id : stale) {
     CROSSKEY_RETURN_IF_ERROR(call.Check());
     // With a time of its own: that of the round may be nearly over. One that stays undecided does not hold up the others.
-    const absl::StatusOr<Driven> driven = Drive(Detached(call), deletion_id);
+    const absl::StatusOr<Driven> driven = Drive(Detached(), deletion_id);
     result.Update(driven.status());
     if (!driven.ok()) continue;
     log::Info("recovered a deletion",

@@ -5,12 +5,15 @@
 #include <optional>
 #include <string>
 
+#include <prometheus/counter.h>
+
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/events/outbox.h"
 #include "common/relation/deletion_store.h"
 #include "common/relation/parent_table.h"
 #include "common/relation/peer.h"
+#include "common/telemetry/metrics.h"
 
 namespace crosskey::relation {
 
@@ -27,7 +30,8 @@ struct DeleteRequest {
 class Deletions {
  public:
   // `now` is the clock for the age of intents and for the recorded times.
-  Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now);
+  Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now,
+            telemetry::Metrics& metrics);
 
   // Deletes the row, or previews it. nullopt: allow_missing, and there is neither such a row nor a record of it.
   //
@@ -84,13 +88,14 @@ class Deletions {
 #endif
   absl::StatusOr<std::optional<int64_t>> Begin(const Call& call, const DeleteRequest& request, Action action,
                                                const std::function<void(const Deletion&)>& begun);
-  absl::StatusOr<Driven> Drive(const Call& call, int64_t deletion_id);
+  absl::StatusOr<Driven> Drive(Call call, int64_t deletion_id);
   absl::StatusOr<Deletion> Decide(const Call& call, const Deletion& deletion, DeletionState state,
                                   const std::string& blocked_reason);
   absl::Status NoteBlocked(const Call& call, int64_t deletion_id);
   absl::StatusOr<ReleaseAnswer> AskPeer(const Call& call, const Parent& parent, Action action, bool count);
   ReleaseRequest MakeRelease(int64_t id, const std::string& uid, Action action) const;
   bool CanBeRefused(Action action) const;
+  void CountOnCommit(events::Tx& tx, const char* state);
   std::string PeerIsAway() const { return table_.peer + " does not answer"; }
 
   const ParentTable& table_;
@@ -98,6 +103,7 @@ class Deletions {
   events::Outbox& outbox_;
   Peer& peer_;
   const std::function<absl::Time()> now_;
+  prometheus::Family<prometheus::Counter>& reached_;
 };
 
 }  // namespace crosskey::relation

@@ -30,7 +30,8 @@ absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vecto
   if (!fault::Without(fault::Guard::kAddOnlyIfAbsent)) return absl::OkStatus();
   for (const Found& parent : parents) {
     CROSSKEY_RETURN_IF_ERROR(
-        tx.Execute(sql.release, static_cast<int64_t>(ReferenceState::kActive), int64_t{0}, parent.id).status());
+        tx.Execute(sql.release, static_cast<int64_t>(ReferenceState::kActive), int64_t{0}, std::string(), parent.id)
+            .status());
   }
   return absl::OkStatus();
 }

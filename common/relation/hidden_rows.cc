@@ -58,7 +58,12 @@ absl::StatusOr<int64_t> HiddenRows::RemoveChildren(events::Tx& tx, const LocalPa
                             (tx.db().Query<int64_t, int64_t>(child.batch, parents, limits::kReclaimBatchRows)));
   std::vector<int64_t> ids;
   for (const auto& [id, parent] : rows) ids.push_back(id);
-  if (!ids.empty()) CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(child.remove, ids).status());
+  if (!ids.empty()) {
+    CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(child.remove, ids).status());
+    tx.OnCommit([this, &child, count = ids.size()] {
+      removed_.Add({{"relationship", child.relationship}}).Increment(static_cast<double>(count));
+    });
+  }
   const bool all = rows.size() < limits::kReclaimBatchRows;
   return all ? std::numeric_limits<int64_t>::max() : std::get<1>(rows.back());
 }

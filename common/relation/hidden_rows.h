@@ -7,6 +7,7 @@
 #include "common/events/outbox.h"
 #include "common/relation/reference_sql.h"
 #include "common/relation/reference_table.h"
+#include "common/relation/removed_rows.h"
 
 namespace crosskey::relation {
 
@@ -15,7 +16,10 @@ namespace crosskey::relation {
 // on one or on many processes: each batch locks its rows.
 class HiddenRows {
  public:
-  HiddenRows(const LocalParent& parent, events::Outbox& outbox) : sql_(parent), outbox_(outbox) {}
+  HiddenRows(const LocalParent& parent, events::Outbox& outbox, telemetry::Metrics& metrics)
+      : sql_(parent), outbox_(outbox), removed_(RemovedRows(metrics)) {
+    for (const LocalParentSql::Child& child : sql_.children) removed_.Add({{"relationship", child.relationship}});
+  }
 
   // Up to 100 batches, each in a transaction of its own, which removes at most limits::kReclaimBatchRows children of hidden
   // rows, and as many hidden rows without children. A row with more children than that holds up no others: the next batch
@@ -29,6 +33,7 @@ class HiddenRows {
 
   const LocalParentSql sql_;
   events::Outbox& outbox_;
+  prometheus::Family<prometheus::Counter>& removed_;
   std::atomic<int64_t> after_ = 0;  // the last hidden row that was looked at
 };
 

@@ -31,7 +31,8 @@ absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Removed>&
   }
   if (referenced.empty()) return absl::OkStatus();
   return tx.db()
-      .Execute(sql_.release, static_cast<int64_t>(ReferenceState::kReclaiming), deletion_id, referenced)
+      .Execute(sql_.release, static_cast<int64_t>(ReferenceState::kReclaiming), deletion_id, tx.traceparent(),
+               referenced)
       .status();
 }
 

@@ -26,7 +26,7 @@ struct RemovedColumn {
 // A type that other services refer to.
 //   table: id PK, uid, state, version.
 //   deletions_table: deletion_id PK (ascends, never reused), id_column, uid, action, state, blocked_reason,
-//   create_time, complete_time (microseconds since 1970, null until the end), the removed columns; indexes on
+//   create_time, complete_time (microseconds since 1970, null until the end), traceparent, the removed columns; indexes on
 //   (id_column, deletion_id), (state, create_time) and (state, complete_time).
 struct ParentTable {
   std::string type;             // "user.v1.User"

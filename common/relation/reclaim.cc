@@ -1,8 +1,11 @@
 #include "common/relation/reclaim.h"
 
+#include <prometheus/counter.h>
+
 #include "common/fault/fault.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
+#include "common/telemetry/log.h"
 
 namespace crosskey::relation {
 namespace {
@@ -41,10 +44,11 @@ absl::StatusOr<bool> Reclaim::Batch(const Call& call, int64_t parent_id) {
   bool unfinished = false;
   CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "reclaim", [&](events::Tx& tx) -> absl::Status {
     unfinished = false;
-    CROSSKEY_ASSIGN_OR_RETURN(const auto row,
-                              (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(sql_.lock, parent_id)));
+    CROSSKEY_ASSIGN_OR_RETURN(
+        const auto row, (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t, std::string>(sql_.lock, parent_id)));
     if (!row.has_value()) return absl::OkStatus();  // another process has finished it
-    const auto& [uid, state, refused_through, deletion_id] = *row;
+    const auto& [uid, state, refused_through, deletion_id, traceparent] = *row;
+    tx.set_traceparent(traceparent);
     const bool dropped = static_cast<ReferenceState>(state) == ReferenceState::kReclaiming;
     if (!dropped && !fault::Without(fault::Guard::kReclaimAfterDrop)) return absl::OkStatus();
     for (size_t child = 0; child < table_.children.size(); ++child) {
@@ -77,6 +81,9 @@ absl::StatusOr<int64_t> Reclaim::RemoveSome(events::Tx& tx, size_t child, int64_
   // Fewer, if another parent of some rows has been deleted as well and took them along.
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed, tx.db().Execute(sql.remove, ids));
   CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql.add_count, changed, parent_id).status());
+  tx.OnCommit([this, changed = changed, &relationship = table.declaration.relationship] {
+    removed_.Add({{"relationship", relationship}}).Increment(static_cast<double>(changed));
+  });
   if (table.removed_events) {
     for (events::Draft& event : table.removed_events(errors::ResourceName(table_.parent_type, parent_id), removed)) {
       tx.Append(std::move(event));
@@ -103,6 +110,10 @@ absl::Status Reclaim::Finish(events::Tx& tx, int64_t parent_id, const std::strin
   }
   CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.remove, parent_id).status());
   if (table_.reclaimed_event) tx.Append(table_.reclaimed_event(reclaimed));
+  tx.OnCommit([this, parent_id, traceparent = tx.traceparent()] {
+    log::Debug("nothing refers to a deleted parent any more",
+               {{"parent", errors::ResourceName(table_.parent_type, parent_id)}, {"traceparent", traceparent}});
+  });
   return absl::OkStatus();
 }
 

@@ -58,10 +58,10 @@ ReferenceSql::ReferenceSql(const ReferenceTable& table)
     : lock_shared{table.table + ".lock_shared",
                   absl::StrCat("SELECT id, state FROM ", table.table, " WHERE id IN (?) ORDER BY id",
                                fault::Without(fault::Guard::kSharedLock) ? "" : " {share}")},
-      lock{table.table + ".lock", absl::StrCat("SELECT uid, state, refused_through, deletion_id FROM ", table.table,
-                                               " WHERE id = ? {update}")},
-      look{table.table + ".look",
-           absl::StrCat("SELECT uid, state, refused_through, deletion_id FROM ", table.table, " WHERE id = ?")},
+      lock{table.table + ".lock", absl::StrCat("SELECT uid, state, refused_through, deletion_id, traceparent FROM ",
+                                               table.table, " WHERE id = ? {update}")},
+      look{table.table + ".look", absl::StrCat("SELECT uid, state, refused_through, deletion_id, traceparent FROM ",
+                                               table.table, " WHERE id = ?")},
       add{table.table + ".add",
           absl::StrCat("INSERT INTO ", table.table, " (id, uid, state) VALUES (?, ?, ?) {keep_existing}")},
       insert{table.table + ".insert", absl::StrCat("INSERT INTO ", table.table, " (id, uid, state) VALUES (?, ?, ?)")},
@@ -69,7 +69,7 @@ ReferenceSql::ReferenceSql(const ReferenceTable& table)
       lock_all{table.table + ".lock_all",
                absl::StrCat("SELECT id, uid FROM ", table.table, " WHERE id IN (?) ORDER BY id {update}")},
       release{table.table + ".release",
-              absl::StrCat("UPDATE ", table.table, " SET state = ?, deletion_id = ? WHERE id IN (?)")},
+              absl::StrCat("UPDATE ", table.table, " SET state = ?, deletion_id = ?, traceparent = ? WHERE id IN (?)")},
       reclaimable{table.table + ".reclaimable", absl::StrCat("SELECT id FROM ", table.table, " WHERE ", Reclaimable(),
                                                              " AND id > ? ORDER BY id LIMIT ?")},
       remove{table.table + ".remove", absl::StrCat("DELETE FROM ", table.table, " WHERE id = ?")} {
@@ -84,7 +84,8 @@ LocalParentSql::LocalParentSql(const LocalParent& parent)
                           " AND id > ? ORDER BY id LIMIT ? {update}")},
       remove{parent.table + ".remove_hidden", absl::StrCat("DELETE FROM ", parent.table, " WHERE id IN (?)")} {
   for (const LocalChild& child : parent.children) {
-    children.push_back({{absl::StrCat(child.table, ".", child.column, ".hidden_batch"),
+    children.push_back({child.declaration.relationship,
+                        {absl::StrCat(child.table, ".", child.column, ".hidden_batch"),
                          absl::StrCat("SELECT id, ", child.column, " FROM ", child.table, " WHERE ", child.column,
                                       " IN (?) ORDER BY ", child.column, " LIMIT ?")},
                         {absl::StrCat(child.table, ".", child.column, ".remove_hidden"),

@@ -23,13 +23,13 @@ struct ReferenceSql {
   explicit ReferenceSql(const ReferenceTable& table);
 
   db::Sql lock_shared;  // (ids) -> id, state
-  db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id
+  db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id, traceparent
   db::Sql look;         // the same without a lock
   db::Sql add;          // (id, uid, state): keeps an existing row
   db::Sql insert;       // (id, uid, state): a duplicate is an error
   db::Sql refuse;       // (refused_through, id)
   db::Sql lock_all;     // (ids) -> id, uid
-  db::Sql release;      // (state, deletion_id, ids)
+  db::Sql release;      // (state, deletion_id, traceparent, ids)
   db::Sql reclaimable;  // (after id, limit) -> id
   db::Sql remove;       // (id)
   std::vector<ChildSql> children;
@@ -42,6 +42,7 @@ struct LocalParentSql {
   db::Sql hidden;  // (after id, limit) -> id, locked
   db::Sql remove;  // (ids)
   struct Child {
+    std::string relationship;
     db::Sql batch;   // (parent ids, limit) -> id, parent id; by parent id
     db::Sql remove;  // (ids)
   };

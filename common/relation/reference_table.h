@@ -57,7 +57,7 @@ struct ChildTable {
 };
 
 // The local shadow of another service's type: one row for each parent that is, or was, referred to.
-//   id PK, uid, state, refused_through, deletion_id, and a count column for each child; an index on (state, id).
+//   id PK, uid, state, refused_through, deletion_id, traceparent, and a count column for each child; an index on (state, id).
 struct ReferenceTable {
   std::string parent_type;  // "user.v1.User"
   std::string table;        // "user_refs"

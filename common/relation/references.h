@@ -14,13 +14,13 @@ namespace crosskey::relation {
 
 // Thread-safe.
 struct References {
-  // `outbox` and `peer` must outlive it.
-  References(ReferenceTable registered, events::Outbox& outbox, Peer& peer)
+  // All must outlive it.
+  References(ReferenceTable registered, events::Outbox& outbox, Peer& peer, telemetry::Metrics& metrics)
       : table(std::move(registered)),
         sql(table),
         guard(table, sql, outbox, peer),
         release(table, sql, outbox),
-        reclaim(table, sql, outbox),
+        reclaim(table, sql, outbox, metrics),
         events(table, sql) {}
   References(const References&) = delete;
   References& operator=(const References&) = delete;

@@ -79,10 +79,10 @@ absl::StatusOr<Release::Row> Release::LockOrInsert(events::Tx& tx, const Release
   // The checkpoint is locked before the reference row, as everywhere.
   CROSSKEY_ASSIGN_OR_RETURN(const bool passes, PassesFence(tx.db(), table_.feed, request.as_of_sequence));
   CROSSKEY_ASSIGN_OR_RETURN(const auto found,
-                            (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t>(
+                            (tx.db().QueryOne<std::string, int64_t, int64_t, int64_t, std::string>(
                                 fault::Without(fault::Guard::kExclusiveLock) ? sql_.look : sql_.lock, request.id)));
   if (found.has_value()) {
-    const auto& [uid, state, refused_through, deletion_id] = *found;
+    const auto& [uid, state, refused_through, deletion_id, traceparent] = *found;
     CROSSKEY_RETURN_IF_ERROR(CheckUid(request, uid));
     return Row{uid, static_cast<ReferenceState>(state), refused_through};
   }
@@ -110,10 +110,10 @@ absl::StatusOr<ReleaseAnswer> Release::Decide(events::Tx& tx, const ReleaseReque
     CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.refuse, request.deletion_id, request.id).status());
     return ReleaseAnswer{false, std::move(refusing)};
   }
-  CROSSKEY_RETURN_IF_ERROR(
-      tx.db()
-          .Execute(sql_.release, static_cast<int64_t>(ReferenceState::kReleased), request.deletion_id, request.id)
-          .status());
+  CROSSKEY_RETURN_IF_ERROR(tx.db()
+                               .Execute(sql_.release, static_cast<int64_t>(ReferenceState::kReleased),
+                                        request.deletion_id, tx.traceparent(), request.id)
+                               .status());
   return ReleaseAnswer{true, {}};
 }
 

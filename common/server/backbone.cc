@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include <prometheus/gauge.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
@@ -81,7 +82,12 @@ Backbone::Backbone(Settings settings, db::DatabaseOptions database)
       admission_(std::make_shared<rpc::Admission>(settings_.options.max_in_flight)),
       internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight)),
       event_rpc_(feed_, internal_admission_, metrics_),
-      monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
+      monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }),
+      serving_(prometheus::BuildGauge()
+                   .Name("crosskey_ready")
+                   .Help("1 while the service is SERVING.")
+                   .Register(metrics_.registry())
+                   .Add({})) {
   if (settings_.hooks.observer) database_.set_observer(settings_.hooks.observer);
   AddWorker("watch", [this](const Call& call) { return WatchPeer(call); });
   AddLeasedWorker(
@@ -245,6 +251,7 @@ absl::Duration Backbone::Monitor(const Call& call) {
 }
 
 void Backbone::SetServing(bool serving) {
+  serving_.Set(serving ? 1 : 0);
   if (listener_ != nullptr) listener_->SetServing(serving);
   if (internal_listener_ != nullptr) internal_listener_->SetServing(serving);
 }

@@ -140,6 +140,7 @@ class Backbone {
   std::unique_ptr<rpc::Listener> listener_;
   std::unique_ptr<rpc::Listener> internal_listener_;
   Worker monitor_;
+  prometheus::Gauge& serving_;
   std::atomic<bool> ready_ = false;
   std::string last_problem_;  // the monitor's, so that it is logged once
   bool stopped_ = false;

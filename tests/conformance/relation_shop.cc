@@ -36,6 +36,7 @@ INSERT INTO checkpoints (feed, feed_id, last_sequence, last_deletion_sequence) V
 constexpr char kItemTables[] = R"(
 CREATE TABLE owner_refs (id BIGINT NOT NULL PRIMARY KEY, uid VARCHAR(36) NOT NULL, state BIGINT NOT NULL,
   refused_through BIGINT NOT NULL DEFAULT 0, deletion_id BIGINT NOT NULL DEFAULT 0,
+  traceparent VARCHAR(64) NOT NULL DEFAULT '',
   items_reclaimed BIGINT NOT NULL DEFAULT 0, kept_reclaimed BIGINT NOT NULL DEFAULT 0,
   sponsored_reclaimed BIGINT NOT NULL DEFAULT 0);
 CREATE INDEX owner_refs_by_state ON owner_refs (state, id);
@@ -51,7 +52,7 @@ constexpr char kOwnerTables[] = R"(
 CREATE TABLE owners (id {key}, uid VARCHAR(36) NOT NULL, state BIGINT NOT NULL, version BIGINT NOT NULL);
 CREATE TABLE owner_deletions (deletion_id {key}, owner_id BIGINT NOT NULL, uid VARCHAR(36) NOT NULL,
   action BIGINT NOT NULL, state BIGINT NOT NULL, blocked_reason VARCHAR(200) NOT NULL, items BIGINT NOT NULL DEFAULT 0,
-  create_time BIGINT NOT NULL, complete_time BIGINT);
+  create_time BIGINT NOT NULL, complete_time BIGINT, traceparent VARCHAR(64) NOT NULL DEFAULT '');
 CREATE INDEX owner_deletions_by_owner ON owner_deletions (owner_id, deletion_id);
 CREATE INDEX owner_deletions_by_age ON owner_deletions (state, create_time);
 CREATE INDEX owner_deletions_by_end ON owner_deletions (state, complete_time);
@@ -241,7 +242,7 @@ struct ItemService::Parts {
         sql(table),
         guard(table, sql, outbox, peer),
         release(table, sql, outbox),
-        reclaim(table, sql, outbox),
+        reclaim(table, sql, outbox, metrics),
         parent_events(table, sql),
         consumer("peer", outbox, transport, nullptr, metrics) {
     using Kind = events::Consumer::Kind;
@@ -361,7 +362,7 @@ struct OwnerService::Parts {
   Parts(const std::vector<std::string>& relationships, events::Outbox& outbox, relation::Peer& peer,
         std::function<absl::Time()> now, telemetry::Metrics& metrics)
       : table(OwnersAsParents(relationships)),
-        deletions(table, outbox, peer, std::move(now)),
+        deletions(table, outbox, peer, std::move(now), metrics),
         lookup(table, outbox.database()),
         consumer("peer", outbox, transport, nullptr, metrics) {
     const std::string relationship = relationships.front();

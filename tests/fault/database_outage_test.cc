@@ -13,11 +13,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/fault/calls.h"
-#include "tests/support/watch.h"
 #include "tests/support/cluster.h"
 #include "tests/support/mariadb_server.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
+#include "tests/support/watch.h"
 
 namespace crosskey::testing {
 namespace {

@@ -9,10 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "tests/fault/calls.h"
 #include "tests/fault/many_calls.h"
-#include "tests/support/watch.h"
 #include "tests/support/cluster.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
+#include "tests/support/watch.h"
 
 namespace crosskey::testing {
 namespace {

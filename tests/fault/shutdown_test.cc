@@ -14,11 +14,11 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/fault/calls.h"
 #include "tests/fault/many_calls.h"
-#include "tests/support/watch.h"
 #include "tests/support/cluster.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
+#include "tests/support/watch.h"
 
 namespace crosskey::testing {
 namespace {
@@ -95,6 +95,11 @@ class ShutdownTest : public DatabaseTest {
     EXPECT_TRUE(WaitFor([&] { return feeds.ended() == kFeeds; }));
     EXPECT_EQ(feeds.ends().Except({"DRAINING"}), "");
     EXPECT_EQ(calls.ended(), 0) << calls.outcomes().ToString();
+    // The other service's clients do not have to suffer: it is answered until there is nothing left to wait for.
+    event::v1::GetFeedInfoResponse info;
+    EXPECT_THAT(event::v1::EventService::NewStub(OpenChannel(cluster_.internal_port(side)))
+                    ->GetFeedInfo(ContextFor(kCallLimit).get(), {}, &info),
+                GrpcOk());
 
     hold.Release();
     EXPECT_TRUE(WaitFor([&] { return calls.ended() == kCalls; }));

@@ -4,11 +4,11 @@
 #include "event/v1/event_service.grpc.pb.h"
 #include "tests/fault/calls.h"
 #include "tests/fault/many_calls.h"
-#include "tests/support/watch.h"
 #include "tests/support/cluster.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
+#include "tests/support/watch.h"
 
 namespace crosskey::testing {
 namespace {

@@ -1,0 +1,321 @@
+"""The rules for deploy/Dockerfile and deploy/compose.yaml. A function gives the list of what is wrong; `broken` calls it."""
+
+import os
+import re
+
+import dockerfile
+
+SERVICES = {"user-service": "CROSSKEY_USER_", "post-service": "CROSSKEY_POST_"}
+PEERS = {"user-service": "post-service", "post-service": "user-service"}
+# The longest stop, in seconds.
+STOP = 11.5
+
+
+class Files:
+    """The texts that the rules are about. `changes`: {path: text}, instead of what is there."""
+
+    def __init__(self, root, helps, load_yaml, changes=None):
+        self.root = root
+        self.helps = helps  # {service: output of --help}
+        self.changes = changes or {}
+        self.load_yaml = load_yaml
+        self.stages = dockerfile.stages(self.text("deploy/Dockerfile"))
+        self.compose = load_yaml(self.text("deploy/compose.yaml"))
+        self.services = self.compose["services"]
+
+    def text(self, path):
+        if path in self.changes:
+            return self.changes[path]
+        with open(os.path.join(self.root, path), encoding="utf-8") as file:
+            return file.read()
+
+    def version(self):
+        return re.search(r"^project\(crosskey VERSION (\S+)", self.text("CMakeLists.txt"), re.M)[1]
+
+    def ours(self):
+        """(name in compose, its settings, which of our services it is)"""
+        return [(name, settings, settings["build"]["target"]) for name, settings in self.services.items()
+                if "build" in settings]
+
+    def serving(self):
+        return [(name, settings) for name, settings, service in self.ours() if name == service]
+
+    def environment(self, settings, service):
+        """What a container of ours gets: that of the image, and that of compose."""
+        return {**self.stages[service].pairs("ENV"), **settings.get("environment", {})}
+
+
+def seconds(text):
+    return float(re.fullmatch(r"([\d.]+)s", str(text))[1])
+
+
+def images(files):
+    problems = []
+    pinned = r"[a-z0-9./_-]+:v?\d+\.\d+[a-z0-9.-]*"
+    named = [stage.image for stage in files.stages.values() if stage.image != "scratch"]
+    named += [settings["image"] for settings in files.services.values()]
+    problems += [f"{image} is not pinned to a version" for image in named if not re.fullmatch(pinned, image)]
+    version = files.version()
+    for name, settings, service in files.ours():
+        if settings["image"] != f"crosskey/{service}:{version}":
+            problems.append(f"{name} is {settings['image']}, but this is {service} {version}")
+        if service not in files.stages:
+            problems.append(f"{name}: the Dockerfile has no {service}")
+    for service in SERVICES:
+        if files.stages[service].pairs("LABEL").get("org.opencontainers.image.version") != version:
+            problems.append(f"the label of {service} has another version than {version}")
+        if f"crosskey/{service}:{version} ." not in files.text("deploy/Dockerfile"):
+            problems.append(f"the comment of the Dockerfile names another version of {service} than {version}")
+    return problems
+
+
+def settings_exist(files):
+    """Variables, flags and commands are those of --help."""
+    problems = []
+
+    def check(where, service, variables, words):
+        text = files.helps[service]
+        known = set(re.findall(r"environment (CROSSKEY_\w+)", text))
+        problems.extend(f"{where}: {service} knows no {name}" for name in variables if name not in known)
+        flags = set(re.findall(r"--[a-z-]+", text))
+        commands = set(re.findall(r"^ +(?:command +)?(\w+)(?: \(default\))?: ", text, re.M))
+        for word in words:
+            if word.startswith("-") and word.split("=")[0] not in flags:
+                problems.append(f"{where}: {service} knows no {word}")
+            if re.fullmatch(r"[a-z]+", word) and word not in commands:
+                problems.append(f"{where}: {service} has no command {word}")
+
+    for service in SERVICES:
+        stage = files.stages[service]
+        words = stage.words("ENTRYPOINT") + stage.words("CMD") + stage.words("HEALTHCHECK")
+        check("Dockerfile", service, stage.pairs("ENV"), words)
+    for name, settings, service in files.ours():
+        check(name, service, settings.get("environment", {}), settings.get("command", []))
+    return problems
+
+
+def program(files):
+    """Non-root, stopped and checked as the program expects it."""
+    problems = []
+    for service in SERVICES:
+        stage = files.stages[service]
+        path = f"/usr/bin/{service}"
+        expected = {
+            "it is not FROM scratch": stage.image == "scratch",
+            "it is not the root of deploy/image-root": stage.all("COPY") == [f"--from=build /image/{service} /"],
+            "the build does not make the root":
+                f"deploy/image-root build {service} /image/{service}" in files.stages["build"].instructions[-1][1],
+            "USER is not 65532:65532": stage.last("USER") == "65532:65532",
+            "STOPSIGNAL is not SIGTERM": stage.last("STOPSIGNAL") == "SIGTERM",
+            "HEALTHCHECK is not the program's own": stage.words("HEALTHCHECK") == [path, "healthcheck"],
+            "ENTRYPOINT is not the program": stage.words("ENTRYPOINT") == [path],
+            "CMD is not serve": stage.words("CMD") == ["serve"],
+            "the database is not below a volume":
+                stage.pairs("ENV").get(SERVICES[service] + "DB", "").startswith(f"sqlite:{stage.last('VOLUME')}/"),
+        }
+        problems += [f"{service}: {problem}" for problem, fine in expected.items() if not fine]
+    return problems
+
+
+def ports(files):
+    problems = []
+
+    def listeners(environment, prefix):
+        names = [prefix + name for name in ("LISTEN", "INTERNAL_LISTEN", "METRICS_LISTEN")]
+        return [environment.get(name, "127.0.0.1:0").rpartition(":") for name in names]
+
+    internal = {}
+    for service, prefix in SERVICES.items():
+        environment = files.stages[service].pairs("ENV")
+        found = listeners(environment, prefix)
+        internal[service] = found[1][2]
+        problems += [f"{service} listens on {host}" for host, _, _ in found if host != "0.0.0.0"]
+        if files.stages[service].last("EXPOSE").split() != [port for _, _, port in found]:
+            problems.append(f"{service}: EXPOSE is not what it listens on")
+    for name, settings in files.serving():
+        environment = files.environment(settings, name)
+        public = listeners(environment, SERVICES[name])[0][2]
+        if settings.get("ports") != [f"127.0.0.1:{public}:{public}"]:
+            problems.append(f"{name} publishes {settings.get('ports')}, not just its public port, on loopback")
+        for where, peer in (("in compose.yaml", environment.get(SERVICES[name] + "PEER")),
+                            ("in the image", files.stages[name].pairs("ENV").get(SERVICES[name] + "PEER"))):
+            if peer != f"{PEERS[name]}:{internal[PEERS[name]]}":
+                problems.append(f"the peer of {name} {where} is {peer}")
+        if not set(settings["networks"]) & set(files.services[PEERS[name]]["networks"]):
+            problems.append(f"{name} and its peer have no network in common")
+    for name, settings in files.services.items():
+        problems += [f"{name} publishes {port}, not on 127.0.0.1" for port in settings.get("ports", [])
+                     if not re.fullmatch(r"127\.0\.0\.1:\d+:\d+", str(port))]
+    return problems
+
+
+def mounts(files):
+    """What compose mounts from here is here."""
+    problems = []
+    volumes = files.compose["volumes"]
+    for name, settings in files.services.items():
+        for volume in settings.get("volumes", []):
+            source, target = volume.split(":")[:2]
+            if source.startswith("."):
+                path = os.path.normpath(os.path.join("deploy", source))
+                if not os.path.exists(os.path.join(files.root, path)):
+                    problems.append(f"{name} mounts {path}, which is not there")
+                if not volume.endswith(":ro"):
+                    problems.append(f"{name} can write to {path}")
+            elif source not in volumes:
+                problems.append(f"{name} has the volume {source}, which is not declared")
+            if "docker.sock" in volume:
+                problems.append(f"{name} has {target}")
+    for name, settings, _ in files.ours():
+        build = settings["build"]
+        context = os.path.join(files.root, "deploy", build["context"])
+        if os.path.realpath(context) != os.path.realpath(files.root) or build["dockerfile"] != "deploy/Dockerfile":
+            problems.append(f"{name} is not built of deploy/Dockerfile with the whole repository")
+    # A file that is executable would be run, without the function that it needs.
+    if os.access(os.path.join(files.root, "deploy/compose/accounts.sh"), os.X_OK):
+        problems.append("deploy/compose/accounts.sh is executable, so the image of MariaDB would not source it")
+    return problems
+
+
+def dashboards(files):
+    """Grafana looks for dashboards where they are mounted."""
+    folder = os.path.join(files.root, "deploy/grafana/provisioning/dashboards")
+    paths = []
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        if name.endswith((".yaml", ".yml")):
+            providers = files.load_yaml(files.text(f"deploy/grafana/provisioning/dashboards/{name}"))["providers"]
+            paths += [provider["options"]["path"] for provider in providers]
+    if not paths:
+        return ["there is no provider of dashboards in deploy/grafana/provisioning/dashboards"]
+    targets = [volume.split(":")[1] for volume in files.services["grafana"]["volumes"]]
+    return [f"Grafana looks for dashboards in {path}, where nothing is mounted" for path in paths if path not in targets]
+
+
+def secrets(files):
+    problems = []
+    declared = files.compose["secrets"]
+    made = re.search(r"^for name in (.*); do$", files.text("deploy/compose/secrets"), re.M)[1].split()
+    used = set()
+    for name, settings in files.services.items():
+        granted = settings.get("secrets", [])
+        used.update(granted)
+        problems += [f"{name} gets the secret {secret}, which is not declared" for secret in granted if secret not in declared]
+        for variable, value in settings.get("environment", {}).items():
+            if "PASSWORD" in variable and not variable.endswith("_FILE"):
+                problems.append(f"{name}: {variable} holds a password itself")
+            if variable.endswith("_FILE") and value not in [f"/run/secrets/{secret}" for secret in granted]:
+                problems.append(f"{name}: {variable} is {value}, which it does not get")
+    problems += [f"the secret {name} is nobody's" for name in declared if name not in used]
+    for name, secret in declared.items():
+        if secret != {"file": f"./compose/passwords/{name}"} or name not in made:
+            problems.append(f"compose/secrets does not make the secret {name}")
+    if "/deploy/compose/passwords/" not in files.text(".gitignore").splitlines():
+        problems.append("git does not ignore the passwords")
+    return problems
+
+
+def hardening(files):
+    problems = []
+    for name, settings in files.services.items():
+        expected = {
+            "its root can be written to": settings.get("read_only") is True,
+            "it keeps capabilities": settings.get("cap_drop") == ["ALL"] and "cap_add" not in settings,
+            "it may get new privileges": settings.get("security_opt") == ["no-new-privileges:true"],
+            "it has no limit of memory": "mem_limit" in settings,
+            "it has no limit of processes": "pids_limit" in settings,
+            "it is privileged": not any(key in settings for key in ("privileged", "devices", "pid", "ipc", "network_mode")),
+            "it runs as root": settings.get("user", "1") not in ("0", "root", "0:0"),
+            "it has a network that is not declared": set(settings["networks"]) <= set(files.compose["networks"]),
+        }
+        problems += [f"{name}: {problem}" for problem, fine in expected.items() if not fine]
+    for name in files.services["mariadb"]["networks"]:
+        if (files.compose["networks"][name] or {}).get("internal") is not True:
+            problems.append(f"the database's network {name} leads elsewhere")
+    return problems
+
+
+def order(files):
+    """First the database, then the schema, then the service; and time enough to stop."""
+    problems = []
+    for name, settings, service in files.ours():
+        conditions = {other: entry["condition"] for other, entry in settings.get("depends_on", {}).items()}
+        if name == service:
+            migrate = name.replace("-service", "-migrate")
+            expected = {migrate: "service_completed_successfully"}
+            if seconds(settings.get("stop_grace_period", "10s")) < STOP + 1:
+                problems.append(f"{name} is killed while it stops")
+            if settings.get("restart") != "unless-stopped":
+                problems.append(f"{name} is not started again")
+        else:
+            expected = {"mariadb": "service_healthy"}
+            if settings.get("command") != ["migrate"] or settings.get("restart") != "no":
+                problems.append(f"{name} does not just migrate once")
+            if settings.get("healthcheck") != {"disable": True}:
+                problems.append(f"{name} is checked as if it served")
+        if conditions != expected:
+            problems.append(f"{name} waits for {conditions}, not for {expected}")
+    if "test" not in files.services["mariadb"].get("healthcheck", {}):
+        problems.append("mariadb has no health check")
+    return problems
+
+
+def accounts(files):
+    """Each container has an account of its own, which exists, on the database that its network leads to."""
+    problems = []
+    text = files.text("deploy/compose/accounts.sh")
+    databases = dict(re.findall(r"crosskey_accounts (crosskey_\w+) (\w+)", text))
+    known = {}
+    for database, secret in databases.items():
+        known[database] = (database, secret)
+        known[f"{database}_migrate"] = (database, f"{secret}_migrate")
+    for name, settings, service in files.ours():
+        prefix = SERVICES[service]
+        environment = settings.get("environment", {})
+        url = re.fullmatch(r"mysql://(\w+)@mariadb:3306/(\w+)", environment.get(prefix + "DB", ""))
+        account, database = url.groups() if url else ("", "")
+        secret = os.path.basename(environment.get(prefix + "DB_PASSWORD_FILE", ""))
+        if known.get(account) != (database, secret):
+            problems.append(f"{name}: accounts.sh does not make {account} for {database} with the secret {secret}")
+        if account.endswith("_migrate") != (name != service):
+            problems.append(f"{name} has the account {account}")
+        if settings.get("secrets") != [secret]:
+            problems.append(f"{name} gets the secrets {settings.get('secrets')}")
+        network = service.replace("-service", "-db")
+        if network not in settings["networks"] or network not in files.services["mariadb"]["networks"]:
+            problems.append(f"{name} does not reach the database by {network}")
+        others = {other for other in files.services["mariadb"]["networks"] if other != network}
+        if others & set(settings["networks"]):
+            problems.append(f"{name} reaches the database by the other service's network")
+    return problems
+
+
+def connections(files):
+    """MariaDB takes as many sessions as the pools may open."""
+    total = 1  # an administrator
+    for name, settings, service in files.ours():
+        default = re.search(r"--db-pool N\s.*\n\s*default (\d+)", files.helps[service])[1]
+        total += int(files.environment(settings, service).get(SERVICES[service] + "DB_POOL", default)) if name == service else 1
+    limit = int(re.search(r"^max_connections = (\d+)$", files.text("deploy/compose/mariadb.cnf"), re.M)[1])
+    return [f"max_connections is {limit}, but {total} sessions may be opened"] if limit < total else []
+
+
+RULES = {
+    "images are pinned, ours to this version": images,
+    "variables, flags and commands are those of --help": settings_exist,
+    "the images: user, signal, health check, program": program,
+    "ports": ports,
+    "what compose mounts is there": mounts,
+    "dashboards are where Grafana looks for them": dashboards,
+    "secrets": secrets,
+    "read-only, without capabilities, limited": hardening,
+    "order of start, time to stop": order,
+    "accounts": accounts,
+    "connections": connections,
+}
+
+
+def broken(rule, files):
+    try:
+        return rule(files)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        return [f"not of the form that is expected: {error!r}"]
