@@ -70,23 +70,10 @@ TEST(ClientTest, UnderstandsWhatEveryCasePromises) {
     ++count;
     const Variables variables = Examples(contract.state);
     const Json request = variables.Fill(contract.request);
-    Stub::Reply reply;
-    if (contract.response.has_value()) {
-      const MessagePtr response = NewResponse(contract.rpc);
-      ASSERT_NE(response, nullptr);
-      FromJson(variables.Fill(*contract.response), response.get());
-      reply.messages.push_back(response->SerializeAsString());
-    } else {
-      reply.status = StatusFromJson(variables.Fill(*contract.status));
-    }
-    stub.Set(contract.rpc, reply);
+    const Stub::Reply reply = stub.Answer(contract, variables);
 
     const Answer answer = CallMethod(channel, contract.rpc, request);
-    const MessagePtr sent = NewRequest(contract.rpc);
-    EXPECT_TRUE(sent->ParseFromString(stub.LastRequest(contract.rpc)));
-    const MessagePtr meant = NewRequest(contract.rpc);
-    FromJson(request, meant.get());
-    EXPECT_EQ(ToJson(*sent), ToJson(*meant));
+    stub.ExpectLastRequest(contract.rpc, request);
     if (contract.response.has_value()) {
       ASSERT_TRUE(answer.response.has_value());
       EXPECT_EQ(Differences(variables.Fill(*contract.response), *answer.response, contract.matchers), "");

@@ -135,22 +135,10 @@ TEST(ServiceClientsTest, UnderstandWhatEveryCasePromises) {
     ++count;
     const Variables variables = Examples(contract.state);
     const Json request = variables.Fill(contract.request);
-    Stub::Reply reply;
-    if (contract.response.has_value()) {
-      const MessagePtr response = NewResponse(contract.rpc);
-      FromJson(variables.Fill(*contract.response), response.get());
-      reply.messages.push_back(response->SerializeAsString());
-    } else {
-      reply.status = StatusFromJson(variables.Fill(*contract.status));
-    }
-    stub.Set(contract.rpc, reply);
+    stub.Answer(contract, variables);
 
     const Outcome outcome = CallAsConsumer(contract, stub.port(), request);
-    const MessagePtr sent = NewRequest(contract.rpc);
-    EXPECT_TRUE(sent->ParseFromString(stub.LastRequest(contract.rpc)));
-    const MessagePtr meant = NewRequest(contract.rpc);
-    FromJson(request, meant.get());
-    EXPECT_EQ(ToJson(*sent), ToJson(*meant)) << "the consumer sends another request than the case says";
+    stub.ExpectLastRequest(contract.rpc, request);
     if (contract.response.has_value()) {
       ASSERT_TRUE(outcome.ok()) << outcome.status();
       EXPECT_EQ(Differences(variables.Fill(*contract.response), *outcome, contract.matchers), "");

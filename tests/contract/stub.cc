@@ -4,6 +4,9 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include "tests/contract/call.h"
+#include "tests/contract/compare.h"
+
 namespace crosskey::contract {
 namespace {
 
@@ -135,6 +138,27 @@ Stub::~Stub() {
 void Stub::Set(const std::string& rpc, Reply reply) {
   std::lock_guard lock(mutex_);
   replies_[rpc] = std::move(reply);
+}
+
+Stub::Reply Stub::Answer(const Case& contract, const Variables& variables) {
+  Reply reply;
+  if (contract.response.has_value()) {
+    const MessagePtr response = NewResponse(contract.rpc);
+    FromJson(variables.Fill(*contract.response), response.get());
+    reply.messages.push_back(response->SerializeAsString());
+  } else {
+    reply.status = StatusFromJson(variables.Fill(*contract.status));
+  }
+  Set(contract.rpc, reply);
+  return reply;
+}
+
+void Stub::ExpectLastRequest(const std::string& rpc, const Json& request) const {
+  const MessagePtr sent = NewRequest(rpc);
+  const MessagePtr meant = NewRequest(rpc);
+  EXPECT_TRUE(sent->ParseFromString(LastRequest(rpc)));
+  FromJson(request, meant.get());
+  EXPECT_EQ(ToJson(*sent), ToJson(*meant)) << "the consumer sends another request than the case says";
 }
 
 void Stub::Append(const std::string& rpc, const std::string& message) {

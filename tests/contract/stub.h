@@ -10,6 +10,9 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server.h>
 
+#include "tests/contract/case.h"
+#include "tests/contract/variables.h"
+
 namespace crosskey::contract {
 
 // Thread-safe.
@@ -28,12 +31,16 @@ class Stub {
     bool stays_open = false;
   };
   void Set(const std::string& rpc, Reply reply);
+  // What the file of a case says, and returns that.
+  Reply Answer(const Case& contract, const Variables& variables);
   // Sends a further message to every call of this method that stays open, and to those that come.
   void Append(const std::string& rpc, const std::string& message);
 
   // The request of the last call of this method; empty bytes also if there was none.
   std::string LastRequest(const std::string& rpc) const;
   int Calls(const std::string& rpc) const;
+  // Fails the test if that request is not this one.
+  void ExpectLastRequest(const std::string& rpc, const Json& request) const;
 
  private:
   class Service;
