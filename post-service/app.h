@@ -14,12 +14,15 @@ class App : public server::Running {
   static absl::StatusOr<std::unique_ptr<App>> Start(const process::Options& options, server::Hooks hooks = {});
   ~App() override;
 
-  server::Backbone& backbone();
+  server::Service& service() override;
 
  private:
   struct Parts;
   explicit App(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };
+
+// The main of the program. Tests give it hooks.
+int Main(int argc, char** argv, const server::Hooks& hooks = {});
 
 }  // namespace crosskey::posts

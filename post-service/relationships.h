@@ -2,16 +2,18 @@
 #pragma once
 
 #include "absl/status/statusor.h"
-#include "common/relation/reference_table.h"
+#include "common/relation/child/reference_table.h"
 
 namespace crosskey::posts {
 
-// All: INVALID_ARGUMENT or NOT_FOUND, with the name: the linked protos do not declare what is registered here, or declare
-// an action that cannot be carried out.
+struct Relationships {
+  relation::Declarations declarations;
+  relation::ReferenceTable users;  // posts and likes refer to them
+  relation::LocalParent posts;     // likes refer to them, which are here
 
-// Posts and likes refer to users.
-absl::StatusOr<relation::ReferenceTable> ReferencesToUsers();
-// Likes refer to posts, which are here.
-absl::StatusOr<relation::LocalParent> ReferencesToPosts();
+  // INVALID_ARGUMENT or NOT_FOUND, with the name: the linked protos do not declare what is registered here, or declare an action
+  // that cannot be carried out.
+  static absl::StatusOr<Relationships> Read();
+};
 
 }  // namespace crosskey::posts

@@ -1,114 +1,53 @@
 #include "user-service/app.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-
 #include "common/events/consumer.h"
 #include "common/idempotency/write_rpc.h"
-#include "common/relation/blocked.h"
-#include "common/relation/deletions.h"
-#include "common/relation/grpc_peer.h"
-#include "common/relation/lookup.h"
-#include "common/relation/reference_rpc.h"
-#include "common/relation/references.h"
-#include "common/telemetry/log.h"
+#include "common/relation/child/child.h"
+#include "common/relation/parent/parent.h"
+#include "common/relation/rpc/grpc_peer.h"
+#include "common/relation/rpc/reference_rpc.h"
+#include "common/relation/schema/check.h"
+#include "common/relation/visibility.h"
 #include "user-service/domain/users.h"
-#include "user-service/events/on_posts_deleted.h"
-#include "user-service/events/on_user_posts_reclaimed.h"
 #include "user-service/relationships.h"
 #include "user-service/rpc/user_rpc.h"
-#include "user-service/storage/migrations.h"
+#include "user-service/storage/schema.h"
 #include "user-service/storage/user_store.h"
 
 namespace crosskey::users {
-namespace {
 
-constexpr absl::Duration kRecoveryPeriod = absl::Seconds(1);
-constexpr absl::Duration kPurgePeriod = absl::Hours(1);
-constexpr absl::Duration kSamplePeriod = absl::Seconds(2);
-
-}  // namespace
-
-// In the order of construction; destroyed in reverse, after the backbone has stopped.
+// In the order of construction; destroyed in reverse, after the service has stopped.
 struct App::Parts {
-  Parts(std::unique_ptr<server::Backbone> bone, relation::ParentTable users_table,
-        relation::ReferenceTable post_references, const server::Hooks& hooks)
-      : table(std::move(users_table)),
-        backbone(std::move(bone)),
-        peer("post-service", backbone->peer()),
-        store(backbone->outbox()),
-        posts(std::move(post_references), backbone->outbox(), peer, backbone->metrics()),
+  Parts(std::unique_ptr<server::Service> built, const Relationships& relationships)
+      : service(std::move(built)),
+        peer("post-service", service->peer()),
+        parent(relationships.users, service->outbox(), peer, service->peer_watch(), service->now(), service->metrics()),
+        posts(relationships.posts, service->outbox(), peer, service->metrics()),
+        store(service->outbox(), relation::Visibility({&posts.table}, {})),
         users(store, posts.guard),
-        deletions(table, backbone->outbox(), peer, backbone->now(), backbone->metrics()),
-        blocked(table.peer, backbone->peer_watch(), backbone->now()),
-        lookup(table, backbone->database()),
-        reclaimer(backbone->AddReclaimer({[this](const Call& call) { return posts.reclaim.Round(call); }})),
+        reclaimer(service->background().AddReclaimer({[this](const Call& call) { return posts.reclaim.Round(call); }})),
         consumer(
-            "post-service", backbone->outbox(), backbone->transport(), [this] { reclaimer.Wake(); },
-            backbone->metrics()),
-        oldest_unfinished(prometheus::BuildGauge()
-                              .Name("crosskey_oldest_unfinished_deletion_seconds")
-                              .Help("Age of the oldest deletion that is not over; 0: there is none.")
-                              .Register(backbone->metrics().registry())
-                              .Add({})),
-        recovery_failures(prometheus::BuildCounter()
-                              .Name("crosskey_recovery_failures_total")
-                              .Help("Rounds of the recovery that left a deletion undecided.")
-                              .Register(backbone->metrics().registry())
-                              .Add({})),
-        calls("user.v1.UserService", backbone->admission(), backbone->metrics()),
-        writes("user.v1.UserService", calls, backbone->database(), backbone->answers()),
-        user_rpc(users, deletions, blocked, calls, writes),
-        internal_user_rpc(users, backbone->internal_admission(), backbone->metrics()),
-        reference_rpc(backbone->internal_admission(), backbone->metrics()) {
-    reference_rpc.Serve(table.type, lookup);
-    consumer.On(
-        "post.v1.UserPostsReclaimed", events::Consumer::Kind::kNormal,
-        [this](events::Tx& tx, const events::Event& event) { return OnUserPostsReclaimed(tx, event, deletions); });
-    consumer.On("post.v1.PostsDeleted", events::Consumer::Kind::kDeletion,
-                [this](events::Tx& tx, const events::Event& event) { return OnPostsDeleted(tx, event, posts.events); });
-
-    backbone->AddConsumer(consumer);
-    backbone->AddLeasedWorker(
-        "recovery",
-        [this, hooks](const Call& call) {
-          if (hooks.hold_recovery && hooks.hold_recovery()) return kRecoveryPeriod;
-          const absl::Status status = deletions.Recover(call);
-          if (!status.ok()) {
-            recovery_failures.Increment();
-            log::Warning("the recovery of deletions did not get through", {{"error", std::string(status.message())}});
-          }
-          return kRecoveryPeriod;
-        },
-        true);
-    backbone->AddWorker("liveness", [this](const Call& call) {
-      const absl::StatusOr<absl::Duration> age = deletions.OldestUnfinished(call);
-      if (age.ok()) oldest_unfinished.Set(absl::ToDoubleSeconds(*age));
-      return kSamplePeriod;
-    });
-    backbone->AddLeasedWorker("purge", [this, next = absl::InfinitePast()](const Call& call) mutable {
-      if (absl::Now() < next) return kPurgePeriod;  // a leased worker comes by more often
-      const absl::StatusOr<bool> more = deletions.Purge(call);
-      if (!more.ok()) log::Warning("could not purge", {{"error", std::string(more.status().message())}});
-      if (more.ok() && *more) return absl::ZeroDuration();
-      next = absl::Now() + kPurgePeriod;
-      return kPurgePeriod;
-    });
+            "post-service", service->outbox(), service->transport(), [this] { reclaimer.Wake(); }, service->metrics()),
+        calls("user.v1.UserService", service->front().admission(), service->metrics()),
+        writes("user.v1.UserService", calls, service->database(), service->answers()),
+        user_rpc(users, parent, calls, writes),
+        internal_user_rpc(users, service->front().internal_admission(), service->metrics()),
+        reference_rpc(service->front().internal_admission(), service->metrics()) {
+    reference_rpc.Serve(parent.table().type, parent.lookup());
+    parent.Consume(consumer);
+    posts.events.Consume(consumer);
+    service->background().AddConsumer(consumer);
+    for (process::Task& task : parent.Tasks()) service->background().Add(std::move(task));
   }
 
-  const relation::ParentTable table;
-  const std::unique_ptr<server::Backbone> backbone;
+  const std::unique_ptr<server::Service> service;
   relation::GrpcPeer peer;
+  relation::Parent parent;
+  relation::Child posts;
   UserStore store;
-  relation::References posts;
   Users users;
-  relation::Deletions deletions;
-  relation::Blocked blocked;
-  relation::Lookup lookup;
   Worker& reclaimer;
   events::Consumer consumer;
-  prometheus::Gauge& oldest_unfinished;
-  prometheus::Counter& recovery_failures;
   rpc::Calls calls;
   idempotency::Writes writes;
   UserRpc user_rpc;
@@ -117,15 +56,18 @@ struct App::Parts {
 };
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
-  CROSSKEY_ASSIGN_OR_RETURN(relation::ParentTable users, UsersAsParents());
-  CROSSKEY_ASSIGN_OR_RETURN(relation::ReferenceTable posts, ReferencesToPosts());
-  CROSSKEY_ASSIGN_OR_RETURN(auto backbone,
-                            server::Backbone::Create({options, "user-service", "post-service", Migrations, hooks}));
-  // The app owns the parts before anything serves: its destructor stops the backbone first.
-  std::unique_ptr<App> app(
-      new App(std::make_unique<Parts>(std::move(backbone), std::move(users), std::move(posts), hooks)));
+  CROSSKEY_ASSIGN_OR_RETURN(const Relationships relationships, Relationships::Read());
+  CROSSKEY_RETURN_IF_ERROR(
+      relation::CheckRegistered(relationships.declarations, {{&relationships.posts}, {}, {&relationships.users}}));
+  const auto check_tables = [relationships](db::Connection& connection) {
+    return relation::CheckTables(connection, {{&relationships.posts}, {}, {&relationships.users}});
+  };
+  CROSSKEY_ASSIGN_OR_RETURN(
+      auto service, server::Service::Create({options, "user-service", "post-service", Schema(), check_tables, hooks}));
+  // The app owns the parts before anything serves: its destructor stops the service first.
+  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(service), relationships)));
   Parts* parts = app->parts_.get();
-  CROSSKEY_RETURN_IF_ERROR(parts->backbone->Serve(
+  CROSSKEY_RETURN_IF_ERROR(parts->service->Serve(
       {{"user.v1.UserService", &parts->user_rpc}},
       {{"relation.v1.ReferenceService", &parts->reference_rpc}, {"user.v1.UserService", &parts->internal_user_rpc}}));
   return app;
@@ -133,8 +75,19 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options,
 
 App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
-App::~App() { parts_->backbone->Stop(); }
+App::~App() { parts_->service->Stop(); }
 
-server::Backbone& App::backbone() { return *parts_->backbone; }
+server::Service& App::service() { return *parts_->service; }
+
+int Main(int argc, char** argv, const server::Hooks& hooks) {
+  const process::ServiceDefaults defaults{"user-service",    "CROSSKEY_USER_",  "sqlite:user-service.db",
+                                          "127.0.0.1:50051", "127.0.0.1:50061", "127.0.0.1:9451",
+                                          "127.0.0.1:50062"};
+  return server::Main(argc, argv,
+                      {defaults, Schema(),
+                       [&hooks](const process::Options& options) -> absl::StatusOr<std::unique_ptr<server::Running>> {
+                         return App::Start(options, hooks);
+                       }});
+}
 
 }  // namespace crosskey::users

@@ -2,19 +2,19 @@
 #pragma once
 
 #include "absl/status/statusor.h"
-#include "common/relation/parent_table.h"
-#include "common/relation/reference_table.h"
+#include "common/relation/child/reference_table.h"
+#include "common/relation/parent/parent_table.h"
 
 namespace crosskey::users {
 
-inline constexpr char kPostUser[] = "post.v1.Post.user_id";
-inline constexpr char kLikeUser[] = "post.v1.Like.user_id";
+struct Relationships {
+  relation::Declarations declarations;
+  relation::ParentTable users;     // posts and likes refer to them
+  relation::ReferenceTable posts;  // users pin them
 
-// Both: INVALID_ARGUMENT or NOT_FOUND, with the name: the linked protos do not declare what is registered here, or declare
-// an action that cannot be carried out.
-
-absl::StatusOr<relation::ParentTable> UsersAsParents();
-// Users pin posts.
-absl::StatusOr<relation::ReferenceTable> ReferencesToPosts();
+  // INVALID_ARGUMENT or NOT_FOUND, with the name: the linked protos do not declare what is registered here, or declare an action
+  // that cannot be carried out.
+  static absl::StatusOr<Relationships> Read();
+};
 
 }  // namespace crosskey::users

@@ -34,38 +34,17 @@ function(crosskey_uses_soci)
   endif()
 endfunction()
 
-# crosskey_library(NAME [TWIN] SOURCES a.cc ... LINK libs ...): a static library of our own code.
-# TWIN: NAME_for_tests too, compiled with CROSSKEY_TEST_BUILD, for what contains fault points (common/fault) or links what does.
-# A program links either all of the ones or all of the others.
+# crosskey_library(NAME SOURCES a.cc ... LINK libs ...): a static library of our own code.
 function(crosskey_library name)
-  cmake_parse_arguments(ARG "TWIN" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${ARG_LINK})
   crosskey_warnings(${name})
-  if(ARG_TWIN AND CROSSKEY_TESTS)
-    add_library(${name}_for_tests STATIC ${ARG_SOURCES})
-    target_include_directories(${name}_for_tests PUBLIC ${PROJECT_SOURCE_DIR})
-    foreach(library ${ARG_LINK})
-      if(TARGET ${library}_for_tests)
-        set(library ${library}_for_tests)
-      endif()
-      target_link_libraries(${name}_for_tests PUBLIC ${library})
-    endforeach()
-    crosskey_warnings(${name}_for_tests)
-  endif()
 endfunction()
 
-# The targets of a library: itself, and its twin if it has one.
-function(crosskey_twins out name)
-  set(targets ${name})
-  if(TARGET ${name}_for_tests)
-    list(APPEND targets ${name}_for_tests)
-  endif()
-  set(${out} ${targets} PARENT_SCOPE)
-endfunction()
-
-# crosskey_binary(NAME SOURCES a.cc ... LINK libs ...): an executable of our own code.
+# crosskey_binary(NAME SOURCES a.cc ... LINK libs ...): an executable of our own code. One that has fault points links what
+# happens there: crosskey_no_faults, or crosskey_test_faults.
 function(crosskey_binary name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -73,33 +52,26 @@ function(crosskey_binary name)
   crosskey_warnings(${name})
 endfunction()
 
-# crosskey_migrations(TARGET FUNCTION_NAMESPACE DIR): compiles DIR/{sqlite,mysql}/NNNN_name.sql into TARGET, which then has
-# `const std::vector<db::Migration>& FUNCTION_NAMESPACE::Migrations(db::Dialect)`, declared in storage/migrations.h.
-function(crosskey_migrations target namespace header dir)
+# crosskey_migrations(TARGET COMPONENT NAMESPACE HEADER DIR): compiles DIR/NNNN_name.sql into TARGET, which then has
+# `db::Component NAMESPACE::Tables()` with that name, declared in HEADER.
+function(crosskey_migrations target component namespace header dir)
   set(body "")
-  foreach(dialect sqlite mysql)
-    file(GLOB files CONFIGURE_DEPENDS ${dir}/${dialect}/*.sql)
-    list(SORT files)
-    string(APPEND body "const std::vector<db::Migration> k_${dialect} = {\n")
-    foreach(file ${files})
-      get_filename_component(stem ${file} NAME_WE)
-      string(REGEX MATCH "^[0-9]+" number ${stem})
-      math(EXPR number "${number}")
-      file(READ ${file} text)
-      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
-      string(APPEND body "    {${number}, \"${stem}\", R\"~~(${text})~~\"},\n")
-    endforeach()
-    string(APPEND body "};\n")
+  file(GLOB files CONFIGURE_DEPENDS ${dir}/*.sql)
+  list(SORT files)
+  foreach(file ${files})
+    get_filename_component(stem ${file} NAME_WE)
+    string(REGEX MATCH "^[0-9]+" number ${stem})
+    math(EXPR number "${number}")
+    file(READ ${file} text)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    string(APPEND body "           {${number}, \"${stem}\", R\"~~(${text})~~\"},\n")
   endforeach()
   set(out ${CMAKE_CURRENT_BINARY_DIR}/${target}_migrations.cc)
   file(
     GENERATE
     OUTPUT ${out}
     CONTENT
-      "#include \"${header}\"\n\nnamespace ${namespace} {\nnamespace {\n${body}}  // namespace\n\nconst std::vector<db::Migration>& Migrations(db::Dialect dialect) {\n  return dialect == db::Dialect::kSqlite ? k_sqlite : k_mysql;\n}\n\n}  // namespace ${namespace}\n"
+      "#include \"${header}\"\n\nnamespace ${namespace} {\n\ndb::Component Tables() {\n  return {\"${component}\",\n          {\n${body}          }};\n}\n\n}  // namespace ${namespace}\n"
   )
-  crosskey_twins(targets ${target})
-  foreach(each ${targets})
-    target_sources(${each} PRIVATE ${out})
-  endforeach()
+  target_sources(${target} PRIVATE ${out})
 endfunction()

@@ -6,7 +6,7 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 
 #include "common/db/sql_error.h"
-#include "common/fault/fault.h"
+#include "common/db/statement_counts.h"
 
 namespace crosskey::db {
 namespace {
@@ -80,45 +80,42 @@ class Prepared {
   std::deque<Cell> bound_;
 };
 
-// In a test build: makes a server itself report the error that a test has set for this statement. A deadlock ends the
-// transaction, a lock timeout does not. SQLite has one conflict, and no way to make it report that.
-void Provoke(soci::session& session, const std::string& statement) {
-  const int error = fault::StatementError(statement);
-  if (error == 0) return;
-  if (session.get_backend_name() == "sqlite3") {
-    throw soci::sqlite3_soci_error("database is locked", SQLITE_BUSY);
-  }
-  if (error == 1213) session.once << "ROLLBACK";
-  session.once << "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = " << error;
-}
-
 }  // namespace
 
-absl::StatusOr<std::vector<Connection::Row>> Connection::Fetch(const Sql& sql, const Rendered& rendered,
+absl::Status Connection::Before(const Sql& sql, Rendered& rendered) {
+  return seam_.before ? seam_.before(*this, sql, rendered) : absl::OkStatus();
+}
+
+void Connection::After(const Sql& sql, const Rendered& rendered, int64_t rows) {
+  if (counts_ != nullptr) counts_->Count(sql.name, rows);
+  if (seam_.after) seam_.after(sql, rendered, rows);
+}
+
+absl::StatusOr<std::vector<Connection::Row>> Connection::Fetch(const Sql& sql, Rendered rendered,
                                                                const std::vector<bool>& is_text) {
+  CROSSKEY_RETURN_IF_ERROR(Before(sql, rendered));
   std::vector<Row> rows;
   try {
-    Provoke(session_, sql.name);
     Prepared statement(session_, rendered, is_text);
     for (bool more = statement.Execute(); more; more = statement.Next()) rows.push_back(statement.Row(is_text));
   } catch (...) {
     return StatusOfCurrentException(sql.name);
   }
-  if (observer_) observer_(sql, rendered, static_cast<int64_t>(rows.size()));
+  After(sql, rendered, static_cast<int64_t>(rows.size()));
   return rows;
 }
 
-absl::StatusOr<int64_t> Connection::Change(const Sql& sql, const Rendered& rendered) {
+absl::StatusOr<int64_t> Connection::Change(const Sql& sql, Rendered rendered) {
+  CROSSKEY_RETURN_IF_ERROR(Before(sql, rendered));
   int64_t changed = 0;
   try {
-    Provoke(session_, sql.name);
     Prepared statement(session_, rendered, {});
     statement.Execute();
     changed = statement.AffectedRows();
   } catch (...) {
     return StatusOfCurrentException(sql.name);
   }
-  if (observer_) observer_(sql, rendered, changed);
+  After(sql, rendered, changed);
   return changed;
 }
 
@@ -133,13 +130,15 @@ absl::StatusOr<int64_t> Connection::LastInsertId(const Sql& sql) {
 }
 
 absl::Status Connection::Command(const std::string& name, const std::string& text) {
+  const Sql sql{name, text};
+  Rendered rendered{text, {}};
+  CROSSKEY_RETURN_IF_ERROR(Before(sql, rendered));
   try {
-    Provoke(session_, name);
-    session_.once << text;
+    session_.once << rendered.text;
   } catch (...) {
     return StatusOfCurrentException(name);
   }
-  if (observer_) observer_(Sql{name, text}, Rendered{text, {}}, 0);
+  After(sql, rendered, 0);
   return absl::OkStatus();
 }
 

@@ -1,7 +1,6 @@
 // Running statements on one session.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -10,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/db/sql.h"
+#include "common/db/statement_seam.h"
 #include "common/status/macros.h"
 
 namespace soci {
@@ -18,24 +18,23 @@ class session;
 
 namespace crosskey::db {
 
-// Told of every statement after it has run. `rows` are those returned by a query, else those changed. Called on the
-// thread that runs the statement.
-using StatementObserver = std::function<void(const Sql&, const Rendered&, int64_t rows)>;
+class StatementCounts;
 
 // One session, for one thread. Exceptions of the driver end here: every method returns them as the statuses of
 // sql_error.h. An error means that the statement had no effect; what the transaction did before is still there and must
 // be rolled back, because a lock timeout undoes only its statement.
 class Connection {
  public:
-  Connection(soci::session& session, Dialect dialect, const StatementObserver& observer)
-      : session_(session), dialect_(dialect), observer_(observer) {}
+  // `counts` may be null; both must outlive it.
+  Connection(soci::session& session, Dialect dialect, const StatementSeam& seam, StatementCounts* counts)
+      : session_(session), dialect_(dialect), seam_(seam), counts_(counts) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   Dialect dialect() const { return dialect_; }
 
-  // The rows of a SELECT, each a tuple of the column types: int64_t, std::string, or std::optional of one of them where
-  // the column can be null. Results are held in memory whole: every query needs a limit.
+  // The rows of a SELECT, each a tuple of the column types: int64_t, an enum, std::string, or std::optional of one of them
+  // where the column can be null. Results are held in memory whole: every query needs a limit.
   template <typename... Columns, typename... Arguments>
   absl::StatusOr<std::vector<std::tuple<Columns...>>> Query(const Sql& sql, const Arguments&... arguments) {
     CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Row> rows,
@@ -85,11 +84,17 @@ class Connection {
 
   // A null in a column that is not optional reads as zero or an empty text.
   template <typename Column>
+  struct IsOptional : std::false_type {};
+  template <typename Column>
+  struct IsOptional<std::optional<Column>> : std::true_type {};
+
+  template <typename Column>
   static Column Convert(const Value& value) {
-    if constexpr (std::is_same_v<Column, std::optional<int64_t>> ||
-                  std::is_same_v<Column, std::optional<std::string>>) {
+    if constexpr (IsOptional<Column>::value) {
       if (std::holds_alternative<std::monostate>(value)) return std::nullopt;
-      return std::get<typename Column::value_type>(value);
+      return Convert<typename Column::value_type>(value);
+    } else if constexpr (std::is_enum_v<Column>) {
+      return static_cast<Column>(Convert<int64_t>(value));
     } else {
       static_assert(std::is_same_v<Column, int64_t> || std::is_same_v<Column, std::string>);
       if (std::holds_alternative<std::monostate>(value)) return Column{};
@@ -102,19 +107,29 @@ class Connection {
     return {Convert<Columns>(row[I])...};
   }
 
-  absl::StatusOr<std::vector<Row>> Fetch(const Sql& sql, const Rendered& rendered, const std::vector<bool>& is_text);
-  absl::StatusOr<int64_t> Change(const Sql& sql, const Rendered& rendered);
+  absl::StatusOr<std::vector<Row>> Fetch(const Sql& sql, Rendered rendered, const std::vector<bool>& is_text);
+  absl::StatusOr<int64_t> Change(const Sql& sql, Rendered rendered);
   absl::StatusOr<int64_t> LastInsertId(const Sql& sql);
+  absl::Status Before(const Sql& sql, Rendered& rendered);
+  void After(const Sql& sql, const Rendered& rendered, int64_t rows);
 
   soci::session& session_;
   const Dialect dialect_;
-  const StatementObserver& observer_;
+  const StatementSeam& seam_;
+  StatementCounts* const counts_;
 };
 
 // A transaction that has begun. The body that gets it neither commits nor rolls back.
 class Tx : public Connection {
  public:
   using Connection::Connection;
+
+  // Called once after the commit, and not without one: for metrics, and to wake others.
+  void OnCommit(std::function<void()> then) { on_commit_.push_back(std::move(then)); }
+
+ private:
+  friend class Database;
+  std::vector<std::function<void()>> on_commit_;
 };
 
 }  // namespace crosskey::db

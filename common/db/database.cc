@@ -1,12 +1,8 @@
 #include "common/db/database.h"
 
 #include <algorithm>
-#include <map>
 #include <thread>
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
 #include <soci/soci.h>
 
 #include "absl/random/random.h"
@@ -29,8 +25,7 @@ constexpr absl::Duration kLook = absl::Milliseconds(100);
 bool IsConnectionError(const absl::Status& status) { return SqlErrorOf(status) == SqlError::kConnection; }
 
 bool MayRunAgain(const absl::Status& status) {
-  const bool conflict = SqlErrorOf(status) == SqlError::kRetry && !fault::Without(fault::Guard::kRetry);
-  return conflict || IsConnectionError(status);
+  return SqlErrorOf(status) == SqlError::kRetry || IsConnectionError(status);
 }
 
 }  // namespace
@@ -40,69 +35,17 @@ struct Database::Slot {
 };
 
 struct Database::Instruments {
-  explicit Instruments(prometheus::Registry& registry)
-      : statements(prometheus::BuildCounter()
-                       .Name("crosskey_db_statements_total")
-                       .Help("SQL statements that succeeded, by name.")
-                       .Register(registry)),
-        rows(prometheus::BuildCounter()
-                 .Name("crosskey_db_rows_total")
-                 .Help("Rows returned or changed by SQL statements, by name.")
-                 .Register(registry)),
-        in_use(prometheus::BuildGauge()
-                   .Name("crosskey_db_sessions_in_use")
-                   .Help("Sessions of the pool that are leased.")
-                   .Register(registry)
-                   .Add({})),
-        size(prometheus::BuildGauge()
-                 .Name("crosskey_db_sessions")
-                 .Help("Sessions that the pool can have.")
-                 .Register(registry)
-                 .Add({})),
-        lease_wait(prometheus::BuildHistogram()
-                       .Name("crosskey_db_lease_wait_seconds")
-                       .Help("Time spent waiting for a session, and on SQLite for the turn to write.")
-                       .Register(registry)
-                       .Add({}, prometheus::Histogram::BucketBoundaries{.0001, .001, .005, .025, .1, .5, 1, 5, 30})),
-        lease_timeouts(prometheus::BuildCounter()
-                           .Name("crosskey_db_lease_timeouts_total")
-                           .Help("Calls that got no session within their deadline.")
-                           .Register(registry)
-                           .Add({})),
-        retries(prometheus::BuildCounter()
-                    .Name("crosskey_db_retries_total")
-                    .Help("Transactions and reads that were run again.")
-                    .Register(registry)
-                    .Add({})),
-        reconnects(prometheus::BuildCounter()
-                       .Name("crosskey_db_sessions_opened_total")
-                       .Help("Sessions opened, at first use or anew.")
-                       .Register(registry)
-                       .Add({})) {}
+  explicit Instruments(telemetry::Metrics& metrics)
+      : in_use(metrics.Gauge("crosskey_db_sessions_in_use", "Sessions of the pool that are leased.")),
+        size(metrics.Gauge("crosskey_db_sessions", "Sessions that the pool can have.")),
+        lease_wait(metrics.Histogram("crosskey_db_lease_wait_seconds",
+                                     "Time spent waiting for a session, and on SQLite for the turn to write.",
+                                     {.0001, .001, .005, .025, .1, .5, 1, 5, 30})),
+        lease_timeouts(
+            metrics.Counter("crosskey_db_lease_timeouts_total", "Calls that got no session within their deadline.")),
+        retries(metrics.Counter("crosskey_db_retries_total", "Transactions and reads that were run again.")),
+        reconnects(metrics.Counter("crosskey_db_sessions_opened_total", "Sessions opened, at first use or anew.")) {}
 
-  void Count(const std::string& statement, int64_t changed) {
-    Counters counters;
-    {
-      std::lock_guard lock(mutex);
-      Counters& known = by_statement[statement];
-      if (known.statements == nullptr) {
-        known = {&statements.Add({{"statement", statement}}), &rows.Add({{"statement", statement}})};
-      }
-      counters = known;
-    }
-    counters.statements->Increment();
-    counters.rows->Increment(static_cast<double>(changed));
-  }
-
-  struct Counters {
-    prometheus::Counter* statements = nullptr;
-    prometheus::Counter* rows = nullptr;
-  };
-
-  prometheus::Family<prometheus::Counter>& statements;
-  prometheus::Family<prometheus::Counter>& rows;
-  std::mutex mutex;                              // guards by_statement
-  std::map<std::string, Counters> by_statement;  // the families' own look-up builds and hashes labels
   prometheus::Gauge& in_use;
   prometheus::Gauge& size;
   prometheus::Histogram& lease_wait;
@@ -135,14 +78,11 @@ class Database::Lease {
 
 Database::Database(DatabaseOptions options, telemetry::Metrics& metrics)
     : options_(std::move(options)),
+      counts_(metrics),
       pool_(std::make_unique<soci::connection_pool>(static_cast<size_t>(options_.pool_size))),
       slots_(static_cast<size_t>(options_.pool_size)),
-      instruments_(std::make_unique<Instruments>(metrics.registry())) {
+      instruments_(std::make_unique<Instruments>(metrics)) {
   instruments_->size.Set(options_.pool_size);
-  instrumented_ = [this](const Sql& sql, const Rendered& rendered, int64_t rows) {
-    instruments_->Count(sql.name, rows);
-    if (observer_) observer_(sql, rendered, rows);
-  };
 }
 
 Database::~Database() = default;
@@ -199,60 +139,71 @@ absl::Status Database::Commit(Tx& tx, const char* name) {
   return absl::OkStatus();
 }
 
-absl::Status Database::TransactOnce(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body,
-                                    Outcome& outcome) {
-  // The turn comes before the session: writers that wait must not take the sessions away from readers.
+// Empty where nobody has to wait for a turn.
+absl::StatusOr<std::optional<WriterQueue::Turn>> Database::EnterWriters(const Call& call) {
   std::optional<WriterQueue::Turn> turn;
-  if (dialect() == Dialect::kSqlite) {
-    const absl::Time begin = absl::Now();
-    Call waiting = call;
-    waiting.deadline -= kToAnswer;
-    if (auto entered = writers_.Enter(waiting)) turn.emplace(std::move(*entered));
-    instruments_->lease_wait.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
-    if (call.cancelled && call.cancelled()) return call.Check();
-    if (!turn.has_value()) return errors::Overloaded("database writers");
-  }
+  if (dialect() != Dialect::kSqlite) return turn;
+  const absl::Time begin = absl::Now();
+  Call waiting = call;
+  waiting.deadline -= kToAnswer;
+  if (auto entered = writers_.Enter(waiting)) turn.emplace(std::move(*entered));
+  instruments_->lease_wait.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+  if (call.cancelled && call.cancelled()) return call.Check();
+  if (!turn.has_value()) return errors::Overloaded("database writers");
+  return turn;
+}
+
+void Database::Discard(size_t position) {
+  std::lock_guard lock(mutex_);
+  slots_[position].generation = 0;
+}
+
+absl::Status Database::TransactOnce(const Call& call, const char* name,
+                                    absl::FunctionRef<absl::StatusOr<End>(Tx&)> body, Outcome& outcome,
+                                    std::vector<std::function<void()>>& on_commit) {
+  // The turn comes before the session: writers that wait must not take the sessions away from readers.
+  CROSSKEY_ASSIGN_OR_RETURN(const auto turn, EnterWriters(call));
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
-  Tx tx(lease.session(), dialect(), instrumented_);
-  absl::Status status =
+  Tx tx(lease.session(), dialect(), seam_, &counts_);
+  const absl::Status begun =
       tx.Command("transaction.begin", dialect() == Dialect::kSqlite ? "BEGIN IMMEDIATE" : "START TRANSACTION");
-  if (!status.ok()) {
-    NoteError(lease.position(), status);
-    return status;
+  if (!begun.ok()) {
+    NoteError(lease.position(), begun);
+    return begun;
   }
+  absl::StatusOr<End> end = End::kRollBack;
   try {
-    status = body(tx);
+    end = body(tx);
   } catch (const std::exception&) {
     // No memory, for example. The session must not go back with a transaction open: the next one would commit it.
-    status = absl::InternalError("an exception in the body of a transaction");
+    end = absl::InternalError("an exception in the body of a transaction");
   }
+  const bool commits = end.ok() && *end == End::kCommit;
   // The body may have waited for locks longer than the caller waits for the result.
-  if (status.ok()) status = call.Check();
-  if (status.ok()) {
+  absl::Status status = end.ok() ? call.Check() : end.status();
+  if (status.ok() && commits) {
     status = Commit(tx, name);
     // Only a conflict says for certain that it has not taken effect.
     if (!status.ok() && SqlErrorOf(status) != SqlError::kRetry) outcome = Outcome::kUnknown;
   }
-  if (!status.ok()) {
+  if (!status.ok() || !commits) {
     NoteError(lease.position(), status);
-    const absl::Status rollback = tx.Command("transaction.rollback", "ROLLBACK");
-    if (!rollback.ok()) {
-      std::lock_guard lock(mutex_);
-      slots_[lease.position()].generation = 0;
-    }
+    if (!tx.Command("transaction.rollback", "ROLLBACK").ok()) Discard(lease.position());
+    return status;
   }
+  on_commit = std::move(tx.on_commit_);
   return status;
 }
 
-absl::Status Database::ReadOnce(const Call& call, const std::function<absl::Status(Connection&)>& body) {
+absl::Status Database::ReadOnce(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body) {
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
-  Connection connection(lease.session(), dialect(), instrumented_);
+  Connection connection(lease.session(), dialect(), seam_, &counts_);
   absl::Status status = body(connection);
   NoteError(lease.position(), status);
   return status;
 }
 
-absl::Status Database::Retry(const Call& call, const char* name, const std::function<absl::Status(Outcome&)>& attempt) {
+absl::Status Database::Retry(const Call& call, const char* name, absl::FunctionRef<absl::Status(Outcome&)> attempt) {
   static thread_local absl::BitGen random;
   absl::Status status;
   for (int tries = 0; tries <= limits::kTransactionRetries; ++tries) {
@@ -275,11 +226,17 @@ absl::Status Database::Retry(const Call& call, const char* name, const std::func
   return IsConnectionError(status) ? errors::DatabaseUnavailable() : errors::Conflict();
 }
 
-absl::Status Database::Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body) {
-  return Retry(call, name, [&](Outcome& outcome) { return TransactOnce(call, name, body, outcome); });
+absl::Status Database::RunTransaction(const Call& call, const char* name,
+                                      absl::FunctionRef<absl::StatusOr<End>(Tx&)> body) {
+  std::vector<std::function<void()>> on_commit;
+  CROSSKEY_RETURN_IF_ERROR(
+      Retry(call, name, [&](Outcome& outcome) { return TransactOnce(call, name, body, outcome, on_commit); }));
+  // The session has been given back: what is done here may use the database.
+  for (const auto& then : on_commit) then();
+  return absl::OkStatus();
 }
 
-absl::Status Database::Read(const Call& call, const std::function<absl::Status(Connection&)>& body) {
+absl::Status Database::RunRead(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body) {
   return Retry(call, "read", [&](Outcome&) { return ReadOnce(call, body); });
 }
 

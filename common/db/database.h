@@ -6,11 +6,16 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/db/connection.h"
+#include "common/db/statement_counts.h"
+#include "common/db/transaction_result.h"
 #include "common/db/url.h"
 #include "common/db/writer_queue.h"
 #include "common/status/call.h"
@@ -46,18 +51,40 @@ class Database {
 
   Dialect dialect() const { return options_.url.dialect; }
 
-  // Runs `body` in a write transaction, called `name` in logs and metrics, and commits if it returns OK and the call is still waited for, else rolls back.
-  // On SQLite it holds the write lock from its beginning. Deadlocks, lock timeouts and lost connections run the whole
-  // body again, at most 5 times with a growing pause: the body must set everything it leaves outside anew. OK:
-  // committed and durable. An error: nothing is stored, except that UNAVAILABLE can mean a COMMIT whose answer was
-  // lost; it is not repeated.
-  absl::Status Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body);
+  // Runs `body` in a write transaction, called `name` in logs and metrics, and commits if it returns OK and the call is still
+  // waited for, else rolls back. `body` takes a Tx& and returns absl::Status or absl::StatusOr<T>; its last result is returned.
+  // With T = Either<...> it can roll back without an error.
+  //
+  // On SQLite it holds the write lock from its beginning. Deadlocks, lock timeouts and lost connections run the whole body
+  // again, at most 5 times with a growing pause, so what it does besides its result it may do several times. OK: committed
+  // and durable (or rolled back as asked). An error: nothing is stored, except that UNAVAILABLE can mean a COMMIT whose
+  // answer was lost; it is not repeated.
+  template <typename Body>
+  std::invoke_result_t<Body&, Tx&> Transact(const Call& call, const char* name, Body&& body) {
+    std::optional<std::invoke_result_t<Body&, Tx&>> result;
+    const absl::Status status = RunTransaction(call, name, [&](Tx& tx) {
+      result.emplace(body(tx));
+      return EndOf(*result);
+    });
+    if (!status.ok()) return status;
+    return *std::move(result);
+  }
 
-  // Runs `body` outside a transaction: every statement sees what is committed when it begins. Repeated like Transact.
-  absl::Status Read(const Call& call, const std::function<absl::Status(Connection&)>& body);
+  // Runs `body`, which takes a Connection&, outside a transaction: every statement sees what is committed when it begins.
+  // Results and repetitions as with Transact.
+  template <typename Body>
+  std::invoke_result_t<Body&, Connection&> Read(const Call& call, Body&& body) {
+    std::optional<std::invoke_result_t<Body&, Connection&>> result;
+    const absl::Status status = RunRead(call, [&](Connection& connection) {
+      result.emplace(body(connection));
+      return EndOf(*result).status();
+    });
+    if (!status.ok()) return status;
+    return *std::move(result);
+  }
 
-  // For tests: is told of every statement of every session. Set before the first use.
-  void set_observer(StatementObserver observer) { observer_ = std::move(observer); }
+  // For tests. Set before the first use.
+  void set_seam(StatementSeam seam) { seam_ = std::move(seam); }
 
  private:
   struct Slot;
@@ -65,18 +92,22 @@ class Database {
   struct Instruments;
   enum class Outcome { kDone, kUnknown };
 
+  absl::Status RunTransaction(const Call& call, const char* name, absl::FunctionRef<absl::StatusOr<End>(Tx&)> body);
+  absl::Status RunRead(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body);
   absl::StatusOr<Lease> Acquire(const Call& call);
   absl::Status OpenIfNeeded(size_t position);
-  absl::Status Retry(const Call& call, const char* name, const std::function<absl::Status(Outcome&)>& attempt);
+  absl::Status Retry(const Call& call, const char* name, absl::FunctionRef<absl::Status(Outcome&)> attempt);
   absl::Status Commit(Tx& tx, const char* name);
-  absl::Status TransactOnce(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body,
-                            Outcome& outcome);
-  absl::Status ReadOnce(const Call& call, const std::function<absl::Status(Connection&)>& body);
+  absl::StatusOr<std::optional<WriterQueue::Turn>> EnterWriters(const Call& call);
+  absl::Status TransactOnce(const Call& call, const char* name, absl::FunctionRef<absl::StatusOr<End>(Tx&)> body,
+                            Outcome& outcome, std::vector<std::function<void()>>& on_commit);
+  absl::Status ReadOnce(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body);
   void NoteError(size_t position, const absl::Status& status);
+  void Discard(size_t position);
 
   const DatabaseOptions options_;
-  StatementObserver observer_;
-  StatementObserver instrumented_;  // counts, then tells observer_
+  StatementSeam seam_;
+  StatementCounts counts_;
   std::unique_ptr<soci::connection_pool> pool_;
   WriterQueue writers_;  // SQLite only
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/db/database.h"
+#include "common/db/migrations.h"
 #include "common/status/limits.h"
 
 namespace crosskey::db {
@@ -17,7 +18,7 @@ namespace crosskey::db {
 // from doing it: a holder that is slow works on after its lease has expired. What must not happen twice is secured by row
 // locks and by the checkpoint, so every task must be right with any number of workers.
 //
-// A lease is a row of the table `leases`, made by a migration. It expires by the database's clock, so those of the
+// A lease is a row of the table `leases`. It expires by the database's clock, so those of the
 // machines do not matter. `holder` should name the place where the process runs, not the process: one that was killed then
 // gets its leases back as soon as it is started again.
 //
@@ -30,7 +31,13 @@ class Leases {
   Leases(Database& database, std::string holder, absl::Duration term, absl::Duration renewal)
       : database_(database), holder_(std::move(holder)), term_(term), renewal_(renewal) {}
 
-  // Takes or renews the lease, by one statement. False: another holder has it.
+  // The table `leases`.
+  static Component Schema();
+
+  // Makes the rows of these tasks, where there are none yet. To be called once at start.
+  absl::Status Add(const Call& call, const std::vector<std::string>& names);
+
+  // Takes or renews the lease, by one statement. False: another holder has it, or there is no row of this name.
   absl::StatusOr<bool> Hold(const Call& call, const std::string& name);
 
   // Gives back what Hold has taken, so that another replica need not wait for the end.

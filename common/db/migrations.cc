@@ -1,90 +1,146 @@
 #include "common/db/migrations.h"
 
+#include <algorithm>
 #include <map>
 
 #include <openssl/sha.h>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
-#include "common/db/sql_error.h"
+#include "common/db/schema_text.h"
+#include "common/db/tables.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::db {
 namespace {
 
-const Sql kApplied{"migrations.applied", "SELECT number, checksum FROM schema_migrations ORDER BY number LIMIT 10000"};
-const Sql kRecord{"migrations.record",
-                  "INSERT INTO schema_migrations (number, name, checksum, apply_time) VALUES (?, ?, ?, ?)"};
+constexpr char kAdoption[] = "adoption";  // the component that its migration is recorded as
+
+const Sql kApplied{"migrations.applied",
+                   "SELECT component, number, checksum FROM schema_components ORDER BY component, number LIMIT 10000"};
+const Sql kRecord{
+    "migrations.record",
+    "INSERT INTO schema_components (component, number, name, checksum, apply_time) VALUES (?, ?, ?, ?, ?)"};
+const Sql kOfOlder{"migrations.of_older", "SELECT number, checksum FROM schema_migrations ORDER BY number LIMIT 10000"};
 const Sql kLock{"migrations.lock", "SELECT GET_LOCK('crosskey_migrations', ?)"};
 const Sql kUnlock{"migrations.unlock", "SELECT RELEASE_LOCK('crosskey_migrations')"};
 
 constexpr char kCreateTable[] =
-    "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT NOT NULL PRIMARY KEY, name VARCHAR(200) NOT NULL, "
-    "checksum VARCHAR(64) NOT NULL, apply_time BIGINT NOT NULL)";
+    "CREATE TABLE IF NOT EXISTS schema_components (component VARCHAR(100) NOT NULL, number BIGINT NOT NULL, "
+    "name VARCHAR(200) NOT NULL, checksum VARCHAR(64) NOT NULL, apply_time BIGINT NOT NULL, "
+    "PRIMARY KEY (component, number))";
 
-std::string Checksum(const std::string& text) {
+std::string Sha256(const std::string& text) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
   return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
-absl::StatusOr<std::vector<std::string>> Statements(const std::string& text) {
-  std::vector<std::string> statements(1);
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
-    line = absl::StripAsciiWhitespace(line);
-    if (line.empty() || absl::StartsWith(line, "--")) continue;
-    const bool last = absl::ConsumeSuffix(&line, ";");
-    absl::StrAppend(&statements.back(), line, " ");
-    if (last) statements.emplace_back();
+using Applied = std::map<std::pair<std::string, int64_t>, std::string>;  // checksums
+
+// One migration of a component.
+struct Step {
+  std::string component;
+  const Migration* migration;
+
+  bool IsIn(const Applied& applied) const { return applied.count({component, migration->number}) > 0; }
+};
+
+// All of a schema, in order.
+std::vector<Step> StepsOf(const Schema& schema) {
+  std::vector<Step> steps;
+  for (const Component& component : schema.components) {
+    for (const Migration& migration : component.migrations) steps.push_back({component.name, &migration});
   }
-  if (!statements.back().empty()) return absl::InvalidArgumentError("the last statement has no semicolon");
-  statements.pop_back();
-  return statements;
+  if (schema.adoption.last > 0) steps.push_back({kAdoption, &schema.adoption.migration});
+  return steps;
 }
 
-using Applied = std::map<int64_t, std::string>;
-
 absl::StatusOr<Applied> ReadApplied(Connection& connection) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, std::string>(kApplied)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<std::string, int64_t, std::string>(kApplied)));
   Applied applied;
-  for (const auto& [number, checksum] : rows) applied[number] = checksum;
+  for (const auto& [component, number, checksum] : rows) applied[{component, number}] = checksum;
   return applied;
 }
 
-absl::Status CheckUnchanged(const Applied& applied, const Migration& migration) {
-  const auto found = applied.find(migration.number);
-  if (found == applied.end() || found->second == Checksum(migration.text)) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("the applied migration ", migration.number,
-                                                    " is not the known one: the checksum of ", migration.name,
-                                                    " differs"));
+absl::Status CheckUnchanged(const Applied& applied, const Step& step) {
+  const auto found = applied.find({step.component, step.migration->number});
+  if (found == applied.end() || found->second == Sha256(step.migration->text)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the applied migration ", step.migration->name, " of ",
+                                                    step.component, " is not the known one: its checksum differs"));
 }
 
-absl::Status Apply(Connection& connection, const std::vector<Migration>& migrations) {
+// One statement, so that all are recorded or none.
+absl::Status Record(Connection& connection, const std::vector<Step>& steps) {
+  if (steps.empty()) return absl::OkStatus();
+  std::vector<std::vector<Argument>> rows;
+  for (const Step& step : steps) {
+    rows.push_back({step.component, step.migration->number, step.migration->name, Sha256(step.migration->text),
+                    absl::ToUnixMicros(absl::Now())});
+  }
+  return connection.ExecuteRows(kRecord, rows).status();
+}
+
+absl::Status Run(Connection& connection, const Step& step) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto statements, SchemaStatements(step.migration->text, connection.dialect()));
+  const std::string name = absl::StrCat(step.component, "/", step.migration->name);
+  for (const std::string& statement : statements) CROSSKEY_RETURN_IF_ERROR(connection.Command(name, statement));
+  CROSSKEY_RETURN_IF_ERROR(Record(connection, {step}));
+  log::Info("applied migration", {{"component", step.component}, {"migration", step.migration->name}});
+  return absl::OkStatus();
+}
+
+// What a database without any component has already. Of a new one that is nothing, and there is nothing to adopt.
+absl::StatusOr<std::vector<Step>> FindOlder(Connection& connection, const Schema& schema) {
+  const Adoption& adoption = schema.adoption;
+  CROSSKEY_ASSIGN_OR_RETURN(const bool is_older, HasTable(connection, "schema_migrations"));
+  if (!is_older) return std::vector<Step>{{kAdoption, &adoption.migration}};
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, std::string>(kOfOlder)));
+  std::vector<std::pair<int64_t, std::string>> checksums;
+  for (const auto& [number, checksum] : rows) checksums.emplace_back(number, checksum);
+  const bool sqlite = connection.dialect() == Dialect::kSqlite;
+  if (ChecksumOfAll(checksums) != (sqlite ? adoption.sqlite_checksum : adoption.mysql_checksum)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the database was made by another release: it has ", rows.size(), " migrations, and not the ",
+                     adoption.last, " that can be adopted; run `migrate` of the release before this one first"));
+  }
+  std::vector<Step> there;
+  for (const Step& step : StepsOf(schema)) {
+    const bool is_there =
+        std::find(adoption.there.begin(), adoption.there.end(), step.component) != adoption.there.end();
+    if (is_there && step.migration->number == 1) there.push_back(step);
+  }
+  log::Info("adopted a database of the release before", {{"migrations", static_cast<int64_t>(rows.size())}});
+  return there;
+}
+
+absl::Status Apply(Connection& connection, const Schema& schema) {
   CROSSKEY_RETURN_IF_ERROR(connection.Command("migrations.table", kCreateTable));
-  CROSSKEY_ASSIGN_OR_RETURN(const Applied applied, ReadApplied(connection));
-  for (const Migration& migration : migrations) CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, migration));
-  for (const Migration& migration : migrations) {
-    if (applied.count(migration.number) > 0) continue;
-    CROSSKEY_ASSIGN_OR_RETURN(const auto statements, Statements(migration.text));
-    for (const std::string& statement : statements) {
-      CROSSKEY_RETURN_IF_ERROR(connection.Command(migration.name, statement));
-    }
-    CROSSKEY_RETURN_IF_ERROR(connection
-                                 .Execute(kRecord, migration.number, migration.name, Checksum(migration.text),
-                                          absl::ToUnixMicros(absl::Now()))
-                                 .status());
-    log::Info("applied migration", {{"migration", migration.name}});
+  CROSSKEY_ASSIGN_OR_RETURN(Applied applied, ReadApplied(connection));
+  if (applied.empty() && schema.adoption.last > 0) {
+    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Step> there, FindOlder(connection, schema));
+    CROSSKEY_RETURN_IF_ERROR(Record(connection, there));
+    CROSSKEY_ASSIGN_OR_RETURN(applied, ReadApplied(connection));
+  }
+  const std::vector<Step> steps = StepsOf(schema);
+  for (const Step& step : steps) CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, step));
+  for (const Step& step : steps) {
+    if (!step.IsIn(applied)) CROSSKEY_RETURN_IF_ERROR(Run(connection, step));
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status Migrate(Database& database, const Call& call, const std::vector<Migration>& migrations) {
+std::string ChecksumOfAll(const std::vector<std::pair<int64_t, std::string>>& checksums) {
+  std::string lines;
+  for (const auto& [number, checksum] : checksums) absl::StrAppend(&lines, number, " ", checksum, "\n");
+  return Sha256(lines);
+}
+
+absl::Status Migrate(Database& database, const Call& call, const Schema& schema) {
   if (database.dialect() == Dialect::kSqlite) {
-    return database.Transact(call, "migrate", [&](Tx& tx) { return Apply(tx, migrations); });
+    return database.Transact(call, "migrate", [&](Tx& tx) { return Apply(tx, schema); });
   }
   return database.Read(call, [&](Connection& connection) -> absl::Status {
     const int64_t wait = std::max<int64_t>(1, absl::ToInt64Seconds(std::min(call.Remaining(), absl::Minutes(10))));
@@ -92,26 +148,26 @@ absl::Status Migrate(Database& database, const Call& call, const std::vector<Mig
     if (!locked.has_value() || std::get<0>(*locked) != 1) {
       return absl::DeadlineExceededError("another process is migrating this database");
     }
-    const absl::Status status = Apply(connection, migrations);
+    const absl::Status status = Apply(connection, schema);
     const absl::Status unlocked = connection.QueryOne<int64_t>(kUnlock).status();
     return status.ok() ? unlocked : status;
   });
 }
 
-absl::Status CheckSchema(Database& database, const Call& call, const std::vector<Migration>& migrations) {
-  Applied applied;
-  const absl::Status status = database.Read(call, [&](Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(applied, ReadApplied(connection));
-    return absl::OkStatus();
-  });
-  if (SqlErrorOf(status) == SqlError::kOther) {
-    return absl::FailedPreconditionError("the database has no schema yet: run `migrate`");
-  }
-  CROSSKEY_RETURN_IF_ERROR(status);
-  for (const Migration& migration : migrations) {
-    CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, migration));
-    if (applied.count(migration.number) == 0) {
-      return absl::FailedPreconditionError("the migration " + migration.name + " is missing: run `migrate`");
+absl::Status CheckSchema(Database& database, const Call& call, const Schema& schema) {
+  CROSSKEY_ASSIGN_OR_RETURN(
+      const Applied applied, database.Read(call, [](Connection& connection) -> absl::StatusOr<Applied> {
+        CROSSKEY_ASSIGN_OR_RETURN(const bool is_there, HasTable(connection, "schema_components"));
+        if (is_there) return ReadApplied(connection);
+        CROSSKEY_ASSIGN_OR_RETURN(const bool is_older, HasTable(connection, "schema_migrations"));
+        return absl::FailedPreconditionError(is_older ? "the database was made by an older release: run `migrate`"
+                                                      : "the database has no schema yet: run `migrate`");
+      }));
+  for (const Step& step : StepsOf(schema)) {
+    CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, step));
+    if (!step.IsIn(applied)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the migration ", step.migration->name, " of ", step.component, " is missing: run `migrate`"));
     }
   }
   return absl::OkStatus();

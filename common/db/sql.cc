@@ -17,7 +17,8 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                       {"{update}", ""},
                                       {"{binary}", ""},
                                       {"{now_us}", "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"},
-                                      {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"}});
+                                      {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"},
+                                      {"{keep_named}", "ON CONFLICT (name) DO NOTHING"}});
   }
   // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9.
   return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
@@ -25,7 +26,8 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                     {"{update}", "FOR UPDATE"},
                                     {"{binary}", "_binary "},
                                     {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
-                                    {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"}});
+                                    {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"},
+                                    {"{keep_named}", "ON DUPLICATE KEY UPDATE name = name"}});
 }
 
 [[noreturn]] void Die(const Sql& sql) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -20,6 +21,7 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 //   {now_us}          the database's clock, in microseconds since 1970
 //   {then}            instead of JOIN: the tables are read in this order
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (infer nothing from the row count)
+//   {keep_named}      the same for a row with the same `name`
 struct Sql {
   std::string name;
   std::string text;
@@ -40,6 +42,18 @@ class Argument {
   }
   Argument(const std::vector<int64_t>& v) : values_(v.begin(), v.end()) {}      // NOLINT
   Argument(const std::vector<std::string>& v) : values_(v.begin(), v.end()) {}  // NOLINT
+  // Ids of their own type (common/status/ids.h), and states.
+  template <typename Enum, typename = std::enable_if_t<std::is_enum_v<Enum>>>
+  Argument(Enum v) : Argument(static_cast<int64_t>(v)) {}  // NOLINT
+  template <typename Enum, typename = std::enable_if_t<std::is_enum_v<Enum>>>
+  Argument(std::optional<Enum> v) : values_(1) {  // NOLINT
+    if (v.has_value()) values_.front() = static_cast<int64_t>(*v);
+  }
+  template <typename Enum, typename = std::enable_if_t<std::is_enum_v<Enum>>>
+  Argument(const std::vector<Enum>& v) {  // NOLINT
+    values_.reserve(v.size());
+    for (const Enum each : v) values_.emplace_back(static_cast<int64_t>(each));
+  }
 
   const std::vector<Value>& values() const { return values_; }
 

@@ -53,4 +53,11 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   return url;
 }
 
+std::string ToText(const Url& url) {
+  if (url.dialect == Dialect::kSqlite) return "sqlite:" + url.path;
+  const bool ipv6 = absl::StrContains(url.host, ":");
+  return absl::StrCat("mysql://", url.user, "@", ipv6 ? "[" : "", url.host, ipv6 ? "]" : "", ":", url.port, "/",
+                      url.database);
+}
+
 }  // namespace crosskey::db

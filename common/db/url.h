@@ -23,4 +23,7 @@ struct Url {
 // MySQL clients would take it as the local socket and ignore the port.
 absl::StatusOr<Url> ParseUrl(const std::string& text);
 
+// As ParseUrl takes it.
+std::string ToText(const Url& url);
+
 }  // namespace crosskey::db

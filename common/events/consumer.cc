@@ -1,9 +1,7 @@
 #include "common/events/consumer.h"
 
 #include <algorithm>
-
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
@@ -20,37 +18,31 @@ Consumer::Consumer(std::string feed, Outbox& outbox, Transport& transport, std::
       outbox_(outbox),
       transport_(transport),
       on_applied_(std::move(on_applied)),
-      stalled_(prometheus::BuildGauge()
-                   .Name("crosskey_consumer_stalled")
-                   .Help("1 while an event of the feed cannot be applied.")
-                   .Register(metrics.registry())
-                   .Add({{"feed", feed_}})),
-      position_(prometheus::BuildGauge()
-                    .Name("crosskey_consumer_sequence")
-                    .Help("The last event of the feed that took effect.")
-                    .Register(metrics.registry())
-                    .Add({{"feed", feed_}})),
-      events_(prometheus::BuildCounter()
-                  .Name("crosskey_consumer_events_total")
-                  .Help("Events consumed, by type; handled=false: nobody asked for the type.")
-                  .Register(metrics.registry())) {}
+      stalled_(metrics.Gauge("crosskey_consumer_stalled", "1 while an event of the feed cannot be applied.",
+                             {{"feed", feed_}})),
+      position_(metrics.Gauge("crosskey_consumer_sequence", "The last event of the feed that took effect.",
+                              {{"feed", feed_}})),
+      events_(metrics.Counters("crosskey_consumer_events_total",
+                               "Events consumed, by type; handled=false: nobody asked for the type.")),
+      passed_over_(events_.Add({{"feed", feed_}, {"type", "other"}, {"handled", "false"}})) {}
 
-void Consumer::On(const std::string& type, Kind kind, Effect effect) { handlers_[type] = {kind, std::move(effect)}; }
+void Consumer::On(const google::protobuf::Descriptor& type, Kind kind, Effect effect) {
+  const auto* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(&type);
+  prometheus::Counter& consumed = events_.Add({{"feed", feed_}, {"type", type.full_name()}, {"handled", "true"}});
+  handlers_[type.full_name()] = {kind, prototype, std::move(effect), &consumed};
+}
 
 absl::StatusOr<Consumer::Position> Consumer::ReadCheckpoint(const Call& call) {
-  Position position;
-  CROSSKEY_RETURN_IF_ERROR(outbox_.database().Read(call, [&](db::Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, int64_t>(sql::kCheckpoint, feed_)));
+  return outbox_.database().Read(call, [&](db::Connection& connection) -> absl::StatusOr<Position> {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, Sequence>(sql::kCheckpoint, feed_)));
     if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed_);
-    std::tie(position.feed_id, position.last) = *row;
-    return absl::OkStatus();
-  }));
-  return position;
+    return Position{std::get<0>(*row), std::get<1>(*row)};
+  });
 }
 
 absl::Status Consumer::Run(const Call& call, const std::function<absl::Status()>& before_each) {
   CROSSKEY_ASSIGN_OR_RETURN(const Position position, ReadCheckpoint(call));
-  position_.Set(static_cast<double>(position.last));
+  position_.Set(static_cast<double>(Value(position.last)));
   const absl::Status end = transport_.Stream(position.feed_id, position.last, [&](const Batch& batch) -> absl::Status {
     if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
     if (before_each) CROSSKEY_RETURN_IF_ERROR(before_each());
@@ -74,63 +66,69 @@ void Consumer::NoteEnd(const absl::Status& end) {
   last_problem_ = problem;
 }
 
+absl::Status Consumer::CheckGapless(const Batch& batch) const {
+  Sequence last = batch.after;
+  for (const Event& event : batch.events) {
+    if (event.sequence != After(last)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the feed ", feed_, " has a gap: ", Value(event.sequence), " instead of ", Value(After(last))));
+    }
+    last = event.sequence;
+  }
+  if (last == batch.through) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the feed ", feed_, " ends before ", Value(batch.through)));
+}
+
+Sequence Consumer::LastDeletionOf(const Batch& batch) const {
+  const auto last = std::find_if(batch.events.rbegin(), batch.events.rend(), [this](const Event& event) {
+    const auto handler = handlers_.find(event.type);
+    return handler != handlers_.end() && handler->second.kind == Kind::kDeletion;
+  });
+  return last == batch.events.rend() ? Sequence{} : last->sequence;
+}
+
 absl::Status Consumer::Apply(const Batch& batch) {
   CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedReceived));
-  int64_t last_deletion = 0;
-  int64_t expected = batch.after;
-  for (const Event& event : batch.events) {
-    if (event.sequence != ++expected && !fault::Without(fault::Guard::kSequencer)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the feed ", feed_, " has a gap: ", event.sequence, " instead of ", expected));
-    }
-    const auto handler = handlers_.find(event.type);
-    if (handler != handlers_.end() && handler->second.kind == Kind::kDeletion) last_deletion = event.sequence;
-  }
-  if (expected != batch.through && !fault::Without(fault::Guard::kSequencer)) {
-    return absl::FailedPreconditionError(absl::StrCat("the feed ", feed_, " ends before ", batch.through));
-  }
-
+  CROSSKEY_RETURN_IF_ERROR(CheckGapless(batch));
+  const Sequence last_deletion = LastDeletionOf(batch);
   const Call call = Call::Background(limits::kDefaultDeadline);
   const Event* culprit = nullptr;
-  if (fault::Without(fault::Guard::kCheckpointWithin)) {
-    CROSSKEY_RETURN_IF_ERROR(
-        outbox_.Transact(call, "consumer", [&](Tx& tx) { return Advance(tx, batch, last_deletion); }));
-  }
   const absl::Status status = outbox_.Transact(call, "consumer", [&](Tx& tx) -> absl::Status {
     culprit = nullptr;
-    const bool within = !fault::Without(fault::Guard::kCheckpointWithin);
-    const bool first = within && !fault::Without(fault::Guard::kCheckpointFirst);
-    if (first) CROSSKEY_RETURN_IF_ERROR(Advance(tx, batch, last_deletion));
+    CROSSKEY_RETURN_IF_ERROR(Advance(tx, batch, last_deletion));
     for (const Event& event : batch.events) {
       culprit = &event;
       tx.set_traceparent(event.traceparent);
       CROSSKEY_RETURN_IF_ERROR(ApplyEvent(tx, event));
     }
     culprit = nullptr;
-    return within && !first ? Advance(tx, batch, last_deletion) : absl::OkStatus();
+    return absl::OkStatus();
   });
   if (!status.ok() && culprit != nullptr) {
-    return absl::Status(status.code(), absl::StrCat("event ", culprit->sequence, " (", culprit->type,
+    return absl::Status(status.code(), absl::StrCat("event ", Value(culprit->sequence), " (", culprit->type,
                                                     ") cannot be applied: ", status.message()));
   }
   CROSSKEY_RETURN_IF_ERROR(status);
-  stalled_.Set(0);
-  position_.Set(static_cast<double>(batch.through));
-  for (const Event& event : batch.events) {
-    const bool handled = handlers_.count(event.type) > 0;
-    log::Debug("consumed an event", {{"feed", feed_},
-                                     {"sequence", event.sequence},
-                                     {"type", event.type},
-                                     {"subject", event.subject},
-                                     {"traceparent", event.traceparent}});
-    events_.Add({{"feed", feed_}, {"type", handled ? event.type : "other"}, {"handled", handled ? "true" : "false"}})
-        .Increment();
-  }
-  if (on_applied_) on_applied_();
+  NoteApplied(batch);
   return absl::OkStatus();
 }
 
-absl::Status Consumer::Advance(Tx& tx, const Batch& batch, int64_t last_deletion) {
+void Consumer::NoteApplied(const Batch& batch) {
+  stalled_.Set(0);
+  position_.Set(static_cast<double>(Value(batch.through)));
+  for (const Event& event : batch.events) {
+    log::Debug("consumed an event", {{"feed", feed_},
+                                     {"sequence", Value(event.sequence)},
+                                     {"type", event.type},
+                                     {"subject", event.subject},
+                                     {"traceparent", event.traceparent}});
+    const auto handler = handlers_.find(event.type);
+    (handler == handlers_.end() ? passed_over_ : *handler->second.consumed).Increment();
+  }
+  if (on_applied_) on_applied_();
+}
+
+absl::Status Consumer::Advance(Tx& tx, const Batch& batch, Sequence last_deletion) {
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
                             tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
                                             feed_, batch.after, batch.feed_id));
@@ -138,7 +136,7 @@ absl::Status Consumer::Advance(Tx& tx, const Batch& batch, int64_t last_deletion
 }
 
 absl::Status Consumer::WhyNotMoved(Tx& tx, const Batch& batch) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (tx.db().QueryOne<std::string, int64_t>(sql::kCheckpoint, feed_)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (tx.db().QueryOne<std::string, Sequence>(sql::kCheckpoint, feed_)));
   const std::string known = row.has_value() ? std::get<0>(*row) : "";
   if (!known.empty() && known != batch.feed_id) {
     return absl::FailedPreconditionError(
@@ -148,13 +146,17 @@ absl::Status Consumer::WhyNotMoved(Tx& tx, const Batch& batch) {
 }
 
 absl::Status Consumer::ApplyEvent(Tx& tx, const Event& event) {
-  const auto handler = handlers_.find(event.type);
-  if (handler == handlers_.end()) return absl::OkStatus();
-  const absl::Status status = handler->second.effect(tx, event);
+  const auto found = handlers_.find(event.type);
+  if (found == handlers_.end()) return absl::OkStatus();
+  const Handler& handler = found->second;
+  const std::unique_ptr<google::protobuf::Message> payload(handler.prototype->New());
+  const absl::Status status = payload->ParseFromString(event.payload)
+                                  ? handler.effect(tx, event, *payload)
+                                  : absl::InvalidArgumentError("undecodable " + event.type);
   const auto sql_error = db::SqlErrorOf(status);
   const bool transient = sql_error == db::SqlError::kRetry || sql_error == db::SqlError::kConnection;
-  if (status.ok() || handler->second.kind != Kind::kHint || transient) return status;
-  log::Warning("skipped a hint", {{"type", event.type}, {"sequence", event.sequence}});
+  if (status.ok() || handler.kind != Kind::kHint || transient) return status;
+  log::Warning("skipped a hint", {{"type", event.type}, {"sequence", Value(event.sequence)}});
   return absl::OkStatus();
 }
 

@@ -5,17 +5,12 @@
 #include <map>
 #include <string>
 
+#include <google/protobuf/message.h>
+
 #include "absl/status/statusor.h"
 #include "common/events/outbox.h"
 #include "common/events/transport.h"
 #include "common/telemetry/metrics.h"
-
-namespace prometheus {
-class Counter;
-class Gauge;
-template <typename T>
-class Family;
-}  // namespace prometheus
 
 namespace crosskey::events {
 
@@ -26,10 +21,11 @@ namespace crosskey::events {
 // tried again until it can. An event of a type that nobody asked for is counted and passed over.
 class Consumer {
  public:
-  using Effect = std::function<absl::Status(Tx&, const Event&)>;
+  // Gets the event, and its payload decoded.
+  using Effect = std::function<absl::Status(Tx&, const Event&, const google::protobuf::Message& payload)>;
   enum class Kind {
     kNormal,
-    kDeletion,  // moves the fence: design section 2
+    kDeletion,  // moves the fence of common/relation
     kHint,      // may fail: then it is skipped, unless the transaction as a whole has to be repeated
   };
 
@@ -38,8 +34,15 @@ class Consumer {
   Consumer(std::string feed, Outbox& outbox, Transport& transport, std::function<void()> on_applied,
            telemetry::Metrics& metrics);
 
-  // Before the first round only.
-  void On(const std::string& type, Kind kind, Effect effect);
+  // What the events of a type do. Before the first round only.
+  template <typename Message>
+  void On(Kind kind, std::function<absl::Status(Tx&, const Event&, const Message&)> effect) {
+    On(*Message::descriptor(), kind, [effect = std::move(effect)](Tx& tx, const Event& event, const auto& payload) {
+      return effect(tx, event, static_cast<const Message&>(payload));
+    });
+  }
+  // The same for a type that is known by its descriptor only. It is one of the generated ones.
+  void On(const google::protobuf::Descriptor& type, Kind kind, Effect effect);
 
   // Streams from the checkpoint on until the stream ends. Always returns an error: why it ended. `before_each` is called
   // before each batch or bookmark; its error ends the stream.
@@ -52,30 +55,37 @@ class Consumer {
  private:
   struct Handler {
     Kind kind;
+    const google::protobuf::Message* prototype;
     Effect effect;
+    prometheus::Counter* consumed;
   };
   struct Position {
     std::string feed_id;
-    int64_t last = 0;
+    Sequence last{};
   };
 
   absl::StatusOr<Position> ReadCheckpoint(const Call& call);
   // Moves the checkpoint over the batch.
-  absl::Status Advance(Tx& tx, const Batch& batch, int64_t last_deletion);
-  // Of a batch that does not follow the checkpoint.
+  absl::Status Advance(Tx& tx, const Batch& batch, Sequence last_deletion);
+  // The checkpoint did not move: says why.
   absl::Status WhyNotMoved(Tx& tx, const Batch& batch);
+  // FAILED_PRECONDITION: the events of the batch are not those after `after`, one by one.
+  absl::Status CheckGapless(const Batch& batch) const;
+  Sequence LastDeletionOf(const Batch& batch) const;
   void NoteEnd(const absl::Status& end);
+  void NoteApplied(const Batch& batch);
   absl::Status ApplyEvent(Tx& tx, const Event& event);
 
   const std::string feed_;
   Outbox& outbox_;
   Transport& transport_;
   const std::function<void()> on_applied_;
-  std::map<std::string, Handler> handlers_;
-  std::string last_problem_;  // so that it is logged once
+  std::map<std::string, Handler> handlers_;  // by the name of the type
+  std::string last_problem_;                 // so that it is logged once
   prometheus::Gauge& stalled_;
   prometheus::Gauge& position_;
   prometheus::Family<prometheus::Counter>& events_;
+  prometheus::Counter& passed_over_;
 };
 
 }  // namespace crosskey::events

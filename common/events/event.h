@@ -1,11 +1,14 @@
 // Events as the services hold them. On the wire they are event.v1.Event.
 #pragma once
 
-#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <google/protobuf/message.h>
+
 #include "absl/time/time.h"
+#include "common/status/ids.h"
 
 namespace crosskey::events {
 
@@ -18,9 +21,13 @@ struct Draft {
   std::string traceparent = {};
 };
 
+inline Draft DraftOf(std::string subject, const google::protobuf::Message& payload) {
+  return {payload.GetTypeName(), std::move(subject), payload.SerializeAsString()};
+}
+
 // A published event.
 struct Event {
-  int64_t sequence = 0;
+  Sequence sequence{};
   std::string id;
   std::string source;
   std::string type;
@@ -33,8 +40,8 @@ struct Event {
 // Consecutive events of one feed: all with after < sequence <= through. Without events: a bookmark.
 struct Batch {
   std::string feed_id;
-  int64_t after = 0;
-  int64_t through = 0;
+  Sequence after{};
+  Sequence through{};
   std::vector<Event> events;
 };
 

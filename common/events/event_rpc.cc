@@ -18,7 +18,7 @@ void Fill(const Event& event, event::v1::Event& out) {
   out.set_type(event.type);
   out.set_subject(event.subject);
   rpc::SetTimestamp(absl::ToUnixMicros(event.time), out.mutable_time());
-  out.set_sequence(event.sequence);
+  out.set_sequence(Value(event.sequence));
   out.set_traceparent(event.traceparent);
   out.mutable_payload()->set_type_url("type.googleapis.com/" + event.type);
   out.mutable_payload()->set_value(event.payload);
@@ -50,10 +50,10 @@ absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeReques
   };
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(limited()));
   if (!request.feed_id().empty() && request.feed_id() != info.feed_id) return errors::FeedMismatch(info.feed_id);
-  if (request.after_sequence() < 0 || request.after_sequence() > info.head) {
+  if (request.after_sequence() < 0 || Sequence{request.after_sequence()} > info.head) {
     return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
   }
-  int64_t after = request.after_sequence();
+  Sequence after{request.after_sequence()};
   absl::Time next_bookmark = absl::InfinitePast();
   while (true) {
     CROSSKEY_RETURN_IF_ERROR(calls_.admission().CheckStream());
@@ -63,10 +63,10 @@ absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeReques
     if (!batch.empty() || absl::Now() >= next_bookmark) {
       event::v1::SubscribeResponse response;
       response.set_feed_id(info.feed_id);
-      response.set_after_sequence(after);
+      response.set_after_sequence(Value(after));
       for (const Event& event : batch) Fill(event, *response.add_events());
       if (!batch.empty()) after = batch.back().sequence;
-      response.set_through_sequence(after);
+      response.set_through_sequence(Value(after));
       if (!batch.empty()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSend));
       if (!writer.Write(response)) return absl::CancelledError("the subscriber is gone");
       if (!batch.empty()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSent));
@@ -82,13 +82,13 @@ grpc::Status EventRpc::GetFeedInfo(grpc::ServerContext* context, const event::v1
     CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
     CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, feed_.Positions(call));
     response->set_feed_id(info.feed_id);
-    response->set_floor(info.floor);
-    response->set_head(info.head);
+    response->set_floor(Value(info.floor));
+    response->set_head(Value(info.head));
     for (const FeedPosition& position : positions) {
       auto* out = response->add_positions();
       out->set_feed(position.feed);
       out->set_feed_id(position.feed_id);
-      out->set_last_sequence(position.last_sequence);
+      out->set_last_sequence(Value(position.last_sequence));
     }
     return absl::OkStatus();
   });

@@ -1,4 +1,4 @@
-// The SQL of the event log and of the checkpoints. The tables are created by each service's migrations.
+// The SQL of the event log and of the checkpoints. schema.h has the tables.
 #pragma once
 
 #include "common/db/sql.h"
@@ -41,7 +41,7 @@ inline const db::Sql kAdvance{
     "UPDATE checkpoints SET feed_id = ?, last_sequence = ?, last_deletion_sequence = CASE WHEN last_deletion_sequence "
     "< ? "
     "THEN ? ELSE last_deletion_sequence END WHERE feed = ? AND last_sequence = ? AND feed_id IN ('', ?)"};
-// Held in shared mode while a reference row is added: the fence of design section 2.
+// Held in shared mode while a reference row is added: the fence of common/relation.
 inline const db::Sql kLastDeletion{"consumer.last_deletion",
                                    "SELECT last_deletion_sequence FROM checkpoints WHERE feed = ? {share}"};
 

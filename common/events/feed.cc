@@ -10,7 +10,7 @@ namespace crosskey::events {
 namespace {
 
 absl::StatusOr<FeedInfo> ReadInfo(db::Connection& connection) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, int64_t, int64_t>(sql::kInfo)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, Sequence, Sequence>(sql::kInfo)));
   if (!row.has_value()) return absl::InternalError("the feed has no row");
   FeedInfo info;
   std::tie(info.feed_id, info.floor, info.head) = *row;
@@ -19,7 +19,7 @@ absl::StatusOr<FeedInfo> ReadInfo(db::Connection& connection) {
 
 }  // namespace
 
-absl::StatusOr<int64_t> Feed::Head(db::Connection& connection) {
+absl::StatusOr<Sequence> Feed::Head(db::Connection& connection) {
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, ReadInfo(connection));
   return info.head;
 }
@@ -29,49 +29,37 @@ absl::Status Feed::EnsureNamed(const Call& call) {
                             [&](db::Tx& tx) { return tx.Execute(sql::kNameFeed, NewUuid()).status(); });
 }
 
-absl::StatusOr<FeedInfo> Feed::Info(const Call& call) {
-  FeedInfo info;
-  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(info, ReadInfo(connection));
-    return absl::OkStatus();
-  }));
-  return info;
-}
+absl::StatusOr<FeedInfo> Feed::Info(const Call& call) { return database_.Read(call, ReadInfo); }
 
 absl::StatusOr<std::vector<FeedPosition>> Feed::Positions(const Call& call) {
-  std::vector<FeedPosition> positions;
-  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(auto rows, (connection.Query<std::string, std::string, int64_t>(sql::kPositions)));
-    positions.clear();
+  return database_.Read(call, [](db::Connection& connection) -> absl::StatusOr<std::vector<FeedPosition>> {
+    CROSSKEY_ASSIGN_OR_RETURN(auto rows, (connection.Query<std::string, std::string, Sequence>(sql::kPositions)));
+    std::vector<FeedPosition> positions;
     for (auto& [feed, feed_id, last] : rows) positions.push_back({std::move(feed), std::move(feed_id), last});
-    return absl::OkStatus();
-  }));
-  return positions;
+    return positions;
+  });
 }
 
 absl::StatusOr<std::optional<absl::Time>> Feed::OldestUnnumbered(const Call& call) {
-  std::optional<absl::Time> oldest;
-  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
+  return database_.Read(call, [](db::Connection& connection) -> absl::StatusOr<std::optional<absl::Time>> {
     CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(sql::kOldestUnnumbered));
-    oldest.reset();
-    if (row.has_value()) oldest = absl::FromUnixMicros(std::get<0>(*row));
-    return absl::OkStatus();
-  }));
-  return oldest;
+    if (!row.has_value()) return std::nullopt;
+    return absl::FromUnixMicros(std::get<0>(*row));
+  });
 }
 
-absl::StatusOr<std::vector<Event>> Feed::Read(const Call& call, int64_t after) {
-  std::vector<Event> events;
-  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
+absl::StatusOr<std::vector<Event>> Feed::Read(const Call& call, Sequence after) {
+  return database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<std::vector<Event>> {
     CROSSKEY_ASSIGN_OR_RETURN(
-        auto rows, (connection.Query<int64_t, std::string, std::string, std::string, int64_t, std::string, std::string>(
-                       sql::kRead, after, limits::kEventBatch)));
-    events.clear();
+        auto rows,
+        (connection.Query<Sequence, std::string, std::string, std::string, int64_t, std::string, std::string>(
+            sql::kRead, after, limits::kEventBatch)));
     // Anything missing at the beginning? Looked at after the events, so that none can have gone in between.
-    if (rows.empty() || std::get<0>(rows.front()) != after + 1) {
+    if (rows.empty() || std::get<0>(rows.front()) != After(after)) {
       CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, ReadInfo(connection));
       if (after < info.floor) return errors::EventsTrimmed(info.floor);
     }
+    std::vector<Event> events;
     size_t bytes = 0;
     for (auto& [sequence, id, type, subject, time, traceparent, payload] : rows) {
       bytes += payload.size() + subject.size() + 300;
@@ -79,9 +67,8 @@ absl::StatusOr<std::vector<Event>> Feed::Read(const Call& call, int64_t after) {
       events.push_back({sequence, std::move(id), source_, std::move(type), std::move(subject),
                         absl::FromUnixMicros(time), std::move(traceparent), std::move(payload)});
     }
-    return absl::OkStatus();
-  }));
-  return events;
+    return events;
+  });
 }
 
 }  // namespace crosskey::events

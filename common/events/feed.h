@@ -14,15 +14,15 @@ namespace crosskey::events {
 
 struct FeedInfo {
   std::string feed_id;  // names this history
-  int64_t floor = 0;    // the last event that has been removed; 0: none
-  int64_t head = 0;     // the last numbered event
+  Sequence floor{};     // the last event that has been removed; 0: none
+  Sequence head{};      // the last numbered event
 };
 
 // How far somebody has consumed a feed.
 struct FeedPosition {
   std::string feed;     // the service that publishes it
   std::string feed_id;  // of its history; empty: nothing has been consumed yet
-  int64_t last_sequence = 0;
+  Sequence last_sequence{};
 };
 
 // Thread-safe.
@@ -31,14 +31,14 @@ class Feed {
   Feed(db::Database& database, std::string source) : database_(database), source_(std::move(source)) {}
 
   // The head, for use inside another read or transaction. It is the highest *numbered* sequence.
-  static absl::StatusOr<int64_t> Head(db::Connection& connection);
+  static absl::StatusOr<Sequence> Head(db::Connection& connection);
 
   // Gives the feed its name if it has none yet. To be called once at start.
   absl::Status EnsureNamed(const Call& call);
   absl::StatusOr<FeedInfo> Info(const Call& call);
   // The events after `after` in order: at most limits::kEventBatch of them and, beyond the first, at most 1 MiB of
   // payload. OUT_OF_RANGE EVENTS_TRIMMED: some of them are no longer kept.
-  absl::StatusOr<std::vector<Event>> Read(const Call& call, int64_t after);
+  absl::StatusOr<std::vector<Event>> Read(const Call& call, Sequence after);
   // How far this service has consumed the feeds of others.
   absl::StatusOr<std::vector<FeedPosition>> Positions(const Call& call);
   // When the oldest event was appended that has no number yet; nullopt: all have one.

@@ -18,11 +18,11 @@ constexpr absl::Duration kInfo = absl::Seconds(1);
 Batch FromWire(event::v1::SubscribeResponse& response) {
   Batch batch;
   batch.feed_id = response.feed_id();
-  batch.after = response.after_sequence();
-  batch.through = response.through_sequence();
+  batch.after = Sequence{response.after_sequence()};
+  batch.through = Sequence{response.through_sequence()};
   batch.events.reserve(static_cast<size_t>(response.events_size()));
   for (auto& event : *response.mutable_events()) {
-    batch.events.push_back({event.sequence(), event.id(), event.source(), event.type(), event.subject(),
+    batch.events.push_back({Sequence{event.sequence()}, event.id(), event.source(), event.type(), event.subject(),
                             absl::FromUnixSeconds(event.time().seconds()) + absl::Nanoseconds(event.time().nanos()),
                             event.traceparent(), std::move(*event.mutable_payload()->mutable_value())});
   }
@@ -82,7 +82,7 @@ class Watch {
 
 }  // namespace
 
-absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
+absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after,
                                    const std::function<absl::Status(const Batch&)>& deliver) {
   // No deadline, for the stream follows the feed; but there are bookmarks, so a silent peer is a dead one.
   grpc::ClientContext context;
@@ -93,7 +93,7 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, int64_t after,
   }
   event::v1::SubscribeRequest request;
   request.set_feed_id(feed_id);
-  request.set_after_sequence(after);
+  request.set_after_sequence(Value(after));
   const auto reader = event::v1::EventService::NewStub(channel_)->Subscribe(&context, request);
   Watch watch(context);
   absl::Status status;
@@ -136,9 +136,9 @@ absl::StatusOr<PeerInfo> GrpcTransport::Info(const Call& call) {
   const grpc::Status status = event::v1::EventService::NewStub(channel_)->GetFeedInfo(&context, {}, &response);
   if (!status.ok()) return absl::UnavailableError(status.error_message());
   PeerInfo info;
-  info.feed = {response.feed_id(), response.floor(), response.head()};
+  info.feed = {response.feed_id(), Sequence{response.floor()}, Sequence{response.head()}};
   for (const auto& position : response.positions()) {
-    info.positions.push_back({position.feed(), position.feed_id(), position.last_sequence()});
+    info.positions.push_back({position.feed(), position.feed_id(), Sequence{position.last_sequence()}});
   }
   return info;
 }

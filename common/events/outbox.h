@@ -4,9 +4,10 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/db/database.h"
 #include "common/events/event.h"
 
@@ -28,15 +29,13 @@ class Tx {
   // On whose behalf the rest of the body works: that of the call, unless it goes on with what another one has begun.
   void set_traceparent(const std::string& traceparent) { traceparent_ = traceparent; }
   const std::string& traceparent() const { return traceparent_; }
-  // Called once after the commit, and not without one: for metrics.
-  void OnCommit(std::function<void()> then) { on_commit_.push_back(std::move(then)); }
+  void OnCommit(std::function<void()> then) { db_.OnCommit(std::move(then)); }
 
  private:
   friend class Outbox;
   db::Tx& db_;
   std::string traceparent_;
   std::vector<Draft> drafts_;
-  std::vector<std::function<void()>> on_commit_;
 };
 
 // The write side of a service's event log. Thread-safe.
@@ -46,13 +45,25 @@ class Outbox {
   Outbox(db::Database& database, std::function<void()> on_append)
       : database_(database), on_append_(std::move(on_append)) {}
 
-  // db::Database::Transact with events, and with call.record once the body has returned OK. The body may run several
-  // times; only the last run's events are stored.
-  absl::Status Transact(const Call& call, const char* name, const std::function<absl::Status(Tx&)>& body);
+  // db::Database::Transact with events. The body may run several times; only the last run's events are stored.
+  template <typename Body>
+  std::invoke_result_t<Body&, Tx&> Transact(const Call& call, const char* name, Body&& body) {
+    using Result = std::invoke_result_t<Body&, Tx&>;
+    return database_.Transact(call, name, [&](db::Tx& db) -> Result {
+      Tx tx(db, call.traceparent);
+      Result result = body(tx);
+      const absl::StatusOr<db::End> end = db::EndOf(result);
+      if (!end.ok() || *end == db::End::kRollBack) return result;
+      CROSSKEY_RETURN_IF_ERROR(Store(tx));
+      return result;
+    });
+  }
 
   db::Database& database() { return database_; }
 
  private:
+  absl::Status Store(Tx& tx);
+
   db::Database& database_;
   const std::function<void()> on_append_;
 };

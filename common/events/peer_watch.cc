@@ -2,32 +2,30 @@
 
 #include <algorithm>
 
-#include <prometheus/gauge.h>
-
 namespace crosskey::events {
 namespace {
 
 FeedPosition PositionIn(const std::vector<FeedPosition>& positions, const std::string& feed) {
   const auto found = std::find_if(positions.begin(), positions.end(), [&](const auto& p) { return p.feed == feed; });
-  return found == positions.end() ? FeedPosition{feed, "", 0} : *found;
+  return found == positions.end() ? FeedPosition{feed, "", Sequence{}} : *found;
 }
 
 // A position in another history is none.
-int64_t Within(const FeedPosition& position, const FeedInfo& feed) {
-  return position.feed_id == feed.feed_id ? position.last_sequence : 0;
+Sequence Within(const FeedPosition& position, const FeedInfo& feed) {
+  return position.feed_id == feed.feed_id ? position.last_sequence : Sequence{};
 }
 
 }  // namespace
 
-void CaughtUp::Note(int64_t head, int64_t position, absl::Time now) {
-  if (mark_ >= 0 && position >= mark_) {
+void CaughtUp::Note(Sequence head, Sequence position, absl::Time now) {
+  if (mark_.has_value() && position >= *mark_) {
     until_ = mark_time_;
-    mark_ = -1;
+    mark_.reset();
   }
   if (position >= head) {
     until_ = now;
-    mark_ = -1;
-  } else if (mark_ < 0) {
+    mark_.reset();
+  } else if (!mark_.has_value()) {
     mark_ = head;
     mark_time_ = now;
   }
@@ -40,26 +38,14 @@ PeerWatch::PeerWatch(std::string own, std::string peer, Feed& feed, Transport& t
       feed_(feed),
       transport_(transport),
       now_(std::move(now)),
-      head_(prometheus::BuildGauge()
-                .Name("crosskey_feed_head_sequence")
-                .Help("The last event that has a place in the own feed.")
-                .Register(metrics.registry())
-                .Add({})),
-      floor_(prometheus::BuildGauge()
-                 .Name("crosskey_feed_floor_sequence")
-                 .Help("The last event that has been removed from the own feed; 0: none.")
-                 .Register(metrics.registry())
-                 .Add({})),
-      oldest_unnumbered_(prometheus::BuildGauge()
-                             .Name("crosskey_oldest_unsequenced_event_seconds")
-                             .Help("Age of the oldest event that has no place in the feed yet; 0: there is none.")
-                             .Register(metrics.registry())
-                             .Add({})),
-      lag_(prometheus::BuildGauge()
-               .Name("crosskey_consumer_lag_events")
-               .Help("Events of the feed that have not taken effect here, when the peer was last asked.")
-               .Register(metrics.registry())
-               .Add({{"feed", peer_}})) {}
+      head_(metrics.Gauge("crosskey_feed_head_sequence", "The last event that has a place in the own feed.")),
+      floor_(metrics.Gauge("crosskey_feed_floor_sequence",
+                           "The last event that has been removed from the own feed; 0: none.")),
+      oldest_unnumbered_(metrics.Gauge("crosskey_oldest_unsequenced_event_seconds",
+                                       "Age of the oldest event that has no place in the feed yet; 0: there is none.")),
+      lag_(metrics.Gauge("crosskey_consumer_lag_events",
+                         "Events of the feed that have not taken effect here, when the peer was last asked.",
+                         {{"feed", peer_}})) {}
 
 absl::Status PeerWatch::Round(const Call& call) {
   absl::Status status = LookAtOwn(call);
@@ -77,8 +63,8 @@ absl::Status PeerWatch::AskPeer(const Call& call) {
   // Heads are read before the positions that they are compared with: who has caught up with an older head has caught up.
   const absl::Time now = now_();
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo own, feed_.Info(call));
-  head_.Set(static_cast<double>(own.head));
-  floor_.Set(static_cast<double>(own.floor));
+  head_.Set(static_cast<double>(Value(own.head)));
+  floor_.Set(static_cast<double>(Value(own.floor)));
   const absl::StatusOr<PeerInfo> peer = transport_.Info(call);
   if (!peer.ok()) {
     std::lock_guard lock(mutex_);
@@ -88,8 +74,8 @@ absl::Status PeerWatch::AskPeer(const Call& call) {
   }
   CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, feed_.Positions(call));
   const FeedPosition of_peer = PositionIn(peer->positions, own_);
-  const int64_t consumed = Within(PositionIn(positions, peer_), peer->feed);
-  lag_.Set(static_cast<double>(std::max<int64_t>(0, peer->feed.head - consumed)));
+  const Sequence consumed = Within(PositionIn(positions, peer_), peer->feed);
+  lag_.Set(static_cast<double>(std::max<int64_t>(0, Value(peer->feed.head) - Value(consumed))));
 
   std::lock_guard lock(mutex_);
   peer_progress_.Note(own.head, Within(of_peer, own), now);

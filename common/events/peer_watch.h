@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -11,23 +12,19 @@
 #include "common/events/transport.h"
 #include "common/telemetry/metrics.h"
 
-namespace prometheus {
-class Gauge;
-}
-
 namespace crosskey::events {
 
 // How far a reader follows a feed, in time. A reader that is a few events behind may be quick or stuck; this tells.
 class CaughtUp {
  public:
   // `head` was read at `now`, and `position` after it.
-  void Note(int64_t head, int64_t position, absl::Time now);
+  void Note(Sequence head, Sequence position, absl::Time now);
 
   // What had been published by then has been read.
   absl::Time until() const { return until_; }
 
  private:
-  int64_t mark_ = -1;  // a head, waited for since `mark_time_`; -1: none
+  std::optional<Sequence> mark_;  // a head, waited for since `mark_time_`
   absl::Time mark_time_;
   absl::Time until_ = absl::InfinitePast();
 };

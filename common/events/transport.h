@@ -25,7 +25,7 @@ class Transport {
 
   // Delivers batches, bookmarks included, until `deliver` returns an error (which is returned), the connection ends, or
   // Cancel is called. Blocks. An empty feed_id stands for any history.
-  virtual absl::Status Stream(const std::string& feed_id, int64_t after,
+  virtual absl::Status Stream(const std::string& feed_id, Sequence after,
                               const std::function<absl::Status(const Batch&)>& deliver) = 0;
 
   // What the peer says about its feed now. UNAVAILABLE: no answer. Blocks, for a second or so at most; from any thread.

@@ -14,29 +14,26 @@ absl::StatusOr<int64_t> Trim::Round(const Call& call, const FeedPosition& consum
   if (consumed.last_sequence > info.head) {
     return absl::FailedPreconditionError("the peer has consumed events that this log has never had");
   }
-  const int64_t last = std::min(consumed.last_sequence, info.floor + limits::kTrimBatch);
+  const Sequence last = std::min(consumed.last_sequence, After(info.floor, limits::kTrimBatch));
   // Without a lock: a service at rest writes nothing.
-  int64_t through = info.floor;
-  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, int64_t>(sql::kOldest, info.floor, last)));
-    through = info.floor;
-    for (const auto& [sequence, time] : rows) {
-      if (time >= absl::ToUnixMicros(before)) break;
-      through = sequence;
-    }
-    return absl::OkStatus();
-  }));
+  CROSSKEY_ASSIGN_OR_RETURN(
+      const Sequence through, database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<Sequence> {
+        CROSSKEY_ASSIGN_OR_RETURN(const auto rows,
+                                  (connection.Query<Sequence, int64_t>(sql::kOldest, info.floor, last)));
+        Sequence old = info.floor;
+        for (const auto& [sequence, time] : rows) {
+          if (time >= absl::ToUnixMicros(before)) break;
+          old = sequence;
+        }
+        return old;
+      }));
   if (through == info.floor) return 0;
 
-  int64_t removed = 0;
-  CROSSKEY_RETURN_IF_ERROR(database_.Transact(call, "trim", [&](db::Tx& tx) -> absl::Status {
-    removed = 0;
+  return database_.Transact(call, "trim", [&](db::Tx& tx) -> absl::StatusOr<int64_t> {
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t first, tx.Execute(sql::kRaiseFloor, through, info.feed_id, info.floor));
-    if (first != 1) return absl::OkStatus();  // another process was faster
-    CROSSKEY_ASSIGN_OR_RETURN(removed, tx.Execute(sql::kTrim, info.floor, through));
-    return absl::OkStatus();
-  }));
-  return removed;
+    if (first != 1) return 0;  // another process was faster
+    return tx.Execute(sql::kTrim, info.floor, through);
+  });
 }
 
 }  // namespace crosskey::events

@@ -20,17 +20,26 @@ const db::Sql kPurge{"requests.purge", "DELETE FROM requests WHERE request_id IN
 
 int64_t Answers::Oldest() const { return absl::ToUnixMicros(now_() - limits::kRequestIdRetention); }
 
-absl::StatusOr<std::optional<Answer>> Answers::Find(const Call& call, const std::string& id) {
-  std::optional<Answer> answer;
-  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
-    answer.reset();
+db::Component Answers::Schema() {
+  return {"idempotency", {{1, "0001_initial", R"(
+-- The first OK answer to each request_id, and what was asked (a SHA-256). time: microseconds since 1970.
+CREATE TABLE IF NOT EXISTS requests (
+  request_id {uuid} NOT NULL PRIMARY KEY,
+  fingerprint {ascii 64} NOT NULL,
+  answer {blob} NOT NULL,
+  time BIGINT NOT NULL,
+  {index requests_by_time (time)}
+) {table};
+)"}}};
+}
+
+absl::StatusOr<std::optional<StoredAnswer>> Answers::Find(const Call& call, const std::string& id) {
+  return database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<std::optional<StoredAnswer>> {
     CROSSKEY_ASSIGN_OR_RETURN(auto row, (connection.QueryOne<std::string, std::string, int64_t>(kFind, id)));
-    if (!row.has_value()) return absl::OkStatus();
+    if (!row.has_value()) return std::nullopt;
     auto& [fingerprint, bytes, time] = *row;
-    answer = Answer{fingerprint, std::move(bytes), time, time < Oldest()};
-    return absl::OkStatus();
-  }));
-  return answer;
+    return StoredAnswer{std::move(fingerprint), std::move(bytes), time, time < Oldest()};
+  });
 }
 
 absl::StatusOr<int64_t> Answers::Record(db::Tx& tx, const Request& request, const std::string& bytes,
@@ -44,14 +53,12 @@ absl::StatusOr<int64_t> Answers::Record(db::Tx& tx, const Request& request, cons
 
 absl::StatusOr<bool> Answers::Purge(const Call& call) {
   const int64_t oldest = Oldest();
-  std::vector<std::string> ids;
-  CROSSKEY_RETURN_IF_ERROR(database_.Read(call, [&](db::Connection& connection) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const auto rows, connection.Query<std::string>(kOld, oldest, kPurgeBatch));
-    ids.clear();
-    for (const auto& [id] : rows) ids.push_back(id);
-    return absl::OkStatus();
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, database_.Read(call, [&](db::Connection& connection) {
+    return connection.Query<std::string>(kOld, oldest, kPurgeBatch);
   }));
-  if (ids.empty()) return false;
+  if (rows.empty()) return false;
+  std::vector<std::string> ids;
+  for (const auto& [id] : rows) ids.push_back(id);
   CROSSKEY_RETURN_IF_ERROR(
       database_.Transact(call, "requests.purge", [&](db::Tx& tx) { return tx.Execute(kPurge, ids, oldest).status(); }));
   return ids.size() == kPurgeBatch;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/db/database.h"
+#include "common/db/migrations.h"
 
 namespace crosskey::idempotency {
 
@@ -20,20 +21,22 @@ struct Request {
   std::string fingerprint;  // of everything that was asked: the same for the same request only
 };
 
-struct Answer {
+struct StoredAnswer {
   std::string fingerprint;
   std::string bytes;
   int64_t time = 0;      // microseconds since 1970, when it was stored
   bool expired = false;  // longer ago than limits::kRequestIdRetention: it does not count any more
 };
 
-// The table `requests` (request_id PK, fingerprint, answer, time; an index on time). Thread-safe.
+// The table `requests`. Thread-safe.
 class Answers {
  public:
+  static db::Component Schema();
+
   Answers(db::Database& database, std::function<absl::Time()> now) : database_(database), now_(std::move(now)) {}
 
   // What is stored under this id.
-  absl::StatusOr<std::optional<Answer>> Find(const Call& call, const std::string& id);
+  absl::StatusOr<std::optional<StoredAnswer>> Find(const Call& call, const std::string& id);
 
   // Stores an answer in the transaction of its effect, in place of the one of the time `replaced`. Another one under the
   // same id is a duplicate (db::SqlError::kDuplicate), and undoes the effect with the transaction. Returns its time.

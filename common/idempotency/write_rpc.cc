@@ -8,7 +8,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
-#include "common/fault/fault.h"
 #include "common/rpc/field_errors.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
@@ -43,28 +42,33 @@ std::string Fingerprint(const std::string& method, const Message& request) {
 }  // namespace
 
 struct Writes::Attempt {
-  struct Recorded {
-    std::string bytes;
-    int64_t time;
-  };
-
-  const Request key;
+  const std::optional<Request> key;
   Message& response;
-  const std::function<absl::Status(const Call&)>& body;
+  const Body& body;
   const std::function<bool()>& is_provisional;
   std::optional<int64_t> replaceable;  // the time of the stored answer that does not stand: expired or provisional
-  std::optional<Recorded> recorded;    // by this attempt
+  bool resumes = false;                // it is a provisional one, and in the response
 };
 
 grpc::Status Writes::Run(grpc::ServerContext& context, const std::string& method, const Message& request,
-                         Message& response, const std::function<absl::Status(const Call&)>& body,
-                         const std::function<bool()>& is_provisional) {
+                         Message& response, const std::function<absl::Status(const Call&, Recorder&)>& body) {
+  return Run(
+      context, method, request, response,
+      [&](const Call& call, Recorder& recorder, bool) { return body(call, recorder); }, [] { return false; });
+}
+
+grpc::Status Writes::Run(grpc::ServerContext& context, const std::string& method, const Message& request,
+                         Message& response, const Body& body, const std::function<bool()>& is_provisional) {
   const std::string id = RequestIdOf(request);
-  // One that is no UUID is refused by the body, together with what else is wrong.
-  if (!rpc::IsUuid(id)) return calls_.Unary(context, method, body);
   return calls_.Unary(context, method, [&](const Call& call) -> absl::Status {
+    // One that is no UUID is refused by the body, together with what else is wrong.
+    if (!rpc::IsUuid(id)) {
+      const std::optional<Request> none;
+      Recorder recorder(answers_, none, std::nullopt, response);
+      return body(call, recorder, false);
+    }
     const std::string fingerprint = Fingerprint(absl::StrCat(service_, "/", method), request);
-    Attempt attempt{{absl::AsciiStrToLower(id), fingerprint}, response, body, is_provisional, {}, {}};
+    Attempt attempt{Request{absl::AsciiStrToLower(id), fingerprint}, response, body, is_provisional, {}, false};
     return RunOnce(call, attempt);
   });
 }
@@ -73,7 +77,8 @@ absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
     CROSSKEY_ASSIGN_OR_RETURN(const bool known, Recall(call, attempt));
     if (known) return absl::OkStatus();
-    const absl::Status status = Perform(call, attempt);
+    bool stored = false;
+    const absl::Status status = Perform(call, attempt, stored);
     if (status.ok()) return status;
     // A concurrent call with the same id has been faster: its answer counts.
     if (db::SqlErrorOf(status) == db::SqlError::kDuplicate) continue;
@@ -82,47 +87,39 @@ absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {
     const absl::StatusOr<bool> since = Recall(call, attempt);
     if (since.ok() && *since) return absl::OkStatus();
     const bool begun_by_another = attempt.replaceable.has_value() && attempt.replaceable != seen;
-    if (since.ok() && begun_by_another && !attempt.recorded.has_value()) continue;
-    return errors::ReasonOf(since.status()) == "REQUEST_ID_REUSED" ? since.status() : status;
+    if (since.ok() && begun_by_another && !stored) continue;
+    return errors::Is(since.status(), errors::Reason::kRequestIdReused) ? since.status() : status;
   }
   return errors::Conflict();
 }
 
 // Whether the answer is known already; it is in the response then.
 absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
-  CROSSKEY_ASSIGN_OR_RETURN(const std::optional<Answer> answer, answers_.Find(call, attempt.key.id));
+  CROSSKEY_ASSIGN_OR_RETURN(const std::optional<StoredAnswer> answer, answers_.Find(call, attempt.key->id));
   attempt.replaceable.reset();
+  attempt.resumes = false;
   if (!answer.has_value()) return false;
   if (answer->expired) {
     attempt.replaceable = answer->time;
     return false;
   }
-  if (answer->fingerprint != attempt.key.fingerprint) return errors::RequestIdReused(attempt.key.id);
+  if (answer->fingerprint != attempt.key->fingerprint) return errors::RequestIdReused(attempt.key->id);
   if (!attempt.response.ParseFromString(answer->bytes)) return absl::InternalError("a stored answer is undecodable");
-  if (attempt.is_provisional == nullptr || !attempt.is_provisional()) return true;
+  if (!attempt.is_provisional()) return true;
   attempt.replaceable = answer->time;
+  attempt.resumes = true;
   return false;
 }
 
-absl::Status Writes::Perform(const Call& call, Attempt& attempt) {
-  const auto store = [&](db::Tx& tx) { return Store(tx, attempt); };
-  Call recording = call;
-  if (!fault::Without(fault::Guard::kAnswerWithin)) recording.record = store;
-  recording.not_recorded = [&] { attempt.recorded.reset(); };
-  attempt.recorded.reset();
-  CROSSKEY_RETURN_IF_ERROR(attempt.body(recording));
-  if (attempt.recorded.has_value()) {
-    if (attempt.recorded->bytes == attempt.response.SerializeAsString()) return absl::OkStatus();
-    attempt.replaceable = attempt.recorded->time;
-  }
-  return database_.Transact(call, "requests.settle", store);
-}
-
-absl::Status Writes::Store(db::Tx& tx, Attempt& attempt) {
-  std::string bytes = attempt.response.SerializeAsString();
-  CROSSKEY_ASSIGN_OR_RETURN(const int64_t time, answers_.Record(tx, attempt.key, bytes, attempt.replaceable));
-  attempt.recorded = Attempt::Recorded{std::move(bytes), time};
-  return absl::OkStatus();
+// `stored`: whether the effect has been committed with an answer, whatever became of the call after that.
+absl::Status Writes::Perform(const Call& call, Attempt& attempt, bool& stored) {
+  Recorder recorder(answers_, attempt.key, attempt.replaceable, attempt.response);
+  const absl::Status status = attempt.body(call, recorder, attempt.resumes);
+  stored = recorder.stored();
+  CROSSKEY_RETURN_IF_ERROR(status);
+  // A method that had nothing to do has had no transaction, and one that goes on after it knows more now.
+  if (!recorder.IsOutdated()) return absl::OkStatus();
+  return database_.Transact(call, "requests.settle", [&](db::Tx& tx) { return recorder.Store(tx); });
 }
 
 }  // namespace crosskey::idempotency

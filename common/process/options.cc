@@ -88,13 +88,14 @@ std::string LimitsTable() {
 
 // Flags whose value is not stored as it is written.
 struct Words {
+  std::string db;
   std::string log_level = "info";
   std::string log_format = "text";
   std::string event_retention = absl::FormatDuration(limits::kEventRetention);
 };
 
 void AddFlags(Flags* flags, Options* options, Words* words) {
-  flags->Add("--db", &options->db, "URL", "sqlite:PATH or mysql://user@host:port/database", CheckDatabase);
+  flags->Add("--db", &words->db, "URL", "sqlite:PATH or mysql://user@host:port/database", CheckDatabase);
   flags->Add("--db-password-file", &options->db_password_file, "PATH", "file with the password of the database",
              CheckReadableFile);
   flags->Add("--db-pool", &options->db_pool, "N", "database sessions, 1 to 512", NumberIn(1, 512));
@@ -137,12 +138,12 @@ ParseResult Mistake(const std::string& service, const std::string& what) {
 
 ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defaults) {
   Options options;
-  options.db = defaults.db;
   options.listen = defaults.listen;
   options.internal_listen = defaults.internal_listen;
   options.metrics_listen = defaults.metrics_listen;
   options.peer = defaults.peer;
   Words words;
+  words.db = defaults.db;
 
   CLI::App app("", defaults.name);
   app.allow_extras();
@@ -167,6 +168,7 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   } catch (const std::exception& error) {  // CLI::ParseError, or ours
     return Mistake(defaults.name, error.what());
   }
+  options.db = db::ParseUrl(words.db).value();  // CheckDatabase has accepted it
   options.log_level = IndexOf<log::Level>(words.log_level, kLevels);
   options.log_format = IndexOf<log::Format>(words.log_format, kFormats);
   absl::ParseDuration(words.event_retention, &options.event_retention);  // CheckDuration has accepted it

@@ -5,18 +5,19 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "common/db/url.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::process {
 
-// What a service was told to do. Every value has been checked: addresses are host:port, numbers are in their range, the
-// password file could be read.
+// What a service was told to do. Every value has been checked: addresses are host:port, as gRPC takes them, numbers are in their
+// range, the password file could be read.
 struct Options {
   std::string command = "serve";  // or "migrate", "healthcheck", "version"
-  std::string db;                 // sqlite:PATH or mysql://user@host:port/database
-  std::string db_password_file;   // empty: no password
-  int db_pool = 16;               // sessions
+  db::Url db;
+  std::string db_password_file;  // empty: no password
+  int db_pool = 16;              // sessions
   std::string listen;
   std::string internal_listen;
   std::string metrics_listen;

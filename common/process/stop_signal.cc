@@ -1,12 +1,17 @@
 #include "common/process/stop_signal.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
+
+#include <unistd.h>
 
 #include "common/telemetry/log.h"
 
 namespace crosskey::process {
 namespace {
+
+std::atomic<bool> signals_are_blocked = false;
 
 sigset_t StopSignals() {
   sigset_t signals;
@@ -22,6 +27,11 @@ void BlockStopSignals() {
   const sigset_t signals = StopSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  signals_are_blocked = true;
+}
+
+void RequestStop() {
+  if (signals_are_blocked) kill(getpid(), SIGTERM);
 }
 
 int WaitForStopSignal() {

@@ -13,6 +13,10 @@ namespace crosskey::process {
 // thing that main does: a thread started earlier would take the signal and end the process.
 void BlockStopSignals();
 
+// Ends WaitForStopSignal as a SIGTERM would. From any thread; without effect in a process that has not called BlockStopSignals,
+// as the programs of the tests have not.
+void RequestStop();
+
 // Waits for SIGTERM or SIGINT and returns its number. One that came after BlockStopSignals() is not missed.
 int WaitForStopSignal();
 

@@ -13,6 +13,23 @@
 
 namespace crosskey {
 
+namespace process {
+
+// Background work that a library has for its service.
+struct Task {
+  enum class Kind {
+    kEverywhere,       // every process does it
+    kLeased,           // one replica does it for all, under a lease of this name
+    kLeasedNeedsPeer,  // and leaves it to another one while the peer does not answer
+  };
+
+  std::string name;                                  // of the thread, and of the lease
+  std::function<absl::Duration(const Call&)> round;  // see Worker
+  Kind kind = Kind::kEverywhere;
+};
+
+}  // namespace process
+
 // Runs `round` until it is stopped. A round returns how long to wait before the next one; Wake() ends the wait. The
 // call given to a round is cancelled when the worker is told to stop, so a long round should look at it. Thread-safe.
 class Worker {

@@ -1,7 +1,10 @@
 #include "common/relation/declarations.h"
 
-#include <google/protobuf/descriptor.h>
+#include <algorithm>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/relation/row_events.h"
 #include "common/status/macros.h"
 #include "relation/v1/relation.pb.h"
 
@@ -12,7 +15,17 @@ using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
 
-absl::Status ReadField(const FieldDescriptor& field, std::vector<Declaration>& out) {
+std::string ShortName(const std::string& type) { return absl::AsciiStrToLower(type.substr(type.rfind('.') + 1)); }
+
+}  // namespace
+
+std::string TableOf(const std::string& type) { return ShortName(type) + "s"; }
+std::string IdColumnOf(const std::string& type) { return ShortName(type) + "_id"; }
+std::string ReferenceTableOf(const std::string& type) { return ShortName(type) + "_refs"; }
+std::string DeletionsTableOf(const std::string& type) { return ShortName(type) + "_deletions"; }
+std::string PackageOf(const std::string& type) { return type.substr(0, type.rfind('.')); }
+
+absl::Status Declarations::ReadField(const FieldDescriptor& field) {
   if (!field.options().HasExtension(::relation::v1::references)) return absl::OkStatus();
   const auto& references = field.options().GetExtension(::relation::v1::references);
   const std::string& name = field.full_name();
@@ -26,28 +39,57 @@ absl::Status ReadField(const FieldDescriptor& field, std::vector<Declaration>& o
     case ::relation::v1::REFERENTIAL_ACTION_RESTRICT:
     case ::relation::v1::REFERENTIAL_ACTION_CASCADE:
     case ::relation::v1::REFERENTIAL_ACTION_SET_NULL:
-      out.push_back({name, references.type(), static_cast<Action>(references.on_delete())});
+      declarations_.push_back({name, field.containing_type()->full_name(), field.name(), references.type(),
+                               static_cast<Action>(references.on_delete()),
+                               field.containing_type()->FindFieldByName("uid") != nullptr});
       return absl::OkStatus();
     default:
       return absl::InvalidArgumentError(name + " declares no known on_delete");
   }
 }
 
-absl::Status ReadMessage(const Descriptor& message, std::vector<Declaration>& out) {
-  for (int i = 0; i < message.field_count(); ++i) CROSSKEY_RETURN_IF_ERROR(ReadField(*message.field(i), out));
-  for (int i = 0; i < message.nested_type_count(); ++i) {
-    CROSSKEY_RETURN_IF_ERROR(ReadMessage(*message.nested_type(i), out));
+absl::Status Declarations::ReadEvent(const Descriptor& message) {
+  struct Kind {
+    const std::string type;
+    const Descriptor* RowEvents::*const place;
+    absl::Status (*const check)(const Descriptor&, const std::string& type);
+  };
+  const auto& options = message.options();
+  const Kind kinds[] = {
+      {options.GetExtension(::relation::v1::created), &RowEvents::created, CheckCreated},
+      {options.GetExtension(::relation::v1::updated), &RowEvents::updated, CheckUpdated},
+      {options.GetExtension(::relation::v1::deleted), &RowEvents::deleted, CheckDeleted},
+      {options.GetExtension(::relation::v1::reclaimed), &RowEvents::reclaimed, CheckReclaimed},
+  };
+  for (const Kind& kind : kinds) {
+    if (kind.type.empty()) continue;
+    if (message.file()->pool()->FindMessageTypeByName(kind.type) == nullptr) {
+      return absl::InvalidArgumentError(message.full_name() + " is an event of " + kind.type +
+                                        ", which no linked file declares");
+    }
+    CROSSKEY_RETURN_IF_ERROR(kind.check(message, kind.type));
+    const Descriptor*& known = events_[kind.type].*kind.place;
+    if (known != nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(message.full_name(), " and ", known->full_name(), " are the same event of ", kind.type));
+    }
+    known = &message;
   }
   return absl::OkStatus();
 }
 
-}  // namespace
+absl::Status Declarations::ReadMessage(const Descriptor& message) {
+  CROSSKEY_RETURN_IF_ERROR(ReadEvent(message));
+  for (int i = 0; i < message.field_count(); ++i) CROSSKEY_RETURN_IF_ERROR(ReadField(*message.field(i)));
+  for (int i = 0; i < message.nested_type_count(); ++i) CROSSKEY_RETURN_IF_ERROR(ReadMessage(*message.nested_type(i)));
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Declarations> Declarations::Read(const std::vector<const FileDescriptor*>& files) {
   Declarations read;
   for (const FileDescriptor* file : files) {
     for (int i = 0; i < file->message_type_count(); ++i) {
-      CROSSKEY_RETURN_IF_ERROR(ReadMessage(*file->message_type(i), read.declarations_));
+      CROSSKEY_RETURN_IF_ERROR(read.ReadMessage(*file->message_type(i)));
     }
   }
   return read;
@@ -66,6 +108,11 @@ std::vector<Declaration> Declarations::To(const std::string& parent_type) const 
     if (declaration.parent_type == parent_type) found.push_back(declaration);
   }
   return found;
+}
+
+RowEvents Declarations::EventsOf(const std::string& type) const {
+  const auto found = events_.find(type);
+  return found == events_.end() ? RowEvents{} : found->second;
 }
 
 }  // namespace crosskey::relation

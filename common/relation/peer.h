@@ -1,13 +1,13 @@
 // What one service asks of the other to keep references right. Two implementations: gRPC, and the tests' fake.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/relation/declarations.h"
+#include "common/relation/row.h"
 #include "common/status/call.h"
 #include "common/status/errors.h"
 
@@ -15,22 +15,20 @@ namespace crosskey::relation {
 
 // A row that another service owns.
 struct Found {
-  int64_t id;
-  std::string uid;
+  Row row;
   bool deleting;  // a deletion has begun and is undecided
 };
 
 struct LookupAnswer {
-  std::vector<Found> found;    // ids that do not exist are absent
-  int64_t as_of_sequence = 0;  // the head of the owner's feed, read before the rows
+  std::vector<Found> found;   // ids that do not exist are absent
+  Sequence as_of_sequence{};  // the head of the owner's feed, read before the rows
 };
 
 struct ReleaseRequest {
   std::string type;
-  int64_t id = 0;
-  std::string uid;
-  int64_t deletion_id = 0;
-  int64_t as_of_sequence = 0;               // the head of the sender's feed, read before it confirmed the intent
+  Row parent;
+  DeletionId deletion_id{};
+  Sequence as_of_sequence{};                // the head of the sender's feed, read before it confirmed the intent
   std::map<std::string, Action> overrides;  // by relationship
   bool validate_only = false;
   bool without_counts = false;  // with validate_only: only whether it would be refused
@@ -48,7 +46,7 @@ class Peer {
 
   // Any error: UNAVAILABLE PEER_UNAVAILABLE.
   virtual absl::StatusOr<LookupAnswer> Lookup(const Call& call, const std::string& type,
-                                              const std::vector<int64_t>& ids) = 0;
+                                              const std::vector<RowId>& ids) = 0;
   // ABORTED: nothing was done, read the head again and repeat. Every other error, UNAVAILABLE PEER_UNAVAILABLE, leaves
   // the outcome unknown.
   virtual absl::StatusOr<ReleaseAnswer> Release(const Call& call, const ReleaseRequest& request) = 0;

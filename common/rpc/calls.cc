@@ -1,10 +1,9 @@
 #include "common/rpc/calls.h"
 
 #include <algorithm>
+#include <iterator>
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
+#include <google/protobuf/descriptor.h>
 
 #include "absl/time/clock.h"
 #include "common/rpc/to_wire.h"
@@ -73,42 +72,53 @@ absl::Status Admission::Enter() {
   return errors::Overloaded("calls");
 }
 
-struct Calls::Instruments {
-  explicit Instruments(prometheus::Registry& registry)
-      : started(prometheus::BuildCounter()
-                    .Name("grpc_server_started_total")
-                    .Help("Calls started on the server.")
-                    .Register(registry)),
-        handled(prometheus::BuildCounter()
-                    .Name("grpc_server_handled_total")
-                    .Help("Calls completed on the server, by code.")
-                    .Register(registry)),
-        seconds(prometheus::BuildHistogram()
-                    .Name("grpc_server_handling_seconds")
-                    .Help("Time that the server took for a call.")
-                    .Register(registry)),
-        in_flight(prometheus::BuildGauge()
-                      .Name("crosskey_calls_in_flight")
-                      .Help("Calls that are being handled.")
-                      .Register(registry)) {}
+// What is counted of one method. The counters by code come when a code is first answered, and are kept.
+struct Calls::Method {
+  Method(telemetry::Metrics& metrics, const prometheus::Labels& method_labels)
+      : labels(method_labels),
+        started(metrics.Counter("grpc_server_started_total", "Calls started on the server.", labels)),
+        handled(metrics.Counters("grpc_server_handled_total", "Calls completed on the server, by code.")),
+        seconds(metrics.Histogram("grpc_server_handling_seconds", "Time that the server took for a call.",
+                                  {.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, labels)) {}
 
-  prometheus::Family<prometheus::Counter>& started;
+  void Handled(grpc::StatusCode code) {
+    auto& counter = by_code[static_cast<size_t>(code) < std::size(by_code) ? static_cast<size_t>(code) : 2];
+    prometheus::Counter* known = counter;
+    if (known == nullptr) {
+      prometheus::Labels with_code = labels;
+      with_code["grpc_code"] = CodeName(code);
+      counter = known = &handled.Add(with_code);  // the same one for whoever comes at the same time
+    }
+    known->Increment();
+  }
+
+  const prometheus::Labels labels;
+  prometheus::Counter& started;
   prometheus::Family<prometheus::Counter>& handled;
-  prometheus::Family<prometheus::Histogram>& seconds;
-  prometheus::Family<prometheus::Gauge>& in_flight;
+  prometheus::Histogram& seconds;
+  std::atomic<prometheus::Counter*> by_code[17] = {};
 };
 
 Calls::Calls(std::string service, std::shared_ptr<Admission> admission, telemetry::Metrics& metrics)
     : service_(std::move(service)),
       admission_(std::move(admission)),
-      instruments_(std::make_unique<Instruments>(metrics.registry())) {}
+      in_flight_(
+          metrics.Gauge("crosskey_calls_in_flight", "Calls that are being handled.", {{"grpc_service", service_}})) {
+  const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service_);
+  for (int i = 0; descriptor != nullptr && i < descriptor->method_count(); ++i) {
+    const auto& method = *descriptor->method(i);
+    const std::string type = method.server_streaming() ? "server_stream" : "unary";
+    methods_[method.name()] = std::make_unique<Method>(
+        metrics, prometheus::Labels{{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method.name()}});
+  }
+}
 
 Calls::~Calls() = default;
 
 grpc::Status Calls::Unary(grpc::ServerContext& context, const std::string& method,
                           const std::function<absl::Status(const Call&)>& body) {
   const Call call = MakeCall(context, limits::kDefaultDeadline, kLongestCall);
-  return Run("unary", method, call, [&](const Call& same) -> absl::Status {
+  return Run(method, call, [&](const Call& same) -> absl::Status {
     absl::Status admitted = admission_->Enter();
     if (!admitted.ok()) return admitted;
     struct Leave {
@@ -122,15 +132,14 @@ grpc::Status Calls::Unary(grpc::ServerContext& context, const std::string& metho
 grpc::Status Calls::ServerStream(grpc::ServerContext& context, const std::string& method,
                                  const std::function<absl::Status(const Call&)>& body) {
   const Call call = MakeCall(context, absl::InfiniteDuration(), absl::InfiniteDuration());
-  return Run("server_stream", method, call, body);
+  return Run(method, call, body);
 }
 
-grpc::Status Calls::Run(const char* type, const std::string& method, const Call& call,
+grpc::Status Calls::Run(const std::string& name, const Call& call,
                         const std::function<absl::Status(const Call&)>& body) {
-  const prometheus::Labels labels = {{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method}};
-  instruments_->started.Add(labels).Increment();
-  prometheus::Gauge& in_flight = instruments_->in_flight.Add({{"grpc_service", service_}});
-  in_flight.Increment();
+  Method& method = *methods_.at(name);
+  method.started.Increment();
+  in_flight_.Increment();
   const absl::Time begin = absl::Now();
 
   absl::Status status;
@@ -139,23 +148,19 @@ grpc::Status Calls::Run(const char* type, const std::string& method, const Call&
   } catch (const std::exception&) {
     status = absl::InternalError("an exception reached the call wrapper");
   }
-  const grpc::Status wire = ToWire(status, method);
+  const grpc::Status wire = ToWire(status, name);
 
   const absl::Duration took = absl::Now() - begin;
-  in_flight.Decrement();
-  prometheus::Labels with_code = labels;
-  with_code["grpc_code"] = CodeName(wire.error_code());
-  instruments_->handled.Add(with_code).Increment();
-  instruments_->seconds
-      .Add(labels,
-           prometheus::Histogram::BucketBoundaries{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10})
-      .Observe(absl::ToDoubleSeconds(took));
+  in_flight_.Decrement();
+  method.Handled(wire.error_code());
+  method.seconds.Observe(absl::ToDoubleSeconds(took));
   // Refusals are the client's to log: under overload they would flood this log.
   const bool fault = wire.error_code() == grpc::StatusCode::INTERNAL;
+  if (!fault && !log::IsEnabled(log::Level::kDebug)) return wire;
   (fault ? log::Warning : log::Debug)("call", {{"service", service_},
-                                               {"method", method},
+                                               {"method", name},
                                                {"code", CodeName(wire.error_code())},
-                                               {"reason", errors::ReasonOf(status)},
+                                               {"reason", errors::ReasonName(status)},
                                                {"ms", absl::ToDoubleMilliseconds(took)},
                                                {"traceparent", call.traceparent}});
   return wire;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -61,14 +62,14 @@ class Calls {
   Admission& admission() { return *admission_; }
 
  private:
-  struct Instruments;
+  struct Method;
 
-  grpc::Status Run(const char* type, const std::string& method, const Call& call,
-                   const std::function<absl::Status(const Call&)>& body);
+  grpc::Status Run(const std::string& name, const Call& call, const std::function<absl::Status(const Call&)>& body);
 
   const std::string service_;
   const std::shared_ptr<Admission> admission_;
-  std::unique_ptr<Instruments> instruments_;
+  prometheus::Gauge& in_flight_;
+  std::map<std::string, std::unique_ptr<Method>> methods_;  // all that the service declares
 };
 
 }  // namespace crosskey::rpc

@@ -43,7 +43,7 @@ grpc::Status WithDetails(const absl::Status& status) {
 
 grpc::Status ToWire(const absl::Status& status, const std::string& method) {
   if (status.ok()) return grpc::Status::OK;
-  if (!errors::ReasonOf(status).empty()) return WithDetails(status);
+  if (!errors::Is(status, errors::Reason::kNone)) return WithDetails(status);
   if (status.code() == absl::StatusCode::kCancelled || status.code() == absl::StatusCode::kDeadlineExceeded) {
     return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
   }

@@ -2,7 +2,6 @@
 
 #include <iostream>
 
-#include "common/fault/fault.h"
 #include "common/process/stop_signal.h"
 #include "common/telemetry/log.h"
 
@@ -19,11 +18,10 @@ int Fail(const char* what, const absl::Status& status) {
   return 1;
 }
 
-int RunMigrate(const process::Options& options, const std::string& name, MigrationsOf migrations) {
-  const auto backbone = Backbone::Create({options, name, "", migrations, {}, kMigration});
-  if (!backbone.ok()) return Fail("cannot migrate", backbone.status());
-  db::Database& database = (*backbone)->database();
-  const absl::Status status = db::Migrate(database, Call::Background(kMigration), migrations(database.dialect()));
+int RunMigrate(const process::Options& options, const Program& program) {
+  const auto service = Service::Create({options, program.defaults.name, "", program.schema, nullptr, {}, kMigration});
+  if (!service.ok()) return Fail("cannot migrate", service.status());
+  const absl::Status status = db::Migrate((*service)->database(), Call::Background(kMigration), program.schema);
   if (!status.ok()) return Fail("cannot migrate", status);
   log::Info("the schema is up to date");
   return 0;
@@ -40,11 +38,10 @@ int RunHealthcheck(const process::Options& options) {
 
 }  // namespace
 
-int Main(int argc, char** argv, const process::ServiceDefaults& defaults, MigrationsOf migrations,
-         const std::function<absl::StatusOr<std::unique_ptr<Running>>(const process::Options&)>& serve) {
+int Main(int argc, char** argv, const Program& program) {
   // Before any thread starts, so that all inherit it.
   process::BlockStopSignals();
-  fault::TakeFlags(argc, argv);
+  const process::ServiceDefaults& defaults = program.defaults;
   const process::ParseResult parsed = process::Parse(argc, argv, defaults);
   std::cout << parsed.out << std::flush;
   std::cerr << parsed.err << std::flush;
@@ -57,15 +54,16 @@ int Main(int argc, char** argv, const process::ServiceDefaults& defaults, Migrat
     return 0;
   }
   if (options.command == "healthcheck") return RunHealthcheck(options);
-  if (options.command == "migrate") return RunMigrate(options, defaults.name, migrations);
+  if (options.command == "migrate") return RunMigrate(options, program);
 
-  auto running = serve(options);
+  auto running = program.serve(options);
   if (!running.ok()) return Fail("cannot serve", running.status());
   process::WaitForStopSignal();
   log::Info("stopping");
   const process::ExitAfter limit(kStop);
+  const absl::Status failure = (*running)->service().failure();
   running->reset();
-  return 0;
+  return failure.ok() ? 0 : Fail("cannot serve", failure);
 }
 
 }  // namespace crosskey::server

@@ -8,10 +8,6 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
-namespace crosskey::db {
-class Tx;
-}
-
 namespace crosskey {
 
 // One call, or one round of a background worker. Cheap to copy. Threads: may be read by one thread at a time.
@@ -21,14 +17,9 @@ struct Call {
   std::function<bool()> cancelled;
   // W3C Trace Context; empty if the caller sent none.
   std::string traceparent;
-  // Part of the transaction of the call's effect, after everything else in it; an error undoes it all. Empty: nothing.
-  // It belongs to the call itself, not to the work that goes on without it.
-  std::function<absl::Status(db::Tx&)> record;
-  // Told when a transaction has ended without a known commit, of which `record` may have been part.
-  std::function<void()> not_recorded;
 
   // A call of this process itself, for at most `limit`.
-  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr, nullptr}; }
+  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, ""}; }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -27,8 +28,44 @@ void Attach(absl::Status& status, const Message& message) {
 
 std::string Cut(const std::string& text) { return Shortened(text, kMaxText); }
 
+void AttachRetry(absl::Status& status, absl::Duration delay) {
+  google::rpc::RetryInfo info;
+  const int64_t nanos = absl::ToInt64Nanoseconds(delay);
+  info.mutable_retry_delay()->set_seconds(nanos / 1'000'000'000);
+  info.mutable_retry_delay()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  Attach(status, info);
+}
+
+std::string ShortName(const std::string& type) { return type.substr(type.rfind('.') + 1); }
+
+// By its name on the wire.
+const std::map<std::string, Reason>& Reasons() {
+  static const auto* const reasons = new std::map<std::string, Reason>{
+      {"", Reason::kNone},
+      {"INVALID_FIELD", Reason::kInvalidField},
+      {"INVALID_PAGE_TOKEN", Reason::kInvalidPageToken},
+      {"REQUEST_ID_REUSED", Reason::kRequestIdReused},
+      {"DELETION_NOT_FOUND", Reason::kDeletionNotFound},
+      {"FOREIGN_KEY_VIOLATION", Reason::kForeignKeyViolation},
+      {"PARENT_DELETING", Reason::kParentDeleting},
+      {"RESTRICTED", Reason::kRestricted},
+      {"ETAG_MISMATCH", Reason::kEtagMismatch},
+      {"CONFLICT", Reason::kConflict},
+      {"PEER_UNAVAILABLE", Reason::kPeerUnavailable},
+      {"DATABASE_UNAVAILABLE", Reason::kDatabaseUnavailable},
+      {"OVERLOADED", Reason::kOverloaded},
+      {"DRAINING", Reason::kDraining},
+      {"FEED_MISMATCH", Reason::kFeedMismatch},
+      {"EVENTS_TRIMMED", Reason::kEventsTrimmed},
+      {"INTERNAL_ERROR", Reason::kInternalError},
+  };
+  return *reasons;
+}
+
+}  // namespace
+
 absl::Status Make(absl::StatusCode code, const std::string& reason, const std::string& message,
-                  const std::map<std::string, std::string>& metadata = {}) {
+                  const std::map<std::string, std::string>& metadata) {
   absl::Status status(code, Shortened(message, kMaxMessage));
   google::rpc::ErrorInfo info;
   info.set_reason(reason);
@@ -36,14 +73,6 @@ absl::Status Make(absl::StatusCode code, const std::string& reason, const std::s
   for (const auto& [key, value] : metadata) (*info.mutable_metadata())[key] = Cut(value);
   Attach(status, info);
   return status;
-}
-
-void AttachRetry(absl::Status& status, absl::Duration delay) {
-  google::rpc::RetryInfo info;
-  const int64_t nanos = absl::ToInt64Nanoseconds(delay);
-  info.mutable_retry_delay()->set_seconds(nanos / 1'000'000'000);
-  info.mutable_retry_delay()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-  Attach(status, info);
 }
 
 void AttachResource(absl::Status& status, const std::string& type, const std::string& name,
@@ -55,10 +84,6 @@ void AttachResource(absl::Status& status, const std::string& type, const std::st
   Attach(status, info);
 }
 
-std::string ShortName(const std::string& type) { return type.substr(type.rfind('.') + 1); }
-
-}  // namespace
-
 std::string Shortened(const std::string& text, size_t max_bytes) {
   if (text.size() <= max_bytes) return text;
   size_t end = max_bytes;
@@ -66,8 +91,8 @@ std::string Shortened(const std::string& text, size_t max_bytes) {
   return text.substr(0, end) + "...";
 }
 
-std::string ResourceName(const std::string& type, int64_t id) {
-  return absl::StrCat(absl::AsciiStrToLower(ShortName(type)), "s/", id);
+std::string ResourceName(const std::string& type, RowId id) {
+  return absl::StrCat(absl::AsciiStrToLower(ShortName(type)), "s/", Value(id));
 }
 
 absl::Status InvalidFields(const std::vector<FieldViolation>& violations) {
@@ -108,7 +133,7 @@ absl::Status RequestIdReused(const std::string& request_id) {
               {{"field", "request_id"}, {"request_id", request_id}});
 }
 
-absl::Status NotFound(const std::string& type, int64_t id) {
+absl::Status NotFound(const std::string& type, RowId id) {
   const std::string name = ResourceName(type, id);
   absl::Status status = Make(absl::StatusCode::kNotFound, absl::AsciiStrToUpper(ShortName(type)) + "_NOT_FOUND",
                              name + " does not exist", {{"resource", name}});
@@ -116,7 +141,7 @@ absl::Status NotFound(const std::string& type, int64_t id) {
   return status;
 }
 
-absl::Status DeletionNotFound(const std::string& type, int64_t id) {
+absl::Status DeletionNotFound(const std::string& type, RowId id) {
   const std::string name = ResourceName(type, id);
   absl::Status status = Make(absl::StatusCode::kNotFound, "DELETION_NOT_FOUND",
                              "no deletion of " + name + " is recorded", {{"resource", name}});
@@ -129,15 +154,6 @@ absl::Status Taken(const std::string& type, const std::string& field, const std:
       Make(absl::StatusCode::kAlreadyExists, absl::AsciiStrToUpper(field) + "_TAKEN",
            absl::StrCat("the ", field, " \"", Cut(value), "\" is taken"), {{"field", field}, {"value", value}});
   AttachResource(status, type, value, absl::StrCat("another resource has this ", field));
-  return status;
-}
-
-absl::Status AlreadyPinned(const std::string& relationship, const std::string& type, int64_t id) {
-  const std::string name = ResourceName(type, id);
-  absl::Status status = Make(absl::StatusCode::kAlreadyExists, "ALREADY_PINNED",
-                             absl::StrCat(name, " is pinned already (", relationship, ")"),
-                             {{"relationship", relationship}, {"resource", name}});
-  AttachResource(status, type, name, "is pinned already");
   return status;
 }
 
@@ -163,7 +179,7 @@ absl::Status ForeignKeyViolation(const std::vector<MissingReference>& missing) {
   return status;
 }
 
-absl::Status ParentDeleting(const std::string& type, int64_t id) {
+absl::Status ParentDeleting(const std::string& type, RowId id) {
   const std::string name = ResourceName(type, id);
   absl::Status status = Make(absl::StatusCode::kAborted, "PARENT_DELETING",
                              "a deletion of " + name + " is not decided yet", {{"resource", name}});
@@ -171,7 +187,7 @@ absl::Status ParentDeleting(const std::string& type, int64_t id) {
   return status;
 }
 
-absl::Status Restricted(const std::string& type, int64_t id, const std::vector<Referencing>& referencing) {
+absl::Status Restricted(const std::string& type, RowId id, const std::vector<Referencing>& referencing) {
   google::rpc::PreconditionFailure details;
   const std::string name = ResourceName(type, id);
   for (const Referencing& r : referencing) {
@@ -192,7 +208,7 @@ absl::Status Restricted(const std::string& type, int64_t id, const std::vector<R
   return status;
 }
 
-absl::Status EtagMismatch(const std::string& type, int64_t id) {
+absl::Status EtagMismatch(const std::string& type, RowId id) {
   const std::string name = ResourceName(type, id);
   return Make(absl::StatusCode::kAborted, "ETAG_MISMATCH", name + " has changed: its etag is another one",
               {{"resource", name}});
@@ -236,9 +252,10 @@ absl::Status FeedMismatch(const std::string& feed_id) {
               "this feed's history is " + feed_id + ", another one than the subscriber's", {{"feed_id", feed_id}});
 }
 
-absl::Status EventsTrimmed(int64_t floor) {
+absl::Status EventsTrimmed(Sequence floor) {
   return Make(absl::StatusCode::kOutOfRange, "EVENTS_TRIMMED",
-              absl::StrCat("the events up to ", floor, " are no longer kept"), {{"floor", absl::StrCat(floor)}});
+              absl::StrCat("the events up to ", Value(floor), " are no longer kept"),
+              {{"floor", absl::StrCat(Value(floor))}});
 }
 
 absl::Status Internal(const std::string& incident) {
@@ -250,11 +267,19 @@ absl::Status Internal(const std::string& incident) {
   return status;
 }
 
-std::string ReasonOf(const absl::Status& status) {
+std::string ReasonName(const absl::Status& status) {
   const auto payload = status.GetPayload(kUrlPrefix + google::rpc::ErrorInfo::descriptor()->full_name());
   google::rpc::ErrorInfo info;
   if (!payload.has_value() || !info.ParseFromString(std::string(*payload))) return "";
   return info.reason();
+}
+
+Reason ReasonOf(const absl::Status& status) {
+  const std::string name = ReasonName(status);
+  const auto known = Reasons().find(name);
+  if (known != Reasons().end()) return known->second;
+  if (absl::EndsWith(name, "_NOT_FOUND")) return Reason::kNotFound;
+  return absl::EndsWith(name, "_TAKEN") ? Reason::kTaken : Reason::kOther;
 }
 
 }  // namespace crosskey::errors

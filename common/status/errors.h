@@ -7,13 +7,52 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/status/ids.h"
 
 namespace crosskey::errors {
+
+// What code decides by. On the wire a reason is its name in capitals; kNotFound and kTaken stand for all reasons that end so.
+enum class Reason {
+  kNone,  // no ErrorInfo
+  kInvalidField,
+  kInvalidPageToken,
+  kRequestIdReused,
+  kNotFound,  // {TYPE}_NOT_FOUND
+  kDeletionNotFound,
+  kTaken,  // {FIELD}_TAKEN
+  kForeignKeyViolation,
+  kParentDeleting,
+  kRestricted,
+  kEtagMismatch,
+  kConflict,
+  kPeerUnavailable,
+  kDatabaseUnavailable,
+  kOverloaded,
+  kDraining,
+  kFeedMismatch,
+  kEventsTrimmed,
+  kInternalError,
+  kOther,  // one of a service's own
+};
+
+Reason ReasonOf(const absl::Status& status);
+inline bool Is(const absl::Status& status, Reason reason) { return ReasonOf(status) == reason; }
+
+// The reason as it is on the wire, for logs and tests; empty for kNone.
+std::string ReasonName(const absl::Status& status);
+
+// For the errors that only one service has: a status with an ErrorInfo. Texts that came from a client are cut.
+absl::Status Make(absl::StatusCode code, const std::string& reason, const std::string& message,
+                  const std::map<std::string, std::string>& metadata = {});
+// Adds a google.rpc.ResourceInfo.
+void AttachResource(absl::Status& status, const std::string& type, const std::string& name,
+                    const std::string& description);
 
 // Wrong fields of a request. At most the first 20 are sent, fewer if they are long.
 struct FieldViolation {
@@ -28,24 +67,21 @@ absl::Status InvalidPageToken();
 absl::Status RequestIdReused(const std::string& request_id);
 
 // `type` is the full name of a message, "user.v1.User"; the reason is USER_NOT_FOUND, the resource "users/{id}".
-absl::Status NotFound(const std::string& type, int64_t id);
+absl::Status NotFound(const std::string& type, RowId id);
 // The row exists or has existed, but no deletion of it is recorded.
-absl::Status DeletionNotFound(const std::string& type, int64_t id);
+absl::Status DeletionNotFound(const std::string& type, RowId id);
 // `field` of some other resource of the type has the value already. The reason is {FIELD}_TAKEN.
 absl::Status Taken(const std::string& type, const std::string& field, const std::string& value);
-
-// A one-to-one reference to something that another row refers to already: ALREADY_PINNED.
-absl::Status AlreadyPinned(const std::string& relationship, const std::string& type, int64_t id);
 
 // A reference to something that does not exist (any more). At most the first 10 are sent.
 struct MissingReference {
   std::string relationship;  // "post.v1.Post.user_id"
   std::string type;          // "user.v1.User"
-  int64_t id;
+  RowId id;
 };
 absl::Status ForeignKeyViolation(const std::vector<MissingReference>& missing);
 // A change of, or a reference to, a row whose deletion is undecided.
-absl::Status ParentDeleting(const std::string& type, int64_t id);
+absl::Status ParentDeleting(const std::string& type, RowId id);
 
 // A RESTRICT relationship has rows.
 struct Referencing {
@@ -53,9 +89,9 @@ struct Referencing {
   int64_t rows;
   bool is_minimum;  // there are more
 };
-absl::Status Restricted(const std::string& type, int64_t id, const std::vector<Referencing>& referencing);
+absl::Status Restricted(const std::string& type, RowId id, const std::vector<Referencing>& referencing);
 
-absl::Status EtagMismatch(const std::string& type, int64_t id);
+absl::Status EtagMismatch(const std::string& type, RowId id);
 // Lost against other transactions, however often it was tried.
 absl::Status Conflict();
 absl::Status PeerUnavailable(const std::string& peer);
@@ -66,17 +102,14 @@ absl::Status Draining();
 // A subscriber that knows another history of the feed.
 absl::Status FeedMismatch(const std::string& feed_id);
 // A subscriber that asks for events that are no longer kept: those up to and including `floor`.
-absl::Status EventsTrimmed(int64_t floor);
+absl::Status EventsTrimmed(Sequence floor);
 // `incident` is the id that the log has too.
 absl::Status Internal(const std::string& incident);
-
-// The reason of a status, empty if it carries no ErrorInfo.
-std::string ReasonOf(const absl::Status& status);
 
 // A text for an error: as it is, or its first `max_bytes` bytes (less what would split a UTF-8 sequence) and "...".
 std::string Shortened(const std::string& text, size_t max_bytes);
 
 // "user.v1.User", 7 -> "users/7": the name of a resource in details, events and logs.
-std::string ResourceName(const std::string& type, int64_t id);
+std::string ResourceName(const std::string& type, RowId id);
 
 }  // namespace crosskey::errors

@@ -119,6 +119,8 @@ void Write(Level level, std::string_view message, std::initializer_list<Field> f
 
 }  // namespace
 
+bool IsEnabled(Level level) { return GetTarget().lines.should_log(SpdlogLevel(level)); }
+
 void Setup(Level level, Format format, std::string service) {
   Target& target = GetTarget();
   target.lines.set_level(SpdlogLevel(level));

@@ -61,6 +61,9 @@ struct Field {
 // Entries below `level` are dropped. Before the first Setup: info, text. Not thread-safe; everything else here is.
 void Setup(Level level, Format format, std::string service);
 
+// Whether entries of this level are written: for what is costly to put together.
+bool IsEnabled(Level level);
+
 // `message` is a constant that says what happened; what it happened to goes into the fields.
 void Debug(std::string_view message, std::initializer_list<Field> fields = {});
 void Info(std::string_view message, std::initializer_list<Field> fields = {});

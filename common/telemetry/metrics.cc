@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "prometheus/exposer.h"
-#include "prometheus/gauge.h"
 
 namespace crosskey::telemetry {
 namespace {
@@ -36,12 +35,28 @@ void Touch(int port) {
 
 Metrics::Metrics(const std::string& service, const std::string& version)
     : registry_(std::make_shared<prometheus::Registry>()) {
-  prometheus::BuildGauge()
-      .Name("crosskey_build_info")
-      .Help("Always 1; the labels say what is running.")
-      .Register(*registry_)
-      .Add({{"service", service}, {"version", version}})
+  Gauge("crosskey_build_info", "Always 1; the labels say what is running.",
+        {{"service", service}, {"version", version}})
       .Set(1);
+}
+
+prometheus::Counter& Metrics::Counter(const std::string& name, const std::string& help,
+                                      const prometheus::Labels& labels) {
+  return Counters(name, help).Add(labels);
+}
+
+prometheus::Gauge& Metrics::Gauge(const std::string& name, const std::string& help, const prometheus::Labels& labels) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(*registry_).Add(labels);
+}
+
+prometheus::Histogram& Metrics::Histogram(const std::string& name, const std::string& help,
+                                          const prometheus::Histogram::BucketBoundaries& buckets,
+                                          const prometheus::Labels& labels) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_).Add(labels, buckets);
+}
+
+prometheus::Family<prometheus::Counter>& Metrics::Counters(const std::string& name, const std::string& help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(*registry_);
 }
 
 absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Metrics& metrics,

@@ -4,8 +4,12 @@
 #include <memory>
 #include <string>
 
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
 #include "absl/status/statusor.h"
-#include "prometheus/registry.h"
 
 namespace prometheus {
 class Exposer;
@@ -18,6 +22,16 @@ namespace crosskey::telemetry {
 class Metrics {
  public:
   Metrics(const std::string& service, const std::string& version);
+
+  // One metric, to be declared once and kept: finding it again builds and hashes its labels. Declared again with the same name,
+  // it is the same one.
+  prometheus::Counter& Counter(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
+  prometheus::Gauge& Gauge(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
+  prometheus::Histogram& Histogram(const std::string& name, const std::string& help,
+                                   const prometheus::Histogram::BucketBoundaries& buckets,
+                                   const prometheus::Labels& labels = {});
+  // Counters whose labels are not all known beforehand: Add gives the one of these labels, for the caller to keep.
+  prometheus::Family<prometheus::Counter>& Counters(const std::string& name, const std::string& help);
 
   prometheus::Registry& registry() { return *registry_; }
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "common/status/ids.h"
+
 namespace crosskey::posts {
 
 // The full names of the relationships, for errors.
@@ -10,8 +12,8 @@ inline constexpr char kLikeUser[] = "post.v1.Like.user_id";
 
 // That a user likes a post.
 struct Like {
-  int64_t post_id = 0;
-  int64_t user_id = 0;
+  RowId post_id{};
+  RowId user_id{};
   int64_t create_time = 0;  // microseconds since 1970
 };
 

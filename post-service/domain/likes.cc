@@ -5,31 +5,36 @@
 
 namespace crosskey::posts {
 
-absl::Status Likes::Add(const Call& call, int64_t post_id, int64_t user_id) {
-  const ExistingPost::Target target{post_id, std::nullopt, user_id, kLikeUser, relation::Guard::Unknown::kAsk};
-  const absl::Status status = existing_.Write(call, target, [&](PostTx& tx, Post&) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const bool liked, tx.HasLike(post_id, user_id));
-    return liked ? absl::OkStatus() : tx.AddLike({post_id, user_id, absl::ToUnixMicros(absl::Now())});
+absl::Status Likes::Add(const Call& call, Like like, const idempotency::Record<Like>& record) {
+  const ExistingPost::Target target{like.post_id, std::nullopt, like.user_id, kLikeUser,
+                                    relation::Guard::Unknown::kAsk};
+  const absl::Status status = existing_.Write(call, target, [&](events::Tx& tx, Post&) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const bool liked, LikeTx(tx).Has(like));
+    like.create_time = absl::ToUnixMicros(absl::Now());
+    if (!liked) CROSSKEY_RETURN_IF_ERROR(LikeTx(tx).Add(like));
+    return record(tx.db(), like);
   });
   // To the like the post is a foreign key as well.
-  return absl::IsNotFound(status) ? errors::ForeignKeyViolation({{kLikePost, kPostType, post_id}}) : status;
+  return absl::IsNotFound(status) ? errors::ForeignKeyViolation({{kLikePost, kPostType, like.post_id}}) : status;
 }
 
-absl::Status Likes::Remove(const Call& call, int64_t post_id, int64_t user_id) {
+absl::Status Likes::Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record) {
   // A like that is there has a user that is known here: nobody is asked about users that like nothing.
-  CROSSKEY_ASSIGN_OR_RETURN(const bool is_there, likes_.Has(call, post_id, user_id));
+  CROSSKEY_ASSIGN_OR_RETURN(const bool is_there, likes_.Has(call, like));
   if (!is_there) return absl::OkStatus();
-  const ExistingPost::Target target{post_id, std::nullopt, user_id, kLikeUser, relation::Guard::Unknown::kMissing};
-  const absl::Status status = existing_.Write(call, target, [&](PostTx& tx, Post&) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const bool liked, tx.HasLike(post_id, user_id));
-    return liked ? tx.RemoveLike(post_id, user_id) : absl::OkStatus();
+  const ExistingPost::Target target{like.post_id, std::nullopt, like.user_id, kLikeUser,
+                                    relation::Guard::Unknown::kMissing};
+  const absl::Status status = existing_.Write(call, target, [&](events::Tx& tx, Post&) -> absl::Status {
+    CROSSKEY_ASSIGN_OR_RETURN(const bool liked, LikeTx(tx).Has(like));
+    if (liked) CROSSKEY_RETURN_IF_ERROR(LikeTx(tx).Remove(like));
+    return record(tx.db(), like);
   });
   // The post or the user has been deleted meanwhile, and the like with it.
-  const bool gone = absl::IsNotFound(status) || errors::ReasonOf(status) == "FOREIGN_KEY_VIOLATION";
+  const bool gone = absl::IsNotFound(status) || errors::Is(status, errors::Reason::kForeignKeyViolation);
   return gone ? absl::OkStatus() : status;
 }
 
-absl::StatusOr<Page<Like>> Likes::OfPost(const Call& call, int64_t post_id, int64_t after, int64_t limit) {
+absl::StatusOr<Page<Like>> Likes::OfPost(const Call& call, RowId post_id, int64_t after, int64_t limit) {
   CROSSKEY_ASSIGN_OR_RETURN(Page<Like> page, likes_.OfPost(call, post_id, after, limit));
   if (!page.rows.empty()) return page;
   CROSSKEY_ASSIGN_OR_RETURN(const auto posts, posts_.Get(call, {post_id}));
@@ -37,7 +42,7 @@ absl::StatusOr<Page<Like>> Likes::OfPost(const Call& call, int64_t post_id, int6
   return page;
 }
 
-absl::StatusOr<Page<Post>> Likes::OfUser(const Call& call, int64_t user_id, int64_t after, int64_t limit) {
+absl::StatusOr<Page<Post>> Likes::OfUser(const Call& call, RowId user_id, int64_t after, int64_t limit) {
   return posts_.ListLiked(call, user_id, after, limit);
 }
 

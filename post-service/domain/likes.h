@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/idempotency/recorder.h"
 #include "post-service/domain/existing_post.h"
 #include "post-service/storage/like_store.h"
 
 namespace crosskey::posts {
 
-// Thread-safe. Arguments are valid: rpc has checked them.
+// Thread-safe. Arguments are valid: rpc has checked them. Writes hand the like to `record`, in the transaction of the effect.
 class Likes {
  public:
   Likes(PostStore& posts, LikeStore& likes, relation::Guard& users)
@@ -18,13 +19,13 @@ class Likes {
 
   // A like that is there already stays as it is. FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: there is no such post or no
   // such user; and the other errors of relation::Guard::Write.
-  absl::Status Add(const Call& call, int64_t post_id, int64_t user_id);
-  // Where there is no such like, no such post or no such user, there is nothing to do.
-  absl::Status Remove(const Call& call, int64_t post_id, int64_t user_id);
+  absl::Status Add(const Call& call, Like like, const idempotency::Record<Like>& record);
+  // Where there is no such like, no such post or no such user, there is nothing to do, and nothing to record.
+  absl::Status Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record);
   // NOT_FOUND POST_NOT_FOUND.
-  absl::StatusOr<Page<Like>> OfPost(const Call& call, int64_t post_id, int64_t after, int64_t limit);
+  absl::StatusOr<Page<Like>> OfPost(const Call& call, RowId post_id, int64_t after, int64_t limit);
   // The posts that the user likes.
-  absl::StatusOr<Page<Post>> OfUser(const Call& call, int64_t user_id, int64_t after, int64_t limit);
+  absl::StatusOr<Page<Post>> OfUser(const Call& call, RowId user_id, int64_t after, int64_t limit);
 
  private:
   PostStore& posts_;

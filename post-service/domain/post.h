@@ -3,17 +3,20 @@
 #include <cstdint>
 #include <string>
 
+#include "common/status/ids.h"
+
 namespace crosskey::posts {
 
-// The full name of the resource, and of the relationship to its user, for errors.
+// The full names of the resource, of what it refers to, and of that relationship.
 inline constexpr char kPostType[] = "post.v1.Post";
+inline constexpr char kUserType[] = "user.v1.User";
 inline constexpr char kPostUser[] = "post.v1.Post.user_id";
 
 // A post as the service holds it.
 struct Post {
-  int64_t id = 0;
+  RowId id{};
   std::string uid;
-  int64_t user_id = 0;
+  RowId user_id{};
   std::string title;
   std::string content;
   int64_t like_count = 0;

@@ -25,56 +25,53 @@ std::vector<std::string> Apply(const PostChange& change, Post& post) {
 }  // namespace
 
 absl::Status Posts::Create(const Call& call, const std::vector<NewPost>& posts,
-                           const std::function<void(const std::vector<Post>&)>& answer) {
-  std::vector<int64_t> users;
+                           const idempotency::Record<std::vector<Post>>& record) {
+  std::vector<RowId> users;
   for (const NewPost& post : posts) users.push_back(post.user_id);
   return users_.Write(call, kPostUser, users, [&](events::Tx& tx) -> absl::Status {
-    PostTx post_tx(tx);
     std::vector<Post> created;
     const int64_t now = absl::ToUnixMicros(absl::Now());
     for (const NewPost& post : posts) {
-      created.push_back({0, NewUuid(), post.user_id, post.title, post.content, 0, 1, now, now});
+      created.push_back({RowId{}, NewUuid(), post.user_id, post.title, post.content, 0, 1, now, now});
     }
-    CROSSKEY_RETURN_IF_ERROR(post_tx.Insert(created));
-    for (const Post& post : created) post_tx.Append(PostCreated(post.id, post.uid, post.user_id));
-    answer(created);
-    return absl::OkStatus();
+    CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Insert(created));
+    for (const Post& post : created) tx.Append(PostCreated(post.id, post.uid, post.user_id));
+    return record(tx.db(), created);
   });
 }
 
-absl::StatusOr<Post> Posts::Get(const Call& call, int64_t id) {
+absl::StatusOr<Post> Posts::Get(const Call& call, RowId id) {
   CROSSKEY_ASSIGN_OR_RETURN(auto posts, store_.Get(call, {id}));
   if (posts.empty()) return errors::NotFound(kPostType, id);
   return std::move(posts.front());
 }
 
-absl::StatusOr<std::vector<Post>> Posts::BatchGet(const Call& call, const std::vector<int64_t>& ids) {
+absl::StatusOr<std::vector<Post>> Posts::BatchGet(const Call& call, const std::vector<RowId>& ids) {
   return store_.Get(call, ids);
 }
 
 absl::StatusOr<Page<Post>> Posts::List(const Call& call, const PostQuery& query) { return store_.List(call, query); }
 
-absl::Status Posts::Update(const Call& call, const PostChange& change, const std::function<void(const Post&)>& answer) {
+absl::Status Posts::Update(const Call& call, const PostChange& change, const idempotency::Record<Post>& record) {
   const ExistingPost::Target target{change.id, change.version, change.user_id, kPostUser};
-  return existing_.Write(call, target, [&](PostTx& tx, Post& post) -> absl::Status {
+  return existing_.Write(call, target, [&](events::Tx& tx, Post& post) -> absl::Status {
     const std::vector<std::string> paths = Apply(change, post);
     if (!paths.empty()) {
       ++post.version;
       post.update_time = absl::ToUnixMicros(absl::Now());
-      CROSSKEY_RETURN_IF_ERROR(tx.Update(post));
+      CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Update(post));
       tx.Append(PostUpdated(post.id, post.uid, paths));
     }
-    answer(post);
-    return absl::OkStatus();
+    return record(tx.db(), post);
   });
 }
 
-absl::Status Posts::Delete(const Call& call, int64_t id, std::optional<int64_t> version) {
+absl::Status Posts::Delete(const Call& call, RowId id, std::optional<int64_t> version,
+                           const idempotency::Record<Post>& record) {
   const ExistingPost::Target target{id, version, std::nullopt, kPostUser, relation::Guard::Unknown::kMissing};
-  CROSSKEY_RETURN_IF_ERROR(existing_.Write(call, target, [&](PostTx& tx, Post& post) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(tx.Hide(id));
-    tx.Append(PostsDeleted(errors::ResourceName(kPostType, id), {{post.id, post.uid}}));
-    return absl::OkStatus();
+  CROSSKEY_RETURN_IF_ERROR(existing_.Write(call, target, [&](events::Tx& tx, Post& post) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(hidden_.Hide(tx, {post.id, post.uid}));
+    return record(tx.db(), post);
   }));
   on_deleted_();
   return absl::OkStatus();

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/idempotency/recorder.h"
+#include "common/relation/child/hidden_rows.h"
 #include "post-service/domain/existing_post.h"
 
 namespace crosskey::posts {
@@ -14,42 +16,44 @@ namespace crosskey::posts {
 struct NewPost {
   std::string title;
   std::string content;
-  int64_t user_id = 0;
+  RowId user_id{};
 };
 
 struct PostChange {
-  int64_t id = 0;
+  RowId id{};
   std::optional<int64_t> version;  // change only if the post still has it
   std::optional<std::string> title;
   std::optional<std::string> content;
-  std::optional<int64_t> user_id;
+  std::optional<RowId> user_id;
 };
 
 // Thread-safe. Arguments are valid: rpc has checked them. Writes give the errors of relation::Guard::Write besides
-// their own. They pass their result to `answer`, within the transaction and as often as it is run.
+// their own, and hand their result to `record`, in the transaction of the effect.
 class Posts {
  public:
-  // `on_deleted` is called after each deletion: there are hidden rows to remove.
-  Posts(PostStore& store, relation::Guard& users, std::function<void()> on_deleted)
-      : store_(store), users_(users), existing_(store, users), on_deleted_(std::move(on_deleted)) {}
+  // `hidden` hides what is deleted; `on_deleted` is called after each deletion: there are hidden rows to remove.
+  Posts(PostStore& store, relation::Guard& users, const relation::HiddenRows& hidden, std::function<void()> on_deleted)
+      : store_(store), users_(users), hidden_(hidden), existing_(store, users), on_deleted_(std::move(on_deleted)) {}
 
   // All or none, in one transaction; the results are in the order of the arguments.
   absl::Status Create(const Call& call, const std::vector<NewPost>& posts,
-                      const std::function<void(const std::vector<Post>&)>& answer);
+                      const idempotency::Record<std::vector<Post>>& record);
   // NOT_FOUND POST_NOT_FOUND.
-  absl::StatusOr<Post> Get(const Call& call, int64_t id);
+  absl::StatusOr<Post> Get(const Call& call, RowId id);
   // Those that exist, by ascending id.
-  absl::StatusOr<std::vector<Post>> BatchGet(const Call& call, const std::vector<int64_t>& ids);
+  absl::StatusOr<std::vector<Post>> BatchGet(const Call& call, const std::vector<RowId>& ids);
   absl::StatusOr<Page<Post>> List(const Call& call, const PostQuery& query);
   // NOT_FOUND POST_NOT_FOUND, ABORTED ETAG_MISMATCH. A change to what is there already changes nothing, the etag
   // included.
-  absl::Status Update(const Call& call, const PostChange& change, const std::function<void(const Post&)>& answer);
+  absl::Status Update(const Call& call, const PostChange& change, const idempotency::Record<Post>& record);
   // Hides the post; it and its likes are removed later. NOT_FOUND POST_NOT_FOUND, ABORTED ETAG_MISMATCH.
-  absl::Status Delete(const Call& call, int64_t id, std::optional<int64_t> version);
+  absl::Status Delete(const Call& call, RowId id, std::optional<int64_t> version,
+                      const idempotency::Record<Post>& record);
 
  private:
   PostStore& store_;
   relation::Guard& users_;
+  const relation::HiddenRows& hidden_;
   ExistingPost existing_;
   const std::function<void()> on_deleted_;
 };

@@ -17,16 +17,16 @@ NewPost Check(const post::v1::CreatePostRequest& request, const std::string& pre
   rpc::CheckText(prefix + "title", request.title(), kTitle, errors);
   rpc::CheckText(prefix + "content", request.content(), kContent, errors);
   errors.RequireId(prefix + "user_id", request.user_id());
-  return {request.title(), request.content(), request.user_id()};
+  return {request.title(), request.content(), RowId{request.user_id()}};
 }
 
 }  // namespace
 
 void ToWire(const Post& post, post::v1::Post* out) {
-  out->set_id(post.id);
+  out->set_id(Value(post.id));
   out->set_uid(post.uid);
   out->set_title(post.title);
-  out->set_user_id(post.user_id);
+  out->set_user_id(Value(post.user_id));
   out->set_content(post.content);
   out->set_like_count(post.like_count);
   rpc::SetTimestamp(post.create_time, out->mutable_create_time());
@@ -35,8 +35,8 @@ void ToWire(const Post& post, post::v1::Post* out) {
 }
 
 void ToWire(const Like& like, post::v1::Like* out) {
-  out->set_post_id(like.post_id);
-  out->set_user_id(like.user_id);
+  out->set_post_id(Value(like.post_id));
+  out->set_user_id(Value(like.user_id));
   rpc::SetTimestamp(like.create_time, out->mutable_create_time());
 }
 
@@ -84,7 +84,7 @@ absl::StatusOr<PostChange> FromWire(const post::v1::UpdatePostRequest& request) 
   const auto fields = rpc::FieldsToUpdate(request.has_update_mask() ? &request.update_mask() : nullptr, post,
                                           {"title", "content", "user_id"}, errors);
   PostChange change;
-  change.id = post.id();
+  change.id = RowId{post.id()};
   change.version = rpc::VersionOf(post.etag());
   if (fields.count("title") > 0) {
     rpc::CheckText("post.title", post.title(), kTitle, errors);
@@ -96,7 +96,7 @@ absl::StatusOr<PostChange> FromWire(const post::v1::UpdatePostRequest& request) 
   }
   if (fields.count("user_id") > 0) {
     errors.RequireId("post.user_id", post.user_id());
-    change.user_id = post.user_id();
+    change.user_id = RowId{post.user_id()};
   }
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   return change;

@@ -20,28 +20,42 @@ std::set<int64_t> UsersOf(const PostMessages& posts) {
   return ids;
 }
 
+template <typename Ids>
+std::vector<RowId> RowIds(const Ids& ids) {
+  std::vector<RowId> rows;
+  for (const int64_t id : ids) rows.push_back(RowId{id});
+  return rows;
+}
+
+template <typename Request>
+Like LikeOf(const Request& request) {
+  return {RowId{request.post_id()}, RowId{request.user_id()}, 0};
+}
+
 }  // namespace
 
 grpc::Status PostRpc::CreatePost(grpc::ServerContext* context, const post::v1::CreatePostRequest* request,
                                  post::v1::CreatePostResponse* response) {
-  return writes_.Run(*context, "CreatePost", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
-    return posts_.Create(call, posts, [&](const std::vector<Post>& created) {
-      response->Clear();
-      ToWire(created.front(), response->mutable_post());
-    });
-  });
+  return writes_.Run(*context, "CreatePost", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
+                       return posts_.Create(call, posts,
+                                            recorder.Of<std::vector<Post>>([&](const std::vector<Post>& created) {
+                                              ToWire(created.front(), response->mutable_post());
+                                            }));
+                     });
 }
 
 grpc::Status PostRpc::BatchCreatePosts(grpc::ServerContext* context, const post::v1::BatchCreatePostsRequest* request,
                                        post::v1::BatchCreatePostsResponse* response) {
-  return writes_.Run(*context, "BatchCreatePosts", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
-    return posts_.Create(call, posts, [&](const std::vector<Post>& created) {
-      response->Clear();
-      for (const Post& post : created) ToWire(post, response->add_posts());
-    });
-  });
+  return writes_.Run(*context, "BatchCreatePosts", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
+                       return posts_.Create(call, posts,
+                                            recorder.Of<std::vector<Post>>([&](const std::vector<Post>& created) {
+                                              for (const Post& post : created) ToWire(post, response->add_posts());
+                                            }));
+                     });
 }
 
 grpc::Status PostRpc::GetPost(grpc::ServerContext* context, const post::v1::GetPostRequest* request,
@@ -50,12 +64,12 @@ grpc::Status PostRpc::GetPost(grpc::ServerContext* context, const post::v1::GetP
     rpc::FieldErrors errors;
     errors.RequireId("id", request->id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(const Post post, posts_.Get(call, request->id()));
+    CROSSKEY_ASSIGN_OR_RETURN(const Post post, posts_.Get(call, RowId{request->id()}));
     ToWire(post, response->mutable_post());
     if (!request->include_user()) return absl::OkStatus();
     google::protobuf::Map<int64_t, user::v1::User> users;
-    CROSSKEY_RETURN_IF_ERROR(users_.Fetch(call, {post.user_id}, users));
-    if (users.count(post.user_id) > 0) *response->mutable_user() = users[post.user_id];
+    CROSSKEY_RETURN_IF_ERROR(users_.Fetch(call, {Value(post.user_id)}, users));
+    if (users.count(Value(post.user_id)) > 0) *response->mutable_user() = users[Value(post.user_id)];
     return absl::OkStatus();
   });
 }
@@ -66,9 +80,9 @@ grpc::Status PostRpc::BatchGetPosts(grpc::ServerContext* context, const post::v1
     rpc::FieldErrors errors;
     errors.RequireIds("ids", request->ids(), 1, limits::kBatchPostIds);
     CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(const auto found, posts_.BatchGet(call, {request->ids().begin(), request->ids().end()}));
+    CROSSKEY_ASSIGN_OR_RETURN(const auto found, posts_.BatchGet(call, RowIds(request->ids())));
     std::map<int64_t, const Post*> by_id;
-    for (const Post& post : found) by_id[post.id] = &post;
+    for (const Post& post : found) by_id[Value(post.id)] = &post;
     std::set<int64_t> answered;
     for (const int64_t id : request->ids()) {
       if (!answered.insert(id).second) continue;
@@ -88,7 +102,8 @@ grpc::Status PostRpc::ListPosts(grpc::ServerContext* context, const post::v1::Li
                                 post::v1::ListPostsResponse* response) {
   return calls_.Unary(*context, "ListPosts", [&](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
-    PostQuery query{request->user_id(), {0, rpc::PageSize(request->page_size(), errors), request->newest_first()}};
+    PostQuery query{RowId{request->user_id()},
+                    {0, rpc::PageSize(request->page_size(), errors), request->newest_first()}};
     if (request->user_id() < 0) errors.RequireId("user_id", request->user_id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
     const std::string list = absl::StrCat("ListPosts\n", request->user_id(), "\n", request->newest_first());
@@ -103,38 +118,43 @@ grpc::Status PostRpc::ListPosts(grpc::ServerContext* context, const post::v1::Li
 
 grpc::Status PostRpc::UpdatePost(grpc::ServerContext* context, const post::v1::UpdatePostRequest* request,
                                  post::v1::UpdatePostResponse* response) {
-  return writes_.Run(*context, "UpdatePost", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const PostChange change, FromWire(*request));
-    return posts_.Update(call, change, [&](const Post& post) {
-      response->Clear();
-      ToWire(post, response->mutable_post());
-    });
-  });
+  return writes_.Run(*context, "UpdatePost", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_ASSIGN_OR_RETURN(const PostChange change, FromWire(*request));
+                       return posts_.Update(call, change, recorder.Of<Post>([&](const Post& post) {
+                         ToWire(post, response->mutable_post());
+                       }));
+                     });
 }
 
 grpc::Status PostRpc::DeletePost(grpc::ServerContext* context, const post::v1::DeletePostRequest* request,
                                  post::v1::DeletePostResponse* response) {
-  return writes_.Run(*context, "DeletePost", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(CheckDelete(*request));
-    const absl::Status status = posts_.Delete(call, request->id(), rpc::VersionOf(request->etag()));
-    return request->allow_missing() && absl::IsNotFound(status) ? absl::OkStatus() : status;
-  });
+  return writes_.Run(*context, "DeletePost", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_RETURN_IF_ERROR(CheckDelete(*request));
+                       const absl::Status status =
+                           posts_.Delete(call, RowId{request->id()}, rpc::VersionOf(request->etag()),
+                                         recorder.Of<Post>([](const Post&) {}));
+                       return request->allow_missing() && absl::IsNotFound(status) ? absl::OkStatus() : status;
+                     });
 }
 
 grpc::Status PostRpc::LikePost(grpc::ServerContext* context, const post::v1::LikePostRequest* request,
                                post::v1::LikePostResponse* response) {
-  return writes_.Run(*context, "LikePost", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
-    return likes_.Add(call, request->post_id(), request->user_id());
-  });
+  return writes_.Run(*context, "LikePost", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
+                       return likes_.Add(call, LikeOf(*request), recorder.Of<Like>([](const Like&) {}));
+                     });
 }
 
 grpc::Status PostRpc::UnlikePost(grpc::ServerContext* context, const post::v1::UnlikePostRequest* request,
                                  post::v1::UnlikePostResponse* response) {
-  return writes_.Run(*context, "UnlikePost", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
-    return likes_.Remove(call, request->post_id(), request->user_id());
-  });
+  return writes_.Run(*context, "UnlikePost", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
+                       return likes_.Remove(call, LikeOf(*request), recorder.Of<Like>([](const Like&) {}));
+                     });
 }
 
 grpc::Status PostRpc::ListPostLikes(grpc::ServerContext* context, const post::v1::ListPostLikesRequest* request,
@@ -146,11 +166,11 @@ grpc::Status PostRpc::ListPostLikes(grpc::ServerContext* context, const post::v1
     CROSSKEY_RETURN_IF_ERROR(errors.status());
     const std::string list = absl::StrCat("ListPostLikes\n", request->post_id());
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const Page<Like> page, likes_.OfPost(call, request->post_id(), after, size));
+    CROSSKEY_ASSIGN_OR_RETURN(const Page<Like> page, likes_.OfPost(call, RowId{request->post_id()}, after, size));
     std::set<int64_t> users;
     for (const Like& like : page.rows) {
       ToWire(like, response->add_likes());
-      users.insert(like.user_id);
+      users.insert(Value(like.user_id));
     }
     if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
     if (!request->include_users()) return absl::OkStatus();
@@ -167,7 +187,7 @@ grpc::Status PostRpc::ListLikedPosts(grpc::ServerContext* context, const post::v
     CROSSKEY_RETURN_IF_ERROR(errors.status());
     const std::string list = absl::StrCat("ListLikedPosts\n", request->user_id());
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, likes_.OfUser(call, request->user_id(), after, size));
+    CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, likes_.OfUser(call, RowId{request->user_id()}, after, size));
     for (const Post& post : page.rows) ToWire(post, response->add_posts());
     if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
     if (!request->include_users()) return absl::OkStatus();

@@ -1,26 +1,15 @@
-// The SQL of likes. A like is visible while its user, its post and its post's author are: all of that is in the statement
-// that reads it, so that likes vanish with any of them at one instant.
+// The SQL of likes that is not the relationships' own.
 #pragma once
 
 #include "common/db/sql.h"
+#include "common/relation/visibility.h"
 
 namespace crosskey::posts::sql {
-
-#define CROSSKEY_LIKE_PARENTS                          \
-  "FROM likes k JOIN user_refs u ON u.id = k.user_id " \
-  "JOIN posts p ON p.id = k.post_id JOIN user_refs r ON r.id = p.user_id "
-#define CROSSKEY_LIKE_VISIBLE "u.state = 1 AND p.state = 1 AND r.state = 1"
 
 // After the post is locked.
 inline const db::Sql kHasLike{"likes.has", "SELECT id FROM likes WHERE post_id = ? AND user_id = ?"};
 inline const db::Sql kInsertLike{"likes.insert", "INSERT INTO likes (post_id, user_id, create_time) VALUES (?, ?, ?)"};
 inline const db::Sql kRemoveLike{"likes.remove", "DELETE FROM likes WHERE post_id = ? AND user_id = ?"};
-
-inline const db::Sql kVisibleLike{"likes.visible", "SELECT k.id " CROSSKEY_LIKE_PARENTS
-                                                   "WHERE k.post_id = ? AND k.user_id = ? AND " CROSSKEY_LIKE_VISIBLE};
-inline const db::Sql kLikesOfPost{"likes.of_post", "SELECT k.user_id, k.create_time " CROSSKEY_LIKE_PARENTS
-                                                   "WHERE k.post_id = ? AND k.user_id IN (?) AND " CROSSKEY_LIKE_VISIBLE
-                                                   " ORDER BY k.user_id"};
 
 // The outer table first, so that LIMIT bounds the rows that are examined.
 inline const db::Sql kScanLikesOfPost{
@@ -39,10 +28,27 @@ inline constexpr char kPostOfLikeIsVisible[] =
 
 // A user likes each post once: as many posts lose one like as likes are removed.
 inline const db::Sql kPostsOfLikes{"likes.posts", "SELECT post_id FROM likes WHERE id IN (?) ORDER BY post_id"};
+// The counter of a post.
+inline const db::Sql kCountLike{"posts.count_like", "UPDATE posts SET like_count = like_count + ? WHERE id = ?"};
 inline const db::Sql kUncountLikes{"posts.uncount_likes",
                                    "UPDATE posts SET like_count = like_count - 1 WHERE id IN (?)"};
 
-#undef CROSSKEY_LIKE_VISIBLE
-#undef CROSSKEY_LIKE_PARENTS
-
 }  // namespace crosskey::posts::sql
+
+namespace crosskey::posts {
+
+// What reads likes. One is visible while its user, its post and its post's author are: all of that is in the statement, so that likes
+// vanish with any of them at one instant.
+struct LikesSql {
+  explicit LikesSql(const relation::Visibility& visibility)
+      : visible(visibility.Expand(
+            {"likes.visible", "SELECT k.id FROM {visible likes k} WHERE k.post_id = ? AND k.user_id = ?"})),
+        of_post(visibility.Expand({"likes.of_post",
+                                   "SELECT k.user_id, k.create_time FROM {visible likes k} "
+                                   "WHERE k.post_id = ? AND k.user_id IN (?) ORDER BY k.user_id"})) {}
+
+  const db::Sql visible;  // (post id, user id) -> id
+  const db::Sql of_post;  // (post id, user ids)
+};
+
+}  // namespace crosskey::posts

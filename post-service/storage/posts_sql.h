@@ -1,8 +1,8 @@
-// The SQL of posts that is not the relationships' own. Every read sees ACTIVE posts (state = 1) with ACTIVE references to
-// their users only: that is what makes a cascade visible to all readers at one instant.
+// The SQL of posts that is not the relationships' own.
 #pragma once
 
 #include "common/db/sql.h"
+#include "common/relation/visibility.h"
 
 namespace crosskey::posts::sql {
 
@@ -26,26 +26,11 @@ inline const db::Sql kInsert{
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"};
 // The ids that a multi-row insert gave: not every server gives consecutive ones.
 inline const db::Sql kIdsByUid{"posts.ids_by_uid", "SELECT id, uid FROM posts WHERE uid IN (?)"};
-inline const db::Sql kGet{"posts.get", "SELECT " CROSSKEY_POST_COLUMNS
-                                       " FROM posts p JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
-                                       "WHERE p.id IN (?) AND p.state = 1 ORDER BY p.id"};
-inline const db::Sql kGetLiked{"posts.get_liked", "SELECT " CROSSKEY_POST_COLUMNS
-                                                  " FROM posts p JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
-                                                  "JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
-                                                  "JOIN user_refs u ON u.id = m.user_id AND u.state = 1 "
-                                                  "WHERE p.id IN (?) AND p.state = 1 ORDER BY p.id"};
-// For the service that pins posts.
-inline const db::Sql kLookup{"posts.lookup",
-                             "SELECT p.id, p.uid, p.state FROM posts p "
-                             "JOIN user_refs r ON r.id = p.user_id AND r.state = 1 "
-                             "WHERE p.id IN (?) AND p.state = 1 ORDER BY p.id"};
 // After the reference is locked.
 inline const db::Sql kLock{"posts.lock", "SELECT id FROM posts WHERE id = ? {update}"};
 inline const db::Sql kUpdate{"posts.update",
                              "UPDATE posts SET user_id = ?, title = ?, content = ?, content_bytes = ?, version = ?, "
                              "update_time = ? WHERE id = ?"};
-inline const db::Sql kHide{"posts.hide", "UPDATE posts SET state = 3 WHERE id = ?"};
-inline const db::Sql kCountLike{"posts.count_like", "UPDATE posts SET like_count = like_count + ? WHERE id = ?"};
 
 // Scans say what a page can hold, hidden rows included: an outer join, so that the posts come first and LIMIT bounds
 // the rows that are examined, however many of them are hidden.
@@ -56,8 +41,31 @@ inline const db::Sql kScanUser{"posts.scan_user",
 inline const db::Sql kScanUserBack{"posts.scan_user_back", CROSSKEY_SCAN
                                    "WHERE p.user_id = ? AND p.state = 1 AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
 
+}  // namespace crosskey::posts::sql
+
+namespace crosskey::posts {
+
+// What reads posts: those that are visible. A cascade is seen by all readers at one instant, because every one of these joins the
+// row that it changes.
+struct PostsSql {
+  explicit PostsSql(const relation::Visibility& visibility)
+      : get(visibility.Expand(
+            {"posts.get", "SELECT " CROSSKEY_POST_COLUMNS " FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id"})),
+        get_liked(visibility.Expand({"posts.get_liked",
+                                     "SELECT " CROSSKEY_POST_COLUMNS
+                                     " FROM {visible posts p} JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
+                                     "JOIN user_refs u ON u.id = m.user_id AND u.state = 1 "
+                                     "WHERE p.id IN (?) ORDER BY p.id"})),
+        lookup(visibility.Expand(
+            {"posts.lookup", "SELECT p.id, p.uid, p.state FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id"})) {}
+
+  const db::Sql get;        // (ids)
+  const db::Sql get_liked;  // (user id, ids): those that the user likes
+  const db::Sql lookup;     // (ids) -> id, uid, state: for the service that pins posts
+};
+
 #undef CROSSKEY_SCAN
 #undef CROSSKEY_POST_COLUMNS
 #undef CROSSKEY_LIKE_COUNT
 
-}  // namespace crosskey::posts::sql
+}  // namespace crosskey::posts

@@ -15,8 +15,10 @@
 #include "common/events/outbox.h"
 #include "common/events/sequencer.h"
 #include "common/status/limits.h"
-#include "post-service/storage/migrations.h"
+#include "post-service/storage/schema.h"
 #include "tests/conformance/storage.h"
+#include "tests/proto/log.pb.h"
+#include "tests/support/faults.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -41,7 +43,7 @@ struct Log {
         outbox(storage.database, [this] { ++notified; }),
         sequencer(storage.database),
         feed(storage.database, "post-service") {
-    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Migrations(storage.database.dialect())), IsOk());
+    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Schema()), IsOk());
   }
 
   void Append(const std::vector<std::string>& subjects) {
@@ -61,10 +63,10 @@ struct Log {
 
   // What a reader gets that has read up to `after`: "SEQUENCE SUBJECT" of each event.
   std::vector<std::string> Follow(int64_t after) {
-    const auto events = feed.Read(TestCall(), after);
+    const auto events = feed.Read(TestCall(), Sequence{after});
     EXPECT_THAT(events, IsOk());
     std::vector<std::string> texts;
-    for (const Event& event : *events) texts.push_back(absl::StrCat(event.sequence, " ", event.subject));
+    for (const Event& event : *events) texts.push_back(absl::StrCat(Value(event.sequence), " ", event.subject));
     return texts;
   }
 
@@ -95,9 +97,9 @@ TEST_P(Outbox, StoresAnEventWithItsTransaction) {
   EXPECT_EQ(log.notified, 1);
   EXPECT_EQ(log.storage.Names(), "a");
   EXPECT_EQ(log.Round(), 1);
-  const std::vector<Event> events = log.feed.Read(TestCall(), 0).value();
+  const std::vector<Event> events = log.feed.Read(TestCall(), Sequence{}).value();
   ASSERT_EQ(events.size(), 1U);
-  EXPECT_EQ(events[0].sequence, 1);
+  EXPECT_EQ(events[0].sequence, Sequence{1});
   EXPECT_EQ(events[0].id.size(), 36U);
   EXPECT_EQ(events[0].source, "post-service");
   EXPECT_EQ(events[0].type, "t.Type");
@@ -149,9 +151,9 @@ CROSSKEY_ON_EVERY_SERVER(OutboxOnServer);
 TEST_P(OutboxOnServer, TellsNobodyOfATransactionThatLostItsCommit) {
   Log log(GetParam());
   int64_t session = 0;
-  log.storage.database.set_observer([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+  log.storage.database.set_seam(Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) {
     if (sql.name == "outbox.append") Kill(log.storage.own, session);
-  });
+  }));
   EXPECT_THAT(log.outbox.Transact(TestCall(), "test",
                                   [&](events::Tx& tx) {
                                     session = SessionId(tx.db());
@@ -177,7 +179,7 @@ TEST_P(Sequencing, GoesOnWhereTheLastRoundEnded) {
   EXPECT_EQ(log.Round(), 1);
   EXPECT_THAT(log.Follow(2), ElementsAre("3 c"));
   EXPECT_THAT(log.Follow(3), IsEmpty());
-  EXPECT_EQ(log.feed.Info(TestCall()).value().head, 3);
+  EXPECT_EQ(log.feed.Info(TestCall()).value().head, Sequence{3});
 }
 
 TEST_P(Sequencing, LeavesNoGapOfTransactionsThatFailed) {
@@ -227,7 +229,7 @@ TEST_P(Sequencing, SeveralSequencersNumberEveryEventOnce) {
   EXPECT_EQ(numbered, all);
   EXPECT_EQ(log.storage.own.Query("SELECT MIN(sequence), MAX(sequence), COUNT(DISTINCT sequence) FROM outbox"),
             (std::vector<std::vector<std::string>>{{"1", std::to_string(all), std::to_string(all)}}));
-  EXPECT_EQ(log.feed.Info(TestCall()).value().head, all);
+  EXPECT_EQ(log.feed.Info(TestCall()).value().head, Sequence{all});
 }
 
 class SequencingOnServer : public DatabaseTest {};
@@ -285,9 +287,9 @@ TEST_P(FeedReading, BoundsABatchByItsBytesButAlwaysGoesOn) {
 // Delivers what it is given, from the position it is asked for, and then says that the connection has ended.
 class FakeTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string& feed_id, int64_t after,
+  absl::Status Stream(const std::string& feed_id, Sequence after,
                       const std::function<absl::Status(const Batch&)>& deliver) override {
-    asked.emplace_back(feed_id, after);
+    asked.emplace_back(feed_id, Value(after));
     for (const Batch& batch : batches) CROSSKEY_RETURN_IF_ERROR(deliver(batch));
     return absl::UnavailableError("the stream has ended");
   }
@@ -303,10 +305,10 @@ constexpr char kHistory[] = "history-1";
 
 // Consecutive events of these types from `after` on.
 Batch BatchOf(int64_t after, const std::vector<std::string>& types) {
-  Batch batch{kHistory, after, after, {}};
+  Batch batch{kHistory, Sequence{after}, Sequence{after}, {}};
   for (const std::string& type : types) {
     Event event;
-    event.sequence = ++batch.through;
+    event.sequence = batch.through = crosskey::After(batch.through);
     event.type = type;
     batch.events.push_back(event);
   }
@@ -319,14 +321,14 @@ struct Consuming {
       : log(backend),
         consumer(
             kFeed, log.outbox, transport, [this] { ++applied; }, log.storage.metrics) {
-    consumer.On("t.Normal", Consumer::Kind::kNormal, Effect());
-    consumer.On("t.Deleted", Consumer::Kind::kDeletion, Effect());
-    consumer.On("t.Hint", Consumer::Kind::kHint, Effect());
+    consumer.On(*t::Normal::descriptor(), Consumer::Kind::kNormal, Effect());
+    consumer.On(*t::Deleted::descriptor(), Consumer::Kind::kDeletion, Effect());
+    consumer.On(*t::Hint::descriptor(), Consumer::Kind::kHint, Effect());
   }
 
   Consumer::Effect Effect() {
-    return [this](events::Tx& tx, const Event& event) -> absl::Status {
-      CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(kInsertItem, std::to_string(event.sequence)).status());
+    return [this](events::Tx& tx, const Event& event, const auto&) -> absl::Status {
+      CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(kInsertItem, std::to_string(Value(event.sequence))).status());
       return before_return ? before_return(event) : absl::OkStatus();
     };
   }
@@ -428,9 +430,9 @@ TEST_P(Consume, OfTwoConsumersOneLosesAndChangesNothing) {
   Consuming at(GetParam());
   // Where the database lets both begin, the first one waits for that with its transaction open.
   std::atomic<int> begun = 0;
-  at.log.storage.database.set_observer([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+  at.log.storage.database.set_seam(Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) {
     if (sql.name == "transaction.begin") ++begun;
-  });
+  }));
   if (GetParam() != "sqlite") {
     at.before_return = [&](const Event&) {
       EXPECT_TRUE(WaitFor([&] { return begun >= 2; }));
@@ -458,8 +460,8 @@ TEST_P(Consume, OfTwoConsumersOneLosesAndChangesNothing) {
 TEST_P(Consume, TheCheckpointIsTheFirstStatement) {
   Consuming at(GetParam());
   std::vector<std::string> statements;
-  at.log.storage.database.set_observer(
-      [&](const db::Sql& sql, const db::Rendered&, int64_t) { statements.push_back(sql.name); });
+  at.log.storage.database.set_seam(
+      Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) { statements.push_back(sql.name); }));
   ASSERT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
   EXPECT_THAT(statements, ElementsAre("transaction.begin", "consumer.advance", "items.insert", "transaction.commit"));
 }
@@ -468,7 +470,7 @@ TEST_P(Consume, AnEventThatCannotBeAppliedStopsItAndShows) {
   Consuming at(GetParam());
   bool broken = true;
   at.before_return = [&](const Event& event) {
-    return broken && event.sequence == 2 ? absl::InvalidArgumentError("undecodable") : absl::OkStatus();
+    return broken && event.sequence == Sequence{2} ? absl::InvalidArgumentError("undecodable") : absl::OkStatus();
   };
   const Batch batch = BatchOf(0, {"t.Normal", "t.Deleted", "t.Normal"});
   EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kInvalidArgument, ""));
@@ -498,7 +500,7 @@ TEST_P(Consume, AHintThatFailsIsSkipped) {
 
 TEST_P(Consume, AHintThatTheDatabaseRefusesIsSkippedButAConflictRepeatsTheBatch) {
   Consuming at(GetParam());
-  at.consumer.On("t.Broken", Consumer::Kind::kHint, [](events::Tx& tx, const Event&) {
+  at.consumer.On<t::Broken>(Consumer::Kind::kHint, [](events::Tx& tx, const Event&, const t::Broken&) {
     return tx.db().Execute({"test.nonsense", "NONSENSE"}).status();
   });
   EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Broken", "t.Normal"})), IsOk());

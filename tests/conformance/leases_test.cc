@@ -6,8 +6,9 @@
 #include <gtest/gtest.h>
 
 #include "common/db/migrations.h"
-#include "post-service/storage/migrations.h"
+#include "post-service/storage/schema.h"
 #include "tests/conformance/storage.h"
+#include "tests/support/faults.h"
 #include "tests/support/status_matchers.h"
 
 namespace crosskey::testing {
@@ -18,7 +19,8 @@ constexpr char kName[] = "reclaim";
 // Two holders that renew with every call.
 struct Two {
   explicit Two(const std::string& backend) : storage(backend) {
-    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Migrations(storage.database.dialect())), IsOk());
+    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Schema()), IsOk());
+    EXPECT_THAT(first.Add(TestCall(), {kName, "trim"}), IsOk());
   }
   bool First() { return first.Hold(TestCall(), kName).value(); }
   bool Second() { return second.Hold(TestCall(), kName).value(); }
@@ -114,9 +116,9 @@ TEST_P(LeasesTest, AFreshLeaseNeedsNoStatement) {
   Two two(GetParam());
   db::Leases leases(two.storage.database, "third", absl::Hours(1));
   std::atomic<int> statements = 0;
-  two.storage.database.set_observer([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+  two.storage.database.set_seam(Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) {
     if (sql.name == "leases.hold") ++statements;
-  });
+  }));
   EXPECT_TRUE(leases.Hold(TestCall(), kName).value());
   EXPECT_TRUE(leases.Hold(TestCall(), kName).value());
   EXPECT_EQ(statements, 1);

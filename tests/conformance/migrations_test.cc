@@ -1,6 +1,4 @@
 // db::Migrate and db::CheckSchema, and the schemas of both services.
-#include "post-service/storage/migrations.h"
-
 #include <algorithm>
 #include <thread>
 
@@ -8,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_join.h"
+#include "common/db/schema_text.h"
+#include "post-service/storage/schema.h"
 #include "tests/conformance/storage.h"
 #include "tests/support/status_matchers.h"
-#include "user-service/storage/migrations.h"
+#include "user-service/storage/schema.h"
 
 namespace crosskey::testing {
 namespace {
@@ -35,12 +35,13 @@ class Migrations : public DatabaseTest {
   Migrations() : storage_(GetParam()) {}
 
   absl::Status Migrate(const std::vector<db::Migration>& migrations) {
-    return db::Migrate(storage_.database, TestCall(), migrations);
+    return db::Migrate(storage_.database, TestCall(), Of(migrations));
   }
   absl::Status Check(const std::vector<db::Migration>& migrations) {
-    return db::CheckSchema(storage_.database, TestCall(), migrations);
+    return db::CheckSchema(storage_.database, TestCall(), Of(migrations));
   }
-  Rows Applied() { return storage_.own.Query("SELECT number, name FROM schema_migrations ORDER BY number"); }
+  static db::Schema Of(const std::vector<db::Migration>& migrations) { return {{{"part", migrations}}, {}}; }
+  Rows Applied() { return storage_.own.Query("SELECT number, name FROM schema_components ORDER BY number"); }
   Rows Ids() { return storage_.own.Query("SELECT id FROM a ORDER BY id"); }
 
   Storage storage_;
@@ -79,7 +80,7 @@ TEST_P(Migrations, AFailureNamesTheMigrationAndLeavesItUnrecorded) {
   // The lock is free for the next process, while this one's sessions are still open.
   telemetry::Metrics metrics("test", "0");
   db::Database database(OptionsFor(storage_.own), metrics);
-  EXPECT_THAT(db::Migrate(database, Call::Background(absl::Seconds(20)), {kFirst, kSecond}), IsOk());
+  EXPECT_THAT(db::Migrate(database, Call::Background(absl::Seconds(20)), Of({kFirst, kSecond})), IsOk());
   EXPECT_EQ(Ids().size(), 3U);
 }
 
@@ -107,7 +108,7 @@ TEST_P(Migrations, SeveralProcessesAtOnceApplyThemOnce) {
       // Each has a pool and, on SQLite, a writer queue of its own.
       telemetry::Metrics metrics("test", "0");
       db::Database database(OptionsFor(storage_.own), metrics);
-      EXPECT_THAT(db::Migrate(database, TestCall(), {kFirst, kSecond, kThird}), IsOk());
+      EXPECT_THAT(db::Migrate(database, TestCall(), Of({kFirst, kSecond, kThird})), IsOk());
     });
   }
   for (std::thread& process : processes) process.join();
@@ -140,16 +141,12 @@ std::vector<std::string> Schema(const TestDatabase& database) {
   return lines;
 }
 
-using MigrationsOf = const std::vector<db::Migration>& (*)(db::Dialect);
-
-std::vector<std::string> SchemaOf(const std::string& backend, MigrationsOf migrations) {
+std::vector<std::string> SchemaOf(const std::string& backend, const db::Schema& schema) {
   const TestDatabase own(backend);
   telemetry::Metrics metrics("test", "0");
   db::Database database(OptionsFor(own), metrics);
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_THAT(db::Migrate(database, TestCall(), migrations(database.dialect())), IsOk());
-  }
-  EXPECT_THAT(db::CheckSchema(database, TestCall(), migrations(database.dialect())), IsOk());
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(db::Migrate(database, TestCall(), schema), IsOk());
+  EXPECT_THAT(db::CheckSchema(database, TestCall(), schema), IsOk());
   return Schema(own);
 }
 
@@ -157,24 +154,70 @@ class ServiceSchemas : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(ServiceSchemas);
 
 TEST_P(ServiceSchemas, AreTheSameOnEveryDatabase) {
-  for (const MigrationsOf migrations : {&users::Migrations, &posts::Migrations}) {
-    const std::vector<std::string> schema = SchemaOf(GetParam(), migrations);
+  for (const db::Schema& service : {users::Schema(), posts::Schema()}) {
+    const std::vector<std::string> schema = SchemaOf(GetParam(), service);
     EXPECT_THAT(schema, Not(::testing::IsEmpty()));
-    EXPECT_THAT(schema, ElementsAreArray(SchemaOf("sqlite", migrations)));
+    EXPECT_THAT(schema, ElementsAreArray(SchemaOf("sqlite", service)));
   }
 }
 
-TEST(ServiceMigrations, HaveTheSameMigrationsForBothDialects) {
-  for (const MigrationsOf migrations : {&users::Migrations, &posts::Migrations}) {
-    const auto& sqlite = migrations(db::Dialect::kSqlite);
-    const auto& mysql = migrations(db::Dialect::kMysql);
-    ASSERT_EQ(sqlite.size(), mysql.size());
-    for (size_t i = 0; i < sqlite.size(); ++i) {
-      EXPECT_EQ(sqlite[i].number, static_cast<int>(i) + 1);
-      EXPECT_EQ(mysql[i].number, static_cast<int>(i) + 1);
-      EXPECT_EQ(sqlite[i].name, mysql[i].name);
-    }
-  }
+TEST_P(Migrations, ComponentsHaveNumbersOfTheirOwn) {
+  const db::Schema both{{{"part", {kFirst}}, {"other", {{1, "0001_other", "INSERT INTO a (id) VALUES (7);\n"}}}}, {}};
+  EXPECT_THAT(db::Migrate(storage_.database, TestCall(), both), IsOk());
+  EXPECT_EQ(Ids(), (Rows{{"1"}, {"7"}}));
+  const absl::Status status = Check({kFirst, kSecond});
+  EXPECT_THAT(std::string(status.message()), HasSubstr("0002_second of part"));
+  EXPECT_THAT(db::CheckSchema(storage_.database, TestCall(), both), IsOk());
+}
+
+// What a release before had in one list. Its tables are there.
+TEST_P(Migrations, ADatabaseOfTheReleaseBeforeIsAdoptedOnce) {
+  storage_.own.Run("CREATE TABLE a (id BIGINT NOT NULL PRIMARY KEY)");
+  storage_.own.Run("INSERT INTO a (id) VALUES (1)");
+  storage_.own.Run(
+      "CREATE TABLE schema_migrations (number BIGINT NOT NULL PRIMARY KEY, name VARCHAR(200) NOT NULL, "
+      "checksum VARCHAR(64) NOT NULL, apply_time BIGINT NOT NULL)");
+  storage_.own.Run("INSERT INTO schema_migrations VALUES (1, 'first', 'abc', 0)");
+  db::Schema schema = Of({kFirst, kSecond});
+  schema.adoption = {1, "another", "another", {"part"}, {1, "0001_adopted", "INSERT INTO a (id) VALUES (9);\n"}};
+
+  const absl::Status refused = db::Migrate(storage_.database, TestCall(), schema);
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("another release"));
+  EXPECT_EQ(Ids(), (Rows{{"1"}}));
+  EXPECT_THAT(std::string(db::CheckSchema(storage_.database, TestCall(), schema).message()),
+              HasSubstr("run `migrate`"));
+
+  schema.adoption.sqlite_checksum = schema.adoption.mysql_checksum = db::ChecksumOfAll({{1, "abc"}});
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(db::Migrate(storage_.database, TestCall(), schema), IsOk());
+  EXPECT_EQ(Ids(), (Rows{{"1"}, {"2"}, {"3"}, {"9"}})) << "the first one is there, the second and the adoption are not";
+  EXPECT_THAT(db::CheckSchema(storage_.database, TestCall(), schema), IsOk());
+}
+
+TEST_P(Migrations, ANewDatabaseHasNothingToAdopt) {
+  db::Schema schema = Of({kFirst});
+  schema.adoption = {1, "x", "x", {"part"}, {1, "0001_adopted", "INSERT INTO a (id) VALUES (9);\n"}};
+  EXPECT_THAT(db::CheckSchema(storage_.database, TestCall(), schema).code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(db::Migrate(storage_.database, TestCall(), schema), IsOk());
+  EXPECT_EQ(Ids(), (Rows{{"1"}}));
+  EXPECT_THAT(db::CheckSchema(storage_.database, TestCall(), schema), IsOk());
+}
+
+TEST(SchemaText, WritesTheTokensForBothKindsOfDatabase) {
+  const std::string text =
+      "-- A comment; with a semicolon.\nCREATE TABLE IF NOT EXISTS t (\n  id {counter},\n  name {text 50} NOT NULL,\n"
+      "  {unique t_by_name (name, id)},\n  {index t_by_id (id)}\n) {table};\n";
+  EXPECT_THAT(*db::SchemaStatements(text, db::Dialect::kSqlite),
+              ElementsAreArray({"CREATE TABLE IF NOT EXISTS t ( id INTEGER PRIMARY KEY AUTOINCREMENT, "
+                                "name TEXT NOT NULL )  ",
+                                "CREATE UNIQUE INDEX t_by_name ON t (name, id)", "CREATE INDEX t_by_id ON t (id)"}));
+  EXPECT_THAT(*db::SchemaStatements(text, db::Dialect::kMysql),
+              ElementsAreArray({"CREATE TABLE IF NOT EXISTS t ( id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, "
+                                "name VARCHAR(50) CHARACTER SET utf8mb4 NOT NULL, UNIQUE KEY t_by_name (name, id), "
+                                "KEY t_by_id (id) ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 "}));
+  EXPECT_EQ(db::SchemaStatements("INSERT INTO a {nonsense};\n", db::Dialect::kMysql).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(db::SchemaStatements("INSERT INTO a", db::Dialect::kSqlite).status().code(), StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -6,10 +6,10 @@
 #include "common/db/migrations.h"
 #include "common/events/outbox.h"
 #include "common/events/sequencer.h"
-#include "common/relation/blocked.h"
+#include "common/relation/parent/blocked.h"
 #include "tests/conformance/storage.h"
 #include "tests/support/status_matchers.h"
-#include "user-service/storage/migrations.h"
+#include "user-service/storage/schema.h"
 
 namespace crosskey::testing {
 namespace {
@@ -18,7 +18,7 @@ using relation::DeletionState;
 
 class FakeTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string&, int64_t, const std::function<absl::Status(const events::Batch&)>&) override {
+  absl::Status Stream(const std::string&, Sequence, const std::function<absl::Status(const events::Batch&)>&) override {
     return absl::UnavailableError("no stream");
   }
   absl::StatusOr<events::PeerInfo> Info(const Call&) override {
@@ -28,7 +28,7 @@ class FakeTransport final : public events::Transport {
   void Say(int64_t head, const events::FeedPosition& consumed) {
     answers = true;
     info.feed.feed_id = "peer-history";
-    info.feed.head = head;
+    info.feed.head = Sequence{head};
     info.positions.assign(1, consumed);
   }
   void Cancel() override {}
@@ -40,7 +40,7 @@ class FakeTransport final : public events::Transport {
 // user-service's database, and a post-service that says what the test wants.
 struct Watching {
   explicit Watching(const std::string& backend) : storage(backend) {
-    EXPECT_THAT(db::Migrate(storage.database, TestCall(), users::Migrations(storage.database.dialect())), IsOk());
+    EXPECT_THAT(db::Migrate(storage.database, TestCall(), users::Schema()), IsOk());
     EXPECT_THAT(feed.EnsureNamed(TestCall()), IsOk());
     own_history = feed.Info(TestCall()).value().feed_id;
   }
@@ -58,7 +58,9 @@ struct Watching {
     EXPECT_EQ(sequencer.Round(TestCall()).value(), 1);
   }
   // The peer's head, and how far it has consumed this feed.
-  void PeerSays(int64_t head, int64_t consumed) { transport.Say(head, {"user-service", own_history, consumed}); }
+  void PeerSays(int64_t head, int64_t consumed) {
+    transport.Say(head, {"user-service", own_history, Sequence{consumed}});
+  }
   void OwnPosition(const std::string& history, int64_t position) {
     storage.own.Run("UPDATE checkpoints SET feed_id = '" + history + "', last_sequence = " + std::to_string(position));
   }
@@ -129,10 +131,10 @@ TEST_P(PeerWatchTest, SaysHowFarThePeerHasConsumed) {
   at.PeerSays(0, 4);
   at.Look();
   EXPECT_TRUE(at.watch.view().answers);
-  EXPECT_EQ(at.watch.view().of_peer.last_sequence, 4);
+  EXPECT_EQ(at.watch.view().of_peer.last_sequence, Sequence{4});
   EXPECT_EQ(at.watch.view().of_peer.feed_id, at.own_history);
   // It says nothing about this feed.
-  at.transport.Say(0, {"other-service", at.own_history, 4});
+  at.transport.Say(0, {"other-service", at.own_history, Sequence{4}});
   at.Look();
   EXPECT_EQ(at.watch.view().of_peer.feed_id, "");
 }

@@ -40,7 +40,7 @@ TEST(Declarations, AreReadFromTheDescriptors) {
 TEST(Declarations, OfNestedMessagesCountToo) {
   const auto declarations = ReadFile("shop.proto");
   ASSERT_THAT(declarations, IsOk());
-  const auto to_items = declarations->To("shop.v1.Item");
+  const auto to_items = declarations->To("shop.v1.Maker");
   ASSERT_EQ(to_items.size(), 1u);
   EXPECT_EQ(to_items.front().relationship, "shop.v1.Item.Part.maker_id");
   EXPECT_EQ(declarations->To(kOwner).size(), 5u);

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/relation/deletions.h"
+#include "common/relation/parent/deletions.h"
 #include "common/status/limits.h"
 #include "tests/conformance/relation_shop.h"
 
@@ -65,13 +65,13 @@ TEST_P(Deletions, DropsTheRowOnceItIsReleased) {
   const int64_t grace = owners.Create();
   const auto lookup = owners.Lookup({ada});
   ASSERT_THAT(lookup, IsOk());
-  const std::string uid = lookup->found.front().uid;
+  const std::string uid = lookup->found.front().row.uid;
   owners.ReadFeed(0);
   owners.peer.OnRelease([&](const ReleaseRequest& request) {
     EXPECT_EQ(request.type, kOwner);
-    EXPECT_EQ(request.id, ada);
-    EXPECT_EQ(request.uid, uid);
-    EXPECT_EQ(request.as_of_sequence, 2);
+    EXPECT_EQ(request.parent.id, RowId{ada});
+    EXPECT_EQ(request.parent.uid, uid);
+    EXPECT_EQ(request.as_of_sequence, Sequence{2});
     EXPECT_EQ(request.overrides, (std::map<std::string, Action>{{kItemOwner, Action::kCascade}}));
     EXPECT_FALSE(request.validate_only);
     EXPECT_EQ(owners.StateOf(ada), kDeleting) << "the intent is stored before anybody is asked";
@@ -85,13 +85,13 @@ TEST_P(Deletions, DropsTheRowOnceItIsReleased) {
   });
   const auto deletion = owners.Delete(ada);
   ASSERT_THAT(deletion, InState(DeletionState::kReclaiming));
-  EXPECT_EQ((*deletion)->parent_id, ada);
-  EXPECT_EQ((*deletion)->parent_uid, uid);
+  EXPECT_EQ((*deletion)->parent.id, RowId{ada});
+  EXPECT_EQ((*deletion)->parent.uid, uid);
   EXPECT_EQ((*deletion)->action, Action::kCascade);
   EXPECT_EQ(owners.StateOf(ada), kAbsent);
   EXPECT_EQ(owners.StateOf(grace), kActive);
   EXPECT_THAT(DeletedEvents(owners),
-              ElementsAre(absl::StrCat("shop.v1.OwnerDeleted ", ada, " ", uid, " ", (*deletion)->deletion_id)));
+              ElementsAre(absl::StrCat("shop.v1.OwnerDeleted ", ada, " ", uid, " ", Value((*deletion)->deletion_id))));
   EXPECT_THAT(owners.peer.releases(), SizeIs(1));
 }
 
@@ -221,9 +221,9 @@ TEST_P(Deletions, ReadsTheHeadAgainForEachAttempt) {
   EXPECT_THAT(owners.Delete(ada), InState(DeletionState::kReclaiming));
   const auto releases = owners.peer.releases();
   ASSERT_THAT(releases, SizeIs(3));
-  EXPECT_EQ(releases[0].as_of_sequence, 0) << "nothing was numbered yet";
-  EXPECT_EQ(releases[1].as_of_sequence, 2);
-  EXPECT_EQ(releases[2].as_of_sequence, 3);
+  EXPECT_EQ(releases[0].as_of_sequence, Sequence{0}) << "nothing was numbered yet";
+  EXPECT_EQ(releases[1].as_of_sequence, Sequence{2});
+  EXPECT_EQ(releases[2].as_of_sequence, Sequence{3});
   EXPECT_EQ(releases[0].deletion_id, releases[2].deletion_id);
 }
 
@@ -288,7 +288,7 @@ TEST_P(Deletions, AfterAJoinedOneWasRefusedAnOwnOneIsTried) {
   const int64_t ada = owners.Create();
   owners.peer.OnRelease(AfterPreflight(Away()));
   ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
-  const int64_t first = owners.Latest(ada)->deletion_id;
+  const DeletionId first = owners.Latest(ada)->deletion_id;
   // The old one is refused; meanwhile nothing refers to the owner any more.
   owners.peer.OnRelease([&](const ReleaseRequest& request) {
     return request.deletion_id == first ? ReleaseAnswer{false, {}} : kYes;
@@ -403,7 +403,7 @@ TEST_P(Deletions, ChecksTheVersion) {
   const int64_t ada = owners.Create();
   owners.peer.OnRelease(Agree());
   relation::DeleteRequest request;
-  request.id = ada;
+  request.id = RowId{ada};
   request.version = 2;
   EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kAborted, "ETAG_MISMATCH"));
   EXPECT_THAT(owners.Deletions(ada), IsEmpty());
@@ -420,7 +420,7 @@ TEST_P(Deletions, ChecksTheVersionAgainUnderTheLock) {
     return kYes;
   });
   relation::DeleteRequest request;
-  request.id = ada;
+  request.id = RowId{ada};
   request.action = Action::kRestrict;
   request.version = 1;
   EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kAborted, "ETAG_MISMATCH"));
@@ -432,16 +432,16 @@ TEST_P(Deletions, OfAMissingRow) {
   OwnerService owners(GetParam());
   EXPECT_THAT(owners.Delete(99), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
   relation::DeleteRequest request;
-  request.id = 99;
+  request.id = RowId{99};
   request.allow_missing = true;
   auto answer = owners.Delete(request);
   ASSERT_THAT(answer, IsOk());
   EXPECT_FALSE(answer->has_value());
   EXPECT_THAT(owners.Latest(99), StatusIs(absl::StatusCode::kNotFound, "DELETION_NOT_FOUND"));
 
-  request.id = owners.Create();
+  request.id = RowId{owners.Create()};
   ASSERT_THAT(owners.Delete(request), InState(DeletionState::kPending));
-  const int64_t deletion_id = owners.Latest(request.id)->deletion_id;
+  const DeletionId deletion_id = owners.Latest(Value(request.id))->deletion_id;
   EXPECT_THAT(owners.Delete(request), InState(DeletionState::kPending));
   ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 0), IsOk());
   EXPECT_THAT(owners.Delete(request), InState(DeletionState::kCompleted));
@@ -453,7 +453,7 @@ TEST_P(Deletions, ThatOnlyValidateStoreNothing) {
   OwnerService owners(GetParam());
   const int64_t ada = owners.Create();
   relation::DeleteRequest request;
-  request.id = ada;
+  request.id = RowId{ada};
   request.validate_only = true;
   EXPECT_THAT(owners.Delete(request), StatusIs(absl::StatusCode::kUnavailable, "PEER_UNAVAILABLE"));
   owners.peer.OnRelease([](const ReleaseRequest& release) {
@@ -483,7 +483,7 @@ TEST_P(Deletions, OnlyTheFirstReportCompletes) {
   const int64_t ada = owners.Create();
   owners.peer.OnRelease(Agree());
   ASSERT_THAT(owners.Delete(ada), IsOk());
-  const int64_t deletion_id = owners.Latest(ada)->deletion_id;
+  const DeletionId deletion_id = owners.Latest(ada)->deletion_id;
   ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 5), IsOk());
   EXPECT_EQ(owners.Latest(ada)->state, DeletionState::kCompleted);
   EXPECT_EQ(owners.Latest(ada)->rows.at(kItemOwner), 5);
@@ -493,7 +493,7 @@ TEST_P(Deletions, OnlyTheFirstReportCompletes) {
   ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 0), IsOk());
   EXPECT_EQ(owners.Latest(ada)->rows.at(kItemOwner), 5);
   EXPECT_EQ(owners.Latest(ada)->complete_time, complete_time);
-  EXPECT_THAT(owners.ConsumeReclaimed(deletion_id + 100, 1), IsOk());
+  EXPECT_THAT(owners.ConsumeReclaimed(DeletionId{Value(deletion_id) + 100}, 1), IsOk());
 }
 
 TEST_P(Deletions, AReportAboutAnUndecidedOrRefusedOneChangesNothing) {
@@ -501,7 +501,7 @@ TEST_P(Deletions, AReportAboutAnUndecidedOrRefusedOneChangesNothing) {
   const int64_t ada = owners.Create();
   owners.peer.OnRelease(AfterPreflight(Away()));
   ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
-  const int64_t deletion_id = owners.Latest(ada)->deletion_id;
+  const DeletionId deletion_id = owners.Latest(ada)->deletion_id;
   ASSERT_THAT(owners.ConsumeReclaimed(deletion_id, 5), IsOk());
   EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
   owners.peer.OnRelease(Refuse());
@@ -532,7 +532,7 @@ TEST_P(Deletions, OldRecordsArePurgedUnfinishedOnesKept) {
 
   // Counted from its end, not from its beginning.
   ASSERT_THAT(owners.ConsumeReclaimed(owners.Latest(recent)->deletion_id, 0), IsOk());
-  const int64_t last = owners.Latest(recent)->deletion_id;
+  const DeletionId last = owners.Latest(recent)->deletion_id;
   owners.Advance(absl::Seconds(2));
   ASSERT_THAT(owners.Purge(), IsOk());
   EXPECT_THAT(owners.Deletions(refused), IsEmpty());
@@ -569,7 +569,7 @@ TEST_P(Deletions, LookupReadsTheHeadBeforeTheRows) {
   const auto answer = owners.Lookup({ada});
   ASSERT_THAT(answer, IsOk());
   EXPECT_THAT(answer->found, IsEmpty());
-  EXPECT_EQ(answer->as_of_sequence, 1);
+  EXPECT_EQ(answer->as_of_sequence, Sequence{1});
   EXPECT_EQ(owners.Head(), 2);
 }
 

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
-#include "common/relation/guard.h"
+#include "common/relation/child/guard.h"
 #include "common/status/limits.h"
 #include "tests/conformance/relation_shop.h"
 #include "tests/conformance/storage.h"
@@ -23,12 +23,7 @@ using Ids = std::vector<int64_t>;
 
 class Guard : public DatabaseTest {
  protected:
-  static LookupAnswer Active(const Ids& ids, int64_t as_of_sequence = 0) {
-    LookupAnswer answer;
-    for (const int64_t id : ids) answer.found.push_back({id, UidOf(id), false});
-    answer.as_of_sequence = as_of_sequence;
-    return answer;
-  }
+  static LookupAnswer Active(const Ids& ids, int64_t as_of_sequence = 0) { return AnswerOf(ids, as_of_sequence); }
 
   // After a refused write to owner 7.
   static void ExpectNothingStored(const ItemService& items) {
@@ -92,7 +87,7 @@ TEST_P(Guard, AnAbsentParentIsAForeignKeyViolation) {
 
 TEST_P(Guard, AParentWhoseDeletionIsUndecidedRefusesForNow) {
   ItemService items(GetParam());
-  items.peer.OnLookup([](const Ids&) { return LookupAnswer{{{7, UidOf(7), true}}, 0}; });
+  items.peer.OnLookup([](const Ids&) { return AnswerOf({7}, 0, true); });
   EXPECT_THAT(items.AddItem(7), StatusIs(absl::StatusCode::kAborted, "PARENT_DELETING"));
   ExpectNothingStored(items);
 }
@@ -167,7 +162,7 @@ TEST_P(Guard, AnErrorOfTheBodyTakesTheNewReferenceBackToo) {
   const absl::Status status = items.Write({7}, [](events::Tx& tx) -> absl::Status {
     CROSSKEY_RETURN_IF_ERROR(ItemService::Insert(tx, 7));
     tx.Append({"shop.v1.ItemCreated", "items/1", "1"});
-    return errors::EtagMismatch("shop.v1.Item", 1);
+    return errors::EtagMismatch("shop.v1.Item", RowId{1});
   });
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kAborted, "ETAG_MISMATCH"));
   ExpectNothingStored(items);
@@ -193,7 +188,7 @@ TEST_P(Guard, AnAnswerOlderThanAConsumedDeletionIsAskedForAgain) {
   ItemService items(GetParam());
   ASSERT_THAT(items.ConsumeCreated(100), IsOk());
   items.peer.OnLookup([&](const Ids& ids) -> absl::StatusOr<LookupAnswer> {
-    if (items.peer.lookups().size() > 1) return LookupAnswer{{}, 2};
+    if (items.peer.lookups().size() > 1) return LookupAnswer{{}, Sequence{2}};
     LookupAnswer answer = Active(ids, 1);
     EXPECT_THAT(items.ConsumeDeleted(7, 1), IsOk());
     return answer;

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/relation/parent_events.h"
+#include "common/relation/child/parent_events.h"
 #include "tests/conformance/relation_shop.h"
 
 namespace crosskey::testing {
@@ -30,7 +30,7 @@ TEST_P(ParentEvents, CreatedSavesTheLookup) {
 
 TEST_P(ParentEvents, CreatedTwiceOrAfterALookupChangesNothing) {
   ItemService items(GetParam());
-  items.peer.OnLookup([](const std::vector<int64_t>&) { return relation::LookupAnswer{{{7, UidOf(7), false}}, 0}; });
+  items.peer.OnLookup([](const std::vector<int64_t>&) { return AnswerOf({7}); });
   ASSERT_THAT(items.AddItem(7), IsOk());
   ASSERT_THAT(items.ConsumeCreated(7), IsOk());
   ASSERT_THAT(items.ConsumeCreated(7), IsOk());
@@ -100,7 +100,7 @@ TEST_P(ParentEvents, DeletedOfAnUnknownOwnerIsReportedAtOnce) {
 
 TEST_P(ParentEvents, DeliveredTwiceTakesEffectOnce) {
   ItemService items(GetParam());
-  const events::Batch batch{"history", 0, 1, {{1, "", "", "shop.v1.OwnerDeleted", "", {}, "", "7 uid-7 3"}}};
+  const events::Batch batch{"history", Sequence{0}, Sequence{1}, {EventOf(1, ItemService::Deleted(7, 3))}};
   ASSERT_THAT(items.Apply(batch), IsOk());
   EXPECT_EQ(items.Apply(batch).code(), absl::StatusCode::kAborted);
   EXPECT_THAT(items.Events(), ElementsAre(Reclaimed(7, 3, 0)));
@@ -110,14 +110,15 @@ TEST_P(ParentEvents, DeliveredTwiceTakesEffectOnce) {
 // The feed has them in the order of their commits; nothing else must put them in.
 TEST_P(ParentEvents, DeletedCannotComeBeforeItsCreated) {
   ItemService items(GetParam());
-  const events::Event created{1, "", "", "shop.v1.OwnerCreated", "", {}, "", "7 uid-7"};
-  const events::Event deleted{2, "", "", "shop.v1.OwnerDeleted", "", {}, "", "7 uid-7 3"};
-  EXPECT_EQ(items.Apply({"history", 0, 2, {deleted, created}}).code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_FALSE(items.Apply({"history", 1, 2, {deleted}}).ok());
+  const events::Event created = EventOf(1, ItemService::Created(7));
+  const events::Event deleted = EventOf(2, ItemService::Deleted(7, 3));
+  EXPECT_EQ(items.Apply({"history", Sequence{0}, Sequence{2}, {deleted, created}}).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(items.Apply({"history", Sequence{1}, Sequence{2}, {deleted}}).ok());
   EXPECT_EQ(items.Consumed(), 0);
   EXPECT_THAT(items.Events(), IsEmpty());
 
-  ASSERT_THAT(items.Apply({"history", 0, 2, {created, deleted}}), IsOk());
+  ASSERT_THAT(items.Apply({"history", Sequence{0}, Sequence{2}, {created, deleted}}), IsOk());
   EXPECT_EQ(items.StateOf(7), kReclaiming);
   items.ReclaimAll();
   EXPECT_EQ(items.StateOf(7), kAbsent);
@@ -127,7 +128,8 @@ TEST_P(ParentEvents, DeletedCannotComeBeforeItsCreated) {
 TEST_P(ParentEvents, DeletedOfAnotherIncarnationStopsTheConsumer) {
   ItemService items(GetParam());
   items.Know({7});
-  const events::Batch batch{"history", 0, 1, {{1, "", "", "shop.v1.OwnerDeleted", "", {}, "", "7 uid-another 3"}}};
+  const events::Batch batch{
+      "history", Sequence{0}, Sequence{1}, {EventOf(1, ItemService::Deleted(7, 3, "uid-another"))}};
   EXPECT_EQ(items.Apply(batch).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(items.StateOf(7), kActive);
   EXPECT_EQ(items.Consumed(), 0);

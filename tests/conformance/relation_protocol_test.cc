@@ -188,7 +188,7 @@ TEST_P(Protocol, LeavesNoOrphanWithEverybodyAtWork) {
         const bool deleted = acknowledged[i];
         const absl::Status status = shop.items.AddItem(owners[i]);
         if (deleted && status.ok()) ++late_writes;
-        const std::string reason = errors::ReasonOf(status);
+        const std::string reason = errors::ReasonName(status);
         EXPECT_TRUE(status.ok() || reason == "FOREIGN_KEY_VIOLATION" || reason == "PARENT_DELETING" ||
                     reason == "CONFLICT")
             << status;

@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "common/relation/reclaim.h"
+#include "common/relation/child/reclaim.h"
 #include "common/status/limits.h"
 #include "tests/conformance/relation_shop.h"
 #include "tests/conformance/storage.h"

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/relation/release.h"
+#include "common/relation/child/release.h"
 #include "common/status/limits.h"
 #include "tests/conformance/relation_shop.h"
 #include "tests/conformance/storage.h"
@@ -30,9 +30,8 @@ class Release : public DatabaseTest {
   static ReleaseRequest Request(int64_t owner, int64_t deletion_id) {
     ReleaseRequest request;
     request.type = kOwner;
-    request.id = owner;
-    request.uid = UidOf(owner);
-    request.deletion_id = deletion_id;
+    request.parent = {RowId{owner}, UidOf(owner)};
+    request.deletion_id = DeletionId{deletion_id};
     return request;
   }
 };
@@ -132,7 +131,7 @@ TEST_P(Release, LeavesATombstoneForAnUnknownOwner) {
   EXPECT_EQ(items.StateOf(7), kReleased);
   EXPECT_EQ(items.Number("SELECT deletion_id FROM owner_refs"), 1);
   // The answer of a lookup that was under way meanwhile.
-  items.peer.OnLookup([](const std::vector<int64_t>&) { return relation::LookupAnswer{{{7, UidOf(7), false}}, 0}; });
+  items.peer.OnLookup([](const std::vector<int64_t>&) { return AnswerOf({7}); });
   EXPECT_THAT(items.AddItem(7), StatusIs(absl::StatusCode::kFailedPrecondition, "FOREIGN_KEY_VIOLATION"));
 }
 
@@ -177,7 +176,7 @@ TEST_P(Release, OfAKnownRowNeedsNoFence) {
 // Between its look and its insert a guarded write adds the row. (SQLite lets nobody in between.)
 TEST_P(ReleaseOnServer, CountsTheItemOfAWriterThatWasFasterWithTheReference) {
   ItemService items(GetParam(), {kFrozenItemOwner});
-  items.peer.OnLookup([](const std::vector<int64_t>&) { return relation::LookupAnswer{{{7, UidOf(7), false}}, 0}; });
+  items.peer.OnLookup([](const std::vector<int64_t>&) { return AnswerOf({7}); });
   items.After("owner_refs.lock",
               [&] { EXPECT_THAT(std::async(std::launch::async, [&] { return items.AddItem(7); }).get(), IsOk()); });
   EXPECT_THAT(items.Release(7, 1), Refused());
@@ -188,7 +187,7 @@ TEST_P(Release, IsRefusedForAnotherIncarnation) {
   ItemService items(GetParam());
   items.Know({7});
   ReleaseRequest request = Request(7, 1);
-  request.uid = "uid-another";
+  request.parent.uid = "uid-another";
   const auto answer = items.Release(request);
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(items.StateOf(7), kActive);

@@ -1,67 +1,62 @@
 #include "tests/conformance/relation_shop.h"
 
-#include "absl/strings/match.h"
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
+#include "common/db/migrations.h"
 #include "common/db/url.h"
+#include "common/events/schema.h"
 #include "common/events/sequencer.h"
 #include "common/events/uuid.h"
+#include "common/relation/row_events.h"
+#include "common/relation/schema/tables.h"
 #include "common/status/macros.h"
 #include "tests/proto/shop.pb.h"
+#include "tests/support/faults.h"
 
 namespace crosskey::testing {
 namespace {
 
 constexpr char kFeedId[] = "history";
-constexpr char kOwnerCreated[] = "shop.v1.OwnerCreated";
-constexpr char kOwnerDeleted[] = "shop.v1.OwnerDeleted";
-constexpr char kItemsDeleted[] = "shop.v1.ItemsDeleted";
-constexpr char kOwnerReclaimed[] = "shop.v1.OwnerReclaimed";
-
-// One text for all databases; only the counting key is written differently.
-constexpr char kEventTables[] = R"(
-CREATE TABLE outbox (id {key}, sequence BIGINT UNIQUE, event_id VARCHAR(36) NOT NULL, type VARCHAR(100) NOT NULL,
-  subject VARCHAR(100) NOT NULL, time BIGINT NOT NULL, traceparent VARCHAR(64) NOT NULL, payload MEDIUMBLOB NOT NULL);
-CREATE TABLE feed (name VARCHAR(40) NOT NULL PRIMARY KEY, feed_id VARCHAR(36) NOT NULL, head BIGINT NOT NULL,
-  floor BIGINT NOT NULL DEFAULT 0);
-INSERT INTO feed (name, feed_id, head) VALUES ('own', '', 0);
-CREATE TABLE checkpoints (feed VARCHAR(40) NOT NULL PRIMARY KEY, feed_id VARCHAR(36) NOT NULL,
-  last_sequence BIGINT NOT NULL, last_deletion_sequence BIGINT NOT NULL);
-INSERT INTO checkpoints (feed, feed_id, last_sequence, last_deletion_sequence) VALUES ('peer', '', 0, 0);
+// What is not shipped by a library.
+constexpr char kItemTable[] = R"(
+CREATE TABLE IF NOT EXISTS items (
+  id {counter},
+  uid {uuid} NOT NULL,
+  owner_id BIGINT,
+  keeper_id BIGINT,
+  sponsor_id BIGINT,
+  FOREIGN KEY (owner_id) REFERENCES owner_refs (id),
+  FOREIGN KEY (keeper_id) REFERENCES owner_refs (id),
+  FOREIGN KEY (sponsor_id) REFERENCES owner_refs (id),
+  {index items_by_owner (owner_id, id)},
+  {index items_by_keeper (keeper_id, id)},
+  {index items_by_sponsor (sponsor_id, id)}
+) {table};
 )";
 
-constexpr char kItemTables[] = R"(
-CREATE TABLE owner_refs (id BIGINT NOT NULL PRIMARY KEY, uid VARCHAR(36) NOT NULL, state BIGINT NOT NULL,
-  refused_through BIGINT NOT NULL DEFAULT 0, deletion_id BIGINT NOT NULL DEFAULT 0,
-  traceparent VARCHAR(64) NOT NULL DEFAULT '',
-  items_reclaimed BIGINT NOT NULL DEFAULT 0, kept_reclaimed BIGINT NOT NULL DEFAULT 0,
-  sponsored_reclaimed BIGINT NOT NULL DEFAULT 0);
-CREATE INDEX owner_refs_by_state ON owner_refs (state, id);
-CREATE TABLE items (id {key}, uid VARCHAR(36) NOT NULL, owner_id BIGINT, keeper_id BIGINT, sponsor_id BIGINT,
-  FOREIGN KEY (owner_id) REFERENCES owner_refs (id), FOREIGN KEY (keeper_id) REFERENCES owner_refs (id),
-  FOREIGN KEY (sponsor_id) REFERENCES owner_refs (id));
-CREATE INDEX items_by_owner ON items (owner_id, id);
-CREATE INDEX items_by_keeper ON items (keeper_id, id);
-CREATE INDEX items_by_sponsor ON items (sponsor_id, id);
+constexpr char kOwnerTable[] = R"(
+CREATE TABLE IF NOT EXISTS owners (
+  id {counter},
+  uid {uuid} NOT NULL,
+  state TINYINT NOT NULL,
+  version BIGINT NOT NULL
+) {table};
 )";
 
-constexpr char kOwnerTables[] = R"(
-CREATE TABLE owners (id {key}, uid VARCHAR(36) NOT NULL, state BIGINT NOT NULL, version BIGINT NOT NULL);
-CREATE TABLE owner_deletions (deletion_id {key}, owner_id BIGINT NOT NULL, uid VARCHAR(36) NOT NULL,
-  action BIGINT NOT NULL, state BIGINT NOT NULL, blocked_reason VARCHAR(200) NOT NULL, items BIGINT NOT NULL DEFAULT 0,
-  create_time BIGINT NOT NULL, complete_time BIGINT, traceparent VARCHAR(64) NOT NULL DEFAULT '');
-CREATE INDEX owner_deletions_by_owner ON owner_deletions (owner_id, deletion_id);
-CREATE INDEX owner_deletions_by_age ON owner_deletions (state, create_time);
-CREATE INDEX owner_deletions_by_end ON owner_deletions (state, complete_time);
-)";
+db::Schema SchemaOf(const std::vector<db::Component>& relation, const char* own) {
+  db::Schema schema{events::Schema({"peer"}), {}};
+  schema.components.insert(schema.components.end(), relation.begin(), relation.end());
+  schema.components.push_back({"own", {{1, "0001_initial", own}}});
+  return schema;
+}
 
 // The tests hand over batches themselves.
 class NoTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string&, int64_t, const std::function<absl::Status(const events::Batch&)>&) override {
+  absl::Status Stream(const std::string&, Sequence, const std::function<absl::Status(const events::Batch&)>&) override {
     return absl::UnavailableError("there is no transport");
   }
   absl::StatusOr<events::PeerInfo> Info(const Call&) override {
@@ -76,61 +71,60 @@ int64_t ToInt(absl::string_view text) {
   return value;
 }
 
-std::vector<std::string> Words(const std::string& text) { return absl::StrSplit(text, ' '); }
-
-events::Draft ReclaimedEvent(const relation::Reclaimed& reclaimed) {
-  std::string payload = absl::StrCat(reclaimed.deletion_id, " ", reclaimed.parent_id, " ", reclaimed.parent_uid);
-  for (const auto& [relationship, rows] : reclaimed.rows) absl::StrAppend(&payload, " ", relationship, "=", rows);
-  return {kOwnerReclaimed, errors::ResourceName(kOwner, reclaimed.parent_id), payload};
+relation::Declarations ReadShop() {
+  auto declarations = relation::Declarations::Read({shop::v1::Item::descriptor()->file()});
+  EXPECT_THAT(declarations, IsOk());
+  return *std::move(declarations);
 }
 
-std::vector<events::Draft> RemovedEvents(const std::string& parent_name,
-                                         const std::vector<relation::Removed>& removed) {
-  std::vector<std::string> ids;
-  for (const relation::Removed& row : removed) ids.push_back(absl::StrCat(row.id));
-  return {{kItemsDeleted, parent_name, absl::StrJoin(ids, " ")}};
-}
-
-relation::ChildTable ChildOf(const std::string& relationship) {
-  relation::ChildTable child;
-  child.declaration = Declared(relationship);
-  child.table = "items";
-  child.column = "owner_id";
-  child.count_column = "items_reclaimed";
-  if (child.declaration.on_delete != relation::Action::kSetNull) child.removed_events = RemovedEvents;
-  if (relationship == kItemKeeper) {
-    child.column = "keeper_id";
-    child.count_column = "kept_reclaimed";
-  } else if (relationship == kItemSponsor) {
-    child.column = "sponsor_id";
-    child.count_column = "sponsored_reclaimed";
-  }
-  return child;
-}
-
+// All in the table of items, whatever type declares them.
 relation::ReferenceTable ReferencesToOwners(const std::vector<std::string>& relationships) {
-  relation::ReferenceTable table;
-  table.parent_type = kOwner;
-  table.table = "owner_refs";
-  table.feed = "peer";
-  for (const std::string& relationship : relationships) table.children.push_back(ChildOf(relationship));
-  table.reclaimed_event = ReclaimedEvent;
+  const relation::Declarations declarations = ReadShop();
+  auto table = relation::ReferenceTable::To(declarations, kOwner, "peer");
+  for (const std::string& relationship : relationships) {
+    EXPECT_THAT(table.Add(declarations, relationship, {"items"}), IsOk());
+  }
   return table;
 }
 
 relation::ParentTable OwnersAsParents(const std::vector<std::string>& relationships) {
-  relation::ParentTable table;
-  table.type = kOwner;
-  table.table = "owners";
-  table.deletions_table = "owner_deletions";
-  table.id_column = "owner_id";
-  table.peer = "item-service";
-  for (const std::string& relationship : relationships) table.references.push_back(Declared(relationship));
-  table.removed_columns = {{relationships.front(), "items"}};
-  table.deleted_event = [](int64_t id, const std::string& uid, int64_t deletion_id) {
-    return events::Draft{kOwnerDeleted, errors::ResourceName(kOwner, id), absl::StrCat(id, " ", uid, " ", deletion_id)};
-  };
-  return table;
+  auto table = relation::ParentTable::Of(ReadShop(), kOwner, relationships.front(), {"item-service"});
+  EXPECT_THAT(table, IsOk());
+  table->references.clear();
+  for (const std::string& relationship : relationships) table->references.push_back(Declared(relationship));
+  return *std::move(table);
+}
+
+// An event in words: its type, and what the tests want to know of its fields.
+std::string InWords(const std::string& type, const std::string& payload,
+                    const std::vector<std::string>& relationships) {
+  if (type == "shop.v1.OwnerCreated") {
+    shop::v1::OwnerCreated event;
+    EXPECT_TRUE(event.ParseFromString(payload));
+    return absl::StrCat(type, " ", event.id(), " ", event.uid());
+  }
+  if (type == "shop.v1.OwnerDeleted") {
+    shop::v1::OwnerDeleted event;
+    EXPECT_TRUE(event.ParseFromString(payload));
+    return absl::StrCat(type, " ", event.id(), " ", event.uid(), " ", event.deletion_id());
+  }
+  if (type == "shop.v1.ItemsDeleted") {
+    shop::v1::ItemsDeleted event;
+    EXPECT_TRUE(event.ParseFromString(payload));
+    std::vector<std::string> ids;
+    for (const auto& row : event.rows()) ids.push_back(absl::StrCat(row.id()));
+    return absl::StrCat(type, " ", absl::StrJoin(ids, " "));
+  }
+  if (type != "shop.v1.OwnerReclaimed") return type + " " + payload;
+  shop::v1::OwnerReclaimed event;
+  EXPECT_TRUE(event.ParseFromString(payload));
+  std::string words = absl::StrCat(type, " ", event.deletion_id(), " ", event.owner_id(), " ", event.uid());
+  const relation::Reclaimed reclaimed = relation::ReadReclaimed(event, kOwner);
+  for (const auto& [relationship, rows] : reclaimed.rows) {
+    const bool used = std::find(relationships.begin(), relationships.end(), relationship) != relationships.end();
+    if (used) absl::StrAppend(&words, " ", relationship, "=", rows);
+  }
+  return words;
 }
 
 }  // namespace
@@ -139,21 +133,24 @@ Call TestCall() { return Call::Background(absl::Seconds(60)); }
 
 std::string UidOf(int64_t owner) { return absl::StrCat("uid-", owner); }
 
+relation::LookupAnswer AnswerOf(const std::vector<int64_t>& owners, int64_t as_of_sequence, bool deleting) {
+  relation::LookupAnswer answer;
+  for (const int64_t owner : owners) answer.found.push_back({{RowId{owner}, UidOf(owner)}, deleting});
+  answer.as_of_sequence = Sequence{as_of_sequence};
+  return answer;
+}
+
 relation::Declaration Declared(const std::string& relationship) {
-  const auto declarations = relation::Declarations::Read({shop::v1::Item::descriptor()->file()});
-  EXPECT_THAT(declarations, IsOk());
-  const auto found = declarations->Find(relationship);
+  const auto found = ReadShop().Find(relationship);
   EXPECT_THAT(found, IsOk());
   return *found;
 }
 
-ShopService::ShopService(const std::string& backend, const std::string& tables, int pool_size)
-    : tables_(backend), pool_size_(pool_size) {
-  const std::string key =
-      is_sqlite() ? "INTEGER PRIMARY KEY AUTOINCREMENT" : "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY";
-  Run(absl::StrReplaceAll(absl::StrCat(is_sqlite() ? "BEGIN;" : "", kEventTables, tables, is_sqlite() ? "COMMIT;" : ""),
-                          {{"{key}", key}}));
+ShopService::ShopService(const std::string& backend, db::Schema schema, std::vector<std::string> relationships,
+                         int pool_size)
+    : tables_(backend), relationships_(std::move(relationships)), pool_size_(pool_size) {
   Reopen();
+  EXPECT_THAT(db::Migrate(*database_, TestCall(), schema), IsOk());
 }
 
 void ShopService::Reopen() {
@@ -166,10 +163,10 @@ void ShopService::Reopen() {
   options.url = *url;
   options.pool_size = pool_size_;
   database_ = std::make_unique<db::Database>(std::move(options), *metrics_);
-  database_->set_observer([this, record = sql.observer()](const db::Sql& s, const db::Rendered& r, int64_t rows) {
+  database_->set_seam(Seam([this, record = sql.observer()](const db::Sql& s, const db::Rendered& r, int64_t rows) {
     record(s, r, rows);
     Observe(s.name);
-  });
+  }));
   outbox_ = std::make_unique<events::Outbox>(*database_, nullptr);
 }
 
@@ -202,7 +199,7 @@ std::vector<int64_t> ShopService::Numbers(const std::string& query) const {
 std::vector<std::string> ShopService::Events() const {
   std::vector<std::string> events;
   for (const auto& row : tables_.Query("SELECT type, payload FROM outbox ORDER BY id")) {
-    events.push_back(row[0] + " " + row[1]);
+    events.push_back(InWords(row[0], row[1], relationships_));
   }
   return events;
 }
@@ -218,9 +215,9 @@ events::Batch ShopService::ReadFeed(int64_t after) {
   while (numbered.ok() && *numbered > 0) numbered = sequencer.Round(TestCall());
   EXPECT_THAT(numbered, IsOk());
   events::Feed feed(*database_, "shop");
-  auto events = feed.Read(TestCall(), after);
+  auto events = feed.Read(TestCall(), Sequence{after});
   EXPECT_THAT(events, IsOk());
-  events::Batch batch{kFeedId, after, after, {}};
+  events::Batch batch{kFeedId, Sequence{after}, Sequence{after}, {}};
   if (events.ok()) batch.events = *std::move(events);
   if (!batch.events.empty()) batch.through = batch.events.back().sequence;
   return batch;
@@ -238,30 +235,12 @@ void ShopService::AwaitLockWait() const {
 struct ItemService::Parts {
   Parts(const std::vector<std::string>& relationships, events::Outbox& outbox, relation::Peer& peer,
         telemetry::Metrics& metrics)
-      : table(ReferencesToOwners(relationships)),
-        sql(table),
-        guard(table, sql, outbox, peer),
-        release(table, sql, outbox),
-        reclaim(table, sql, outbox, metrics),
-        parent_events(table, sql),
+      : child(ReferencesToOwners(relationships), outbox, peer, metrics),
         consumer("peer", outbox, transport, nullptr, metrics) {
-    using Kind = events::Consumer::Kind;
-    consumer.On(kOwnerCreated, Kind::kHint, [this](events::Tx& tx, const events::Event& event) {
-      const auto words = Words(event.payload);
-      return parent_events.OnCreated(tx, ToInt(words[0]), words[1]);
-    });
-    consumer.On(kOwnerDeleted, Kind::kDeletion, [this](events::Tx& tx, const events::Event& event) {
-      const auto words = Words(event.payload);
-      return parent_events.OnDeleted(tx, {{ToInt(words[0]), words[1]}}, ToInt(words[2]));
-    });
+    child.events.Consume(consumer);
   }
 
-  const relation::ReferenceTable table;
-  const relation::ReferenceSql sql;
-  relation::Guard guard;
-  relation::Release release;
-  relation::Reclaim reclaim;
-  relation::ParentEvents parent_events;
+  relation::Child child;
   NoTransport transport;
   events::Consumer consumer;
 };
@@ -269,19 +248,21 @@ struct ItemService::Parts {
 void ItemService::PartsDeleter::operator()(Parts* parts) const { delete parts; }
 
 ItemService::ItemService(const std::string& backend, std::vector<std::string> relationships, int pool_size)
-    : ShopService(backend, kItemTables, pool_size), relationships_(std::move(relationships)) {
+    : ShopService(backend, SchemaOf(relation::ChildSchema({kOwner}), kItemTable), std::move(relationships), pool_size) {
   Restart();
 }
 
 void ItemService::Restart() {
   parts_.reset();
   Reopen();
-  parts_.reset(new Parts(relationships_, outbox(), peer, metrics()));
+  parts_.reset(new Parts(relationships(), outbox(), peer, metrics()));
 }
 
 absl::Status ItemService::Write(const std::vector<int64_t>& owners, const Body& body,
                                 relation::Guard::Unknown if_unknown) {
-  return parts_->guard.Write(TestCall(), relationships_.front(), owners, body, if_unknown);
+  std::vector<RowId> rows;
+  for (const int64_t owner : owners) rows.push_back(RowId{owner});
+  return parts_->child.guard.Write(TestCall(), relationships().front(), rows, body, if_unknown);
 }
 
 absl::Status ItemService::AddItems(int64_t owner, int count, const std::string& column) {
@@ -299,34 +280,40 @@ absl::StatusOr<relation::ReleaseAnswer> ItemService::Release(int64_t owner, int6
                                                              int64_t as_of_sequence) {
   relation::ReleaseRequest request;
   request.type = kOwner;
-  request.id = owner;
-  request.uid = UidOf(owner);
-  request.deletion_id = deletion_id;
-  request.as_of_sequence = as_of_sequence;
+  request.parent = {RowId{owner}, UidOf(owner)};
+  request.deletion_id = DeletionId{deletion_id};
+  request.as_of_sequence = Sequence{as_of_sequence};
   return Release(request);
 }
 
 absl::StatusOr<relation::ReleaseAnswer> ItemService::Release(const relation::ReleaseRequest& request) {
-  return parts_->release.Run(TestCall(), request);
+  return parts_->child.release.Run(TestCall(), request);
 }
 
-events::Draft ItemService::Created(int64_t owner) {
-  return {kOwnerCreated, errors::ResourceName(kOwner, owner), absl::StrCat(owner, " ", UidOf(owner))};
+events::Draft ItemService::Created(int64_t owner, const std::string& uid) {
+  shop::v1::OwnerCreated event;
+  event.set_id(owner);
+  event.set_uid(uid.empty() ? UidOf(owner) : uid);
+  return events::DraftOf(errors::ResourceName(kOwner, RowId{owner}), event);
 }
 
-events::Draft ItemService::Deleted(int64_t owner, int64_t deletion_id) {
-  return {kOwnerDeleted, errors::ResourceName(kOwner, owner), absl::StrCat(owner, " ", UidOf(owner), " ", deletion_id)};
+events::Draft ItemService::Deleted(int64_t owner, int64_t deletion_id, const std::string& uid) {
+  shop::v1::OwnerDeleted event;
+  event.set_id(owner);
+  event.set_uid(uid.empty() ? UidOf(owner) : uid);
+  event.set_deletion_id(deletion_id);
+  return events::DraftOf(errors::ResourceName(kOwner, RowId{owner}), event);
+}
+
+events::Event EventOf(int64_t sequence, const events::Draft& draft) {
+  return {Sequence{sequence}, "", "", draft.type, draft.subject, {}, "", draft.payload};
 }
 
 absl::Status ItemService::Consume(const std::vector<events::Draft>& drafts) {
-  events::Batch batch{kFeedId, Consumed(), Consumed(), {}};
+  events::Batch batch{kFeedId, ConsumedThrough(), ConsumedThrough(), {}};
   for (const events::Draft& draft : drafts) {
-    events::Event event;
-    event.sequence = ++batch.through;
-    event.type = draft.type;
-    event.subject = draft.subject;
-    event.payload = draft.payload;
-    batch.events.push_back(std::move(event));
+    batch.through = crosskey::After(batch.through);
+    batch.events.push_back(EventOf(Value(batch.through), draft));
   }
   return Apply(batch);
 }
@@ -334,7 +321,7 @@ absl::Status ItemService::Consume(const std::vector<events::Draft>& drafts) {
 absl::Status ItemService::Apply(const events::Batch& batch) { return parts_->consumer.Apply(batch); }
 
 bool ItemService::ReclaimRound() {
-  const auto more = parts_->reclaim.Round(TestCall());
+  const auto more = parts_->child.reclaim.Round(TestCall());
   EXPECT_THAT(more, IsOk());
   return more.ok() && *more;
 }
@@ -365,17 +352,11 @@ struct OwnerService::Parts {
         deletions(table, outbox, peer, std::move(now), metrics),
         lookup(table, outbox.database()),
         consumer("peer", outbox, transport, nullptr, metrics) {
-    const std::string relationship = relationships.front();
-    consumer.On(kOwnerReclaimed, events::Consumer::Kind::kNormal,
-                [this, relationship](events::Tx& tx, const events::Event& event) {
-                  const auto words = Words(event.payload);
-                  int64_t items = 0;
-                  for (const std::string& word : words) {
-                    if (absl::StrContains(word, relationship + "="))
-                      items = ToInt(word.substr(relationship.size() + 1));
-                  }
-                  return deletions.OnReclaimed(tx, ToInt(words[0]), {{relationship, items}});
-                });
+    consumer.On<shop::v1::OwnerReclaimed>(
+        events::Consumer::Kind::kNormal,
+        [this](events::Tx& tx, const events::Event&, const shop::v1::OwnerReclaimed& event) {
+          return deletions.OnReclaimed(tx, relation::ReadReclaimed(event, kOwner));
+        });
   }
 
   const relation::ParentTable table;
@@ -388,7 +369,8 @@ struct OwnerService::Parts {
 void OwnerService::PartsDeleter::operator()(Parts* parts) const { delete parts; }
 
 OwnerService::OwnerService(const std::string& backend, std::vector<std::string> relationships, int pool_size)
-    : ShopService(backend, kOwnerTables, pool_size), relationships_(std::move(relationships)) {
+    : ShopService(backend, SchemaOf(relation::ParentSchema({kOwner}), kOwnerTable), std::move(relationships),
+                  pool_size) {
   Restart();
 }
 
@@ -396,26 +378,25 @@ void OwnerService::Restart() {
   parts_.reset();
   Reopen();
   parts_.reset(new Parts(
-      relationships_, outbox(), peer, [this] { return absl::FromUnixMicros(clock_); }, metrics()));
+      relationships(), outbox(), peer, [this] { return absl::FromUnixMicros(clock_); }, metrics()));
 }
 
 int64_t OwnerService::Create() {
-  int64_t id = 0;
-  const absl::Status status = outbox().Transact(TestCall(), "test", [&](events::Tx& tx) -> absl::Status {
+  const auto created = outbox().Transact(TestCall(), "test", [&](events::Tx& tx) -> absl::StatusOr<int64_t> {
     const db::Sql insert{"owners.insert", "INSERT INTO owners (uid, state, version) VALUES (?, 1, 1)"};
     const std::string uid = NewUuid();
-    CROSSKEY_ASSIGN_OR_RETURN(id, tx.db().Insert(insert, uid));
-    tx.Append({kOwnerCreated, errors::ResourceName(kOwner, id), absl::StrCat(id, " ", uid)});
-    return absl::OkStatus();
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t id, tx.db().Insert(insert, uid));
+    tx.Append(ItemService::Created(id, uid));
+    return id;
   });
-  EXPECT_THAT(status, IsOk());
-  return id;
+  EXPECT_THAT(created, IsOk());
+  return created.value_or(0);
 }
 
 absl::StatusOr<std::optional<relation::Deletion>> OwnerService::Delete(int64_t owner,
                                                                        std::optional<relation::Action> action) {
   relation::DeleteRequest request;
-  request.id = owner;
+  request.id = RowId{owner};
   request.action = action;
   return Delete(request);
 }
@@ -425,25 +406,28 @@ absl::StatusOr<std::optional<relation::Deletion>> OwnerService::Delete(const rel
 }
 
 absl::StatusOr<relation::Deletion> OwnerService::Latest(int64_t owner) {
-  return parts_->deletions.Latest(TestCall(), owner);
+  return parts_->deletions.Latest(TestCall(), RowId{owner});
 }
 
 absl::Status OwnerService::Recover() { return parts_->deletions.Recover(TestCall()); }
 
 absl::Status OwnerService::Purge() { return parts_->deletions.Purge(TestCall()).status(); }
 
-absl::Status OwnerService::ConsumeReclaimed(int64_t deletion_id, int64_t items) {
-  events::Event event;
-  event.sequence = Consumed() + 1;
-  event.type = kOwnerReclaimed;
-  event.payload = absl::StrCat(deletion_id, " 0 uid ", relationships_.front(), "=", items);
-  return Apply({kFeedId, event.sequence - 1, event.sequence, {event}});
+absl::Status OwnerService::ConsumeReclaimed(DeletionId deletion_id, int64_t items) {
+  relation::Reclaimed reclaimed;
+  reclaimed.deletion_id = deletion_id;
+  reclaimed.parent.uid = "uid";
+  reclaimed.rows[relationships().front()] = items;
+  const auto draft = relation::MakeReclaimed(*shop::v1::OwnerReclaimed::descriptor(), "", kOwner, reclaimed);
+  return Apply({kFeedId, ConsumedThrough(), crosskey::After(ConsumedThrough()), {EventOf(Consumed() + 1, draft)}});
 }
 
 absl::Status OwnerService::Apply(const events::Batch& batch) { return parts_->consumer.Apply(batch); }
 
 absl::StatusOr<relation::LookupAnswer> OwnerService::Lookup(const std::vector<int64_t>& owners) {
-  return parts_->lookup.Run(TestCall(), owners);
+  std::vector<RowId> rows;
+  for (const int64_t owner : owners) rows.push_back(RowId{owner});
+  return parts_->lookup.Run(TestCall(), rows);
 }
 
 int64_t OwnerService::StateOf(int64_t owner) const {

@@ -13,13 +13,10 @@
 #include "common/events/consumer.h"
 #include "common/events/feed.h"
 #include "common/events/outbox.h"
+#include "common/relation/child/child.h"
 #include "common/relation/declarations.h"
-#include "common/relation/deletions.h"
-#include "common/relation/guard.h"
-#include "common/relation/lookup.h"
-#include "common/relation/parent_events.h"
-#include "common/relation/reclaim.h"
-#include "common/relation/release.h"
+#include "common/relation/parent/deletions.h"
+#include "common/relation/parent/lookup.h"
 #include "tests/support/fake_peer.h"
 #include "tests/support/recorder.h"
 #include "tests/support/status_matchers.h"
@@ -49,12 +46,14 @@ struct Crash {};
 // A call with the deadline that every call of a test has.
 Call TestCall();
 std::string UidOf(int64_t owner);
+// What the owners' service answers about owners that are there.
+relation::LookupAnswer AnswerOf(const std::vector<int64_t>& owners, int64_t as_of_sequence = 0, bool deleting = false);
 relation::Declaration Declared(const std::string& relationship);
 
 // What both services have: a database, the events that they publish, and a peer.
 class ShopService {
  public:
-  ShopService(const std::string& backend, const std::string& tables, int pool_size);
+  ShopService(const std::string& backend, db::Schema schema, std::vector<std::string> relationships, int pool_size);
 
   int64_t Number(const std::string& query) const { return tables_.Number(query); }
   std::vector<int64_t> Numbers(const std::string& query) const;  // the first column
@@ -62,13 +61,14 @@ class ShopService {
   bool is_sqlite() const { return tables_.is_sqlite(); }
   db::Database& database() { return *database_; }
 
-  // What it has published, each as "type payload", in order.
+  // What it has published, each as "type fields", in order: ids, uids, and the counts of the relationships that are used.
   std::vector<std::string> Events() const;
   std::string LastEvent() const;  // empty if there is none
   // The published events after `after`, numbered as the sequencer would.
   events::Batch ReadFeed(int64_t after);
   int64_t Head() const { return Number("SELECT head FROM feed"); }
   int64_t Consumed() const { return Number("SELECT last_sequence FROM checkpoints"); }
+  Sequence ConsumedThrough() const { return Sequence{Consumed()}; }
 
   // Runs `hook` once, on the thread that executes the statement of this name, right after it.
   void After(const std::string& statement, std::function<void()> hook);
@@ -90,11 +90,13 @@ class ShopService {
 
   events::Outbox& outbox() { return *outbox_; }
   telemetry::Metrics& metrics() { return *metrics_; }
+  const std::vector<std::string>& relationships() const { return relationships_; }
 
  private:
   void Observe(const std::string& statement);
 
   const TestDatabase tables_;
+  const std::vector<std::string> relationships_;
   const int pool_size_;
   std::unique_ptr<telemetry::Metrics> metrics_;
   std::unique_ptr<db::Database> database_;
@@ -130,8 +132,8 @@ class ItemService : public ShopService {
   absl::Status ConsumeDeleted(int64_t owner, int64_t deletion_id) { return Consume({Deleted(owner, deletion_id)}); }
   absl::Status Consume(const std::vector<events::Draft>& drafts);
   absl::Status Apply(const events::Batch& batch);
-  static events::Draft Created(int64_t owner);
-  static events::Draft Deleted(int64_t owner, int64_t deletion_id);
+  static events::Draft Created(int64_t owner, const std::string& uid = "");
+  static events::Draft Deleted(int64_t owner, int64_t deletion_id, const std::string& uid = "");
 
   // One round; the test fails if it does.
   bool ReclaimRound();
@@ -150,9 +152,11 @@ class ItemService : public ShopService {
     void operator()(Parts* parts) const;
   };
 
-  const std::vector<std::string> relationships_;
   std::unique_ptr<Parts, PartsDeleter> parts_;
 };
+
+// A draft at its place in a feed.
+events::Event EventOf(int64_t sequence, const events::Draft& draft);
 
 // The parent: owners(id, uid, state, version) and their deletions.
 class OwnerService : public ShopService {
@@ -169,7 +173,7 @@ class OwnerService : public ShopService {
   absl::Status Recover();
   absl::Status Purge();
   // The peer's report, as an event of its feed.
-  absl::Status ConsumeReclaimed(int64_t deletion_id, int64_t items);
+  absl::Status ConsumeReclaimed(DeletionId deletion_id, int64_t items);
   absl::Status Apply(const events::Batch& batch);
   absl::StatusOr<relation::LookupAnswer> Lookup(const std::vector<int64_t>& owners);
 
@@ -187,7 +191,6 @@ class OwnerService : public ShopService {
     void operator()(Parts* parts) const;
   };
 
-  const std::vector<std::string> relationships_;
   std::atomic<int64_t> clock_ = 1'000'000'000'000'000;
   std::unique_ptr<Parts, PartsDeleter> parts_;
 };

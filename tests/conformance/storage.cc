@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/db/open_session.h"
+#include "tests/support/faults.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -20,6 +21,7 @@ db::DatabaseOptions OptionsFor(const TestDatabase& database, int pool_size) {
 
 Storage::Storage(const std::string& backend, int pool_size)
     : own(backend), metrics("test", "0"), database(OptionsFor(own, pool_size), metrics) {
+  database.set_seam(Seam());
   own.Run(own.is_sqlite() ? "CREATE TABLE items (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)"
                           : "CREATE TABLE items (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, name TEXT) "
                             "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4");
@@ -37,8 +39,8 @@ OtherSession::OtherSession(const TestDatabase& database) {
 }
 
 void OtherSession::Run(const std::string& sql) {
-  const db::StatementObserver nobody;
-  EXPECT_THAT(db::Connection(session_, db::Dialect::kMysql, nobody).Command("other", sql), IsOk());
+  const db::StatementSeam none;
+  EXPECT_THAT(db::Connection(session_, db::Dialect::kMysql, none, nullptr).Command("other", sql), IsOk());
 }
 
 int64_t SessionId(db::Connection& connection) {

@@ -10,8 +10,9 @@
 #include "common/events/outbox.h"
 #include "common/events/sequencer.h"
 #include "common/status/limits.h"
-#include "post-service/storage/migrations.h"
+#include "post-service/storage/schema.h"
 #include "tests/conformance/storage.h"
+#include "tests/support/faults.h"
 #include "tests/support/status_matchers.h"
 
 namespace crosskey::testing {
@@ -23,7 +24,7 @@ const absl::Time kFuture = absl::Now() + absl::Hours(1);
 
 struct Trimmed {
   explicit Trimmed(const std::string& backend) : storage(backend) {
-    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Migrations(storage.database.dialect())), IsOk());
+    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Schema()), IsOk());
     EXPECT_THAT(feed.EnsureNamed(TestCall()), IsOk());
     history = feed.Info(TestCall()).value().feed_id;
   }
@@ -41,7 +42,7 @@ struct Trimmed {
     while (sequencer.Round(TestCall()).value() > 0) continue;
   }
   int64_t Remove(int64_t consumed, absl::Time before = kFuture) {
-    return trim.Round(TestCall(), {"post-service", history, consumed}, before).value();
+    return trim.Round(TestCall(), {"post-service", history, Sequence{consumed}}, before).value();
   }
   // "FLOOR: FIRST-LAST (UNNUMBERED)"
   std::string Kept() {
@@ -87,7 +88,7 @@ TEST_P(TrimTest, KeepsWhatThePeerHasNotConsumed) {
 TEST_P(TrimTest, KeepsEverythingForAPeerOfAnotherHistory) {
   Trimmed at(GetParam());
   at.Publish(2);
-  EXPECT_EQ(at.trim.Round(TestCall(), {"post-service", "another history", 2}, kFuture).value(), 0);
+  EXPECT_EQ(at.trim.Round(TestCall(), {"post-service", "another history", Sequence{2}}, kFuture).value(), 0);
   EXPECT_EQ(at.Kept(), "0: 1-2 (0)");
 }
 
@@ -96,7 +97,7 @@ TEST_P(TrimTest, KeepsEverythingForAPeerThatIsAheadOfIt) {
   Trimmed at(GetParam());
   at.Publish(2);
   const std::string feed_id = at.feed.Info(TestCall()).value().feed_id;
-  EXPECT_EQ(at.trim.Round(TestCall(), {"post-service", feed_id, 3}, kFuture).status().code(),
+  EXPECT_EQ(at.trim.Round(TestCall(), {"post-service", feed_id, Sequence{3}}, kFuture).status().code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(at.Kept(), "0: 1-2 (0)");
 }
@@ -132,11 +133,11 @@ TEST_P(TrimTest, OfTwoOneRemoves) {
   Trimmed at(GetParam());
   at.Publish(3);
   bool meddled = false;
-  at.storage.database.set_observer([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+  at.storage.database.set_seam(Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) {
     if (sql.name != "trim.oldest" || meddled) return;
     meddled = true;
     EXPECT_EQ(at.Remove(2), 2);
-  });
+  }));
   EXPECT_EQ(at.Remove(3), 0);
   EXPECT_TRUE(meddled);
   EXPECT_EQ(at.Kept(), "2: 3-3 (0)");
@@ -147,12 +148,12 @@ TEST_P(TrimTest, AReaderBelowTheFloorIsRefused) {
   at.Publish(4);
   ASSERT_EQ(at.Remove(2), 2);
   const auto trimmed = StatusIs(StatusCode::kOutOfRange, "EVENTS_TRIMMED");
-  EXPECT_THAT(at.feed.Read(TestCall(), 0), trimmed);
-  EXPECT_THAT(at.feed.Read(TestCall(), 1), trimmed);
-  EXPECT_EQ(at.feed.Read(TestCall(), 2).value().size(), 2U);
+  EXPECT_THAT(at.feed.Read(TestCall(), Sequence{0}), trimmed);
+  EXPECT_THAT(at.feed.Read(TestCall(), Sequence{1}), trimmed);
+  EXPECT_EQ(at.feed.Read(TestCall(), Sequence{2}).value().size(), 2U);
   ASSERT_EQ(at.Remove(4), 2);
-  EXPECT_THAT(at.feed.Read(TestCall(), 3), trimmed);  // there is nothing behind it either
-  EXPECT_TRUE(at.feed.Read(TestCall(), 4).value().empty());
+  EXPECT_THAT(at.feed.Read(TestCall(), Sequence{3}), trimmed);  // there is nothing behind it either
+  EXPECT_TRUE(at.feed.Read(TestCall(), Sequence{4}).value().empty());
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/events/grpc_transport.h"
-#include "common/relation/grpc_peer.h"
+#include "common/relation/rpc/grpc_peer.h"
 #include "post-service/peers/user_directory.h"
 #include "relation/v1/reference_service.pb.h"
 #include "tests/contract/call.h"
@@ -23,14 +23,16 @@ Call SoonEnough() { return Call::Background(absl::Seconds(60)); }
 Outcome Lookup(relation::GrpcPeer& peer, const Json& json) {
   ::relation::v1::LookupReferencedRequest request;
   FromJson(json, &request);
-  const auto answer = peer.Lookup(SoonEnough(), request.type(), {request.ids().begin(), request.ids().end()});
+  std::vector<RowId> ids;
+  for (const int64_t id : request.ids()) ids.push_back(RowId{id});
+  const auto answer = peer.Lookup(SoonEnough(), request.type(), ids);
   if (!answer.ok()) return answer.status();
   ::relation::v1::LookupReferencedResponse response;
-  response.set_as_of_sequence(answer->as_of_sequence);
+  response.set_as_of_sequence(Value(answer->as_of_sequence));
   for (const auto& found : answer->found) {
     auto* item = response.add_items();
-    item->set_id(found.id);
-    item->set_uid(found.uid);
+    item->set_id(Value(found.row.id));
+    item->set_uid(found.row.uid);
     item->set_state(found.deleting ? ::relation::v1::REFERENCE_STATE_DELETING : ::relation::v1::REFERENCE_STATE_ACTIVE);
   }
   return ToJson(response);
@@ -41,10 +43,9 @@ Outcome Release(relation::GrpcPeer& peer, const Json& json) {
   FromJson(json, &request);
   relation::ReleaseRequest wanted;
   wanted.type = request.type();
-  wanted.id = request.id();
-  wanted.uid = request.uid();
-  wanted.deletion_id = request.deletion_id();
-  wanted.as_of_sequence = request.as_of_sequence();
+  wanted.parent = {RowId{request.id()}, request.uid()};
+  wanted.deletion_id = DeletionId{request.deletion_id()};
+  wanted.as_of_sequence = Sequence{request.as_of_sequence()};
   wanted.validate_only = request.validate_only();
   wanted.without_counts = request.without_counts();
   for (const auto& item : request.overrides()) {
@@ -82,13 +83,13 @@ Outcome Info(events::GrpcTransport& transport) {
   if (!info.ok()) return info.status();
   event::v1::GetFeedInfoResponse response;
   response.set_feed_id(info->feed.feed_id);
-  response.set_floor(info->feed.floor);
-  response.set_head(info->feed.head);
+  response.set_floor(Value(info->feed.floor));
+  response.set_head(Value(info->feed.head));
   for (const auto& position : info->positions) {
     auto* out = response.add_positions();
     out->set_feed(position.feed);
     out->set_feed_id(position.feed_id);
-    out->set_last_sequence(position.last_sequence);
+    out->set_last_sequence(Value(position.last_sequence));
   }
   return ToJson(response);
 }
@@ -99,10 +100,10 @@ Outcome Subscribe(events::GrpcTransport& transport, const Json& json) {
   FromJson(json, &request);
   event::v1::SubscribeResponse response;
   const absl::Status end =
-      transport.Stream(request.feed_id(), request.after_sequence(), [&](const events::Batch& batch) {
+      transport.Stream(request.feed_id(), Sequence{request.after_sequence()}, [&](const events::Batch& batch) {
         response.set_feed_id(batch.feed_id);
-        response.set_after_sequence(batch.after);
-        response.set_through_sequence(batch.through);
+        response.set_after_sequence(Value(batch.after));
+        response.set_through_sequence(Value(batch.through));
         return absl::CancelledError("that is enough");
       });
   return response.feed_id().empty() ? Outcome(end) : ToJson(response);
@@ -122,7 +123,7 @@ Outcome CallAsConsumer(const Case& contract, int port, const Json& request) {
 
 // The reason, or for the feed, which has no reasons inside, the code.
 std::string WhatItSees(const absl::Status& status) {
-  const std::string reason = errors::ReasonOf(status);
+  const std::string reason = errors::ReasonName(status);
   return reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
 }
 
@@ -163,7 +164,7 @@ TEST(ServiceClientsTest, DoNotTakeAnUnknownStateForAnExistingRow) {
   const std::string rpc = "relation.v1.ReferenceService/LookupReferenced";
   stub.Set(rpc, {{response.SerializeAsString()}, grpc::Status::OK, false});
   relation::GrpcPeer peer("user-service", testing::OpenChannel(stub.port()));
-  const auto answer = peer.Lookup(SoonEnough(), "user.v1.User", {1, 2, 3, 8});
+  const auto answer = peer.Lookup(SoonEnough(), "user.v1.User", {RowId{1}, RowId{2}, RowId{3}, RowId{8}});
   ASSERT_TRUE(answer.ok());
   ASSERT_EQ(answer->found.size(), 2u);
   EXPECT_FALSE(answer->found[0].deleting);

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/events/uuid.h"
-#include "common/fault/fault.h"
+#include "tests/support/faults.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
@@ -132,10 +132,10 @@ TEST_P(ConflictTest, IsInvisibleToTheClientAtEveryStatement) {
   for (const std::string& statement : statements) {
     for (const char* error : {"1213", "1205"}) {
       SCOPED_TRACE(absl::StrCat(statement, "=", error));
-      fault::Clear();
-      fault::Set(absl::StrCat("sql:", statement, "=", error));
+      ClearFaults();
+      SetFault(absl::StrCat("sql:", statement, "=", error));
       Round(pair).Run();
-      if (fault::TimesReached("sql:" + statement) == 0) {
+      if (TimesReached("sql:" + statement) == 0) {
         // One of those that a service executes only when it starts, or when a stream does.
         pair.StopUsers();
         pair.StopPosts();
@@ -143,10 +143,10 @@ TEST_P(ConflictTest, IsInvisibleToTheClientAtEveryStatement) {
         pair.StartPosts();
         Round(pair).Run();
       }
-      EXPECT_GT(fault::TimesReached("sql:" + statement), 0) << "not executed again";
+      EXPECT_GT(TimesReached("sql:" + statement), 0) << "not executed again";
     }
   }
-  fault::Clear();
+  ClearFaults();
   pair.AwaitQuiet();
   EXPECT_EQ(pair.Orphans(), 0);
   EXPECT_EQ(pair.post_db().Number("SELECT COUNT(*) FROM posts"), 0);

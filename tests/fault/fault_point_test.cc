@@ -1,7 +1,6 @@
 // The fault points themselves.
 #include <gtest/gtest.h>
 
-#include "common/fault/fault.h"
 #include "tests/support/child_process.h"
 
 namespace crosskey::testing {

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/fault/fault.h"
+#include "tests/support/faults.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
@@ -44,7 +44,7 @@ std::set<std::string> Without(std::set<std::string> answers, const std::set<std:
 class RelationRaceTest : public DatabaseTest {
  protected:
   RelationRaceTest() : pair_(GetParam()) {}
-  ~RelationRaceTest() override { fault::Clear(); }
+  ~RelationRaceTest() override { ClearFaults(); }
 
   grpc::Status Like(int64_t post, int64_t user) {
     post::v1::LikePostRequest request;
@@ -235,11 +235,11 @@ TEST_P(PinOnServer, ADeletionWaitsForAPinAndThenClearsIt) {
   ASSERT_THAT(Pin(ada, 0), GrpcOk());
   pair_.AwaitQuiet();
   const std::string go_on = absl::StrCat(::testing::TempDir(), "/pin-goes-on-", getpid());
-  fault::Clear();
-  fault::Set("guarded_write.locked=wait:" + go_on);
+  ClearFaults();
+  SetFault("guarded_write.locked=wait:" + go_on);
   grpc::Status pinned;
   std::thread pin([&] { pinned = Pin(ada, post); });
-  EXPECT_TRUE(WaitFor([] { return fault::TimesReached("guarded_write.locked") > 0; }));
+  EXPECT_TRUE(WaitFor([] { return TimesReached("guarded_write.locked") > 0; }));
   EXPECT_THAT(DeletePost(post), GrpcOk());
   const auto waits_or_is_over = [&] {
     const auto waits = pair_.user_db().Query("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'");

@@ -346,7 +346,9 @@ TEST_P(ApiErrors, InternalError) {
 
 TEST_P(ApiErrors, DatabaseUnavailable) {
   process::Options options;
-  options.db = GetParam() == "sqlite" ? "sqlite:/no/such/folder/user.db" : "mysql://crosskey@127.0.0.1:1/none";
+  options.db =
+      db::ParseUrl(GetParam() == "sqlite" ? "sqlite:/no/such/folder/user.db" : "mysql://crosskey@127.0.0.1:1/none")
+          .value();
   options.db_pool = 1;
   options.max_in_flight = 10;
   options.listen = Loopback(FreePort());
@@ -424,7 +426,7 @@ TEST_P(ApiErrors, ACallWhoseDeadlineHasPassedHasNoEffect) {
   EXPECT_THAT(Send<user::v1::CreateUserRequest>(pair(), "username: 'too late'").status, GrpcOk());
 }
 
-double CallsInFlight(server::Backbone& backbone) {
+double CallsInFlight(server::Service& backbone) {
   double calls = 0;
   for (const auto& family : backbone.metrics().registry().Collect()) {
     if (family.name != "crosskey_calls_in_flight") continue;
@@ -450,7 +452,7 @@ TEST_P(ApiErrors, ACallThatExpiresWhileItWaitsHasNoEffect) {
   // The server counts the same time from the moment at which it got the call.
   EXPECT_TRUE(WaitFor([&] { return std::chrono::system_clock::now() > deadline + std::chrono::milliseconds(500); }));
   held.Release();
-  EXPECT_TRUE(WaitFor([&] { return CallsInFlight(pair.user_app().backbone()) == 0; }));
+  EXPECT_TRUE(WaitFor([&] { return CallsInFlight(pair.user_app().service()) == 0; }));
   EXPECT_EQ(GetUser(pair, user).ShortDebugString(), before);
 }
 

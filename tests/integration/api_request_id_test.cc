@@ -4,8 +4,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/events/uuid.h"
-#include "common/fault/fault.h"
 #include "tests/integration/api_client.h"
+#include "tests/support/faults.h"
 #include "tests/support/wait.h"
 
 namespace crosskey::testing {
@@ -27,7 +27,7 @@ const auto kReused = GrpcError(StatusCode::INVALID_ARGUMENT, "REQUEST_ID_REUSED"
 class RequestId : public DatabaseTest {
  protected:
   RequestId() : pair_(GetParam()) {}
-  ~RequestId() override { fault::Clear(); }
+  ~RequestId() override { ClearFaults(); }
 
   // The same request twice: the first answer twice.
   template <typename Request>
@@ -232,12 +232,12 @@ TEST_P(RequestId, ConcurrentCallsHaveOneEffectAndAllGetItsAnswer) {
 // The COMMIT took effect, and its answer is lost between the database and the service.
 TEST_P(RequestId, AnEffectWhoseCommitWasNotAnsweredIsFound) {
   const int64_t ada = pair_.CreateUser("ada");
-  fault::Clear();
-  fault::Set("guarded_write.after_commit=fail");
+  ClearFaults();
+  SetFault("guarded_write.after_commit=fail");
   const auto create =
       FromText<CreatePostRequest>(absl::StrCat("user_id: ", ada, " title: 't' request_id: '", NewUuid(), "'"));
   const auto created = Send(pair_, create);
-  EXPECT_EQ(fault::TimesReached("guarded_write.after_commit"), 1);
+  EXPECT_EQ(TimesReached("guarded_write.after_commit"), 1);
   EXPECT_THAT(created.status, GrpcOk());
   EXPECT_EQ(Send(pair_, create)->ShortDebugString(), created->ShortDebugString());
   EXPECT_EQ(Posts(), 1);
@@ -246,11 +246,11 @@ TEST_P(RequestId, AnEffectWhoseCommitWasNotAnsweredIsFound) {
 // The same for the intent of a deletion: the call goes on with it.
 TEST_P(RequestId, AnIntentWhoseCommitWasNotAnsweredIsGoneOnWith) {
   const int64_t ada = pair_.CreateUser("ada");
-  fault::Clear();
-  fault::Set("deletion.intent.after_commit=fail");
+  ClearFaults();
+  SetFault("deletion.intent.after_commit=fail");
   const auto remove = FromText<DeleteUserRequest>(absl::StrCat("id: ", ada, " request_id: '", NewUuid(), "'"));
   const auto removed = Send(pair_, remove);
-  EXPECT_EQ(fault::TimesReached("deletion.intent.after_commit"), 1);
+  EXPECT_EQ(TimesReached("deletion.intent.after_commit"), 1);
   EXPECT_THAT(removed.status, GrpcOk());
   EXPECT_EQ(removed->deletion().state(), user::v1::DELETION_STATE_RECLAIMING);
   EXPECT_EQ(Send(pair_, remove)->ShortDebugString(), removed->ShortDebugString());
@@ -264,8 +264,8 @@ TEST_P(RequestId, ADeletionThatWasNotAnsweredIsTakenUpAgain) {
     const int64_t user = pair_.CreateUser(over ? "grace" : "ada");
     pair_.CreatePost(user);
     pair_.AwaitQuiet();
-    fault::Clear();
-    fault::Set("deletion.decide.before_commit=fail");
+    ClearFaults();
+    SetFault("deletion.decide.before_commit=fail");
     pair_.hold_recovery = !over;
     const auto remove = FromText<DeleteUserRequest>(absl::StrCat("id: ", user, " request_id: '", NewUuid(), "'"));
     EXPECT_THAT(Send(pair_, remove).status, GrpcError(StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE"));
@@ -285,8 +285,8 @@ TEST_P(RequestId, ADeletionThatWasNotAnsweredIsTakenUpAgain) {
 TEST_P(RequestId, ARefusedDeletionLeavesTheIdFree) {
   const int64_t ada = pair_.CreateUser("ada");
   pair_.AwaitQuiet();
-  fault::Clear();
-  fault::Set("release.send=fail");
+  ClearFaults();
+  SetFault("release.send=fail");
   pair_.hold_recovery = true;
   const auto remove = FromText<DeleteUserRequest>(
       absl::StrCat("id: ", ada, " on_delete: REFERENTIAL_ACTION_RESTRICT request_id: '", NewUuid(), "'"));

@@ -24,7 +24,7 @@ grpc::Status CreateWithTrace(Pair& pair, const std::string& name, const std::str
 }
 
 double Stalled(posts::App& app) {
-  for (const auto& family : app.backbone().metrics().registry().Collect()) {
+  for (const auto& family : app.service().metrics().registry().Collect()) {
     if (family.name == "crosskey_consumer_stalled") return family.metric.front().gauge.value;
   }
   return -1;

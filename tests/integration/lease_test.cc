@@ -30,7 +30,7 @@ std::string Holder(const TestDatabase& database, const std::string& name) {
 }
 
 // The last event that this process has consumed.
-double Consumed(server::Backbone& backbone) { return MetricOf(backbone.metrics(), "crosskey_consumer_sequence"); }
+double Consumed(server::Service& backbone) { return MetricOf(backbone.metrics(), "crosskey_consumer_sequence"); }
 
 void DeleteAUser(Pair& pair, const std::string& name) {
   const int64_t user = pair.CreateUser(name);
@@ -58,8 +58,8 @@ TEST_P(LeaseTest, OneReplicaConsumesAndTheOtherTakesOverWhenItStops) {
   const std::string user_holder = Holder(pair.user_db(), "consumer");
   const std::string post_holder = Holder(pair.post_db(), "consumer");
   DeleteAUser(pair, "grace");
-  EXPECT_EQ(Consumed(pair.replica_user_app().backbone()), 0);
-  EXPECT_EQ(Consumed(pair.replica_post_app().backbone()), 0);
+  EXPECT_EQ(Consumed(pair.replica_user_app().service()), 0);
+  EXPECT_EQ(Consumed(pair.replica_post_app().service()), 0);
   EXPECT_EQ(Holder(pair.user_db(), "consumer"), user_holder);
   EXPECT_EQ(Holder(pair.post_db(), "consumer"), post_holder);
 
@@ -74,8 +74,8 @@ TEST_P(LeaseTest, OneReplicaConsumesAndTheOtherTakesOverWhenItStops) {
   EXPECT_TRUE(
       WaitFor([&] { return pair.user_db().Number("SELECT COUNT(*) FROM user_deletions WHERE state <> 5") == 0; }));
   pair.AwaitQuiet();
-  EXPECT_GT(Consumed(pair.replica_user_app().backbone()), 0);
-  EXPECT_GT(Consumed(pair.replica_post_app().backbone()), 0);
+  EXPECT_GT(Consumed(pair.replica_user_app().service()), 0);
+  EXPECT_GT(Consumed(pair.replica_post_app().service()), 0);
   EXPECT_NE(Holder(pair.post_db(), "reclaim"), post_holder);
 }
 
@@ -87,22 +87,22 @@ TEST_P(LeaseTest, AConsumerThatLostItsLeaseStopsStreaming) {
   pair.post_db().Run(absl::StrCat("UPDATE leases SET holder = 'another', expires_at = ",
                                   absl::ToUnixMicros(absl::Now() + absl::Seconds(25)), " WHERE name = 'consumer'"));
   const auto streams = [&] {
-    return MetricOf(pair.user_app().backbone().metrics(), "crosskey_calls_in_flight",
+    return MetricOf(pair.user_app().service().metrics(), "crosskey_calls_in_flight",
                     {{"grpc_service", "event.v1.EventService"}});
   };
   EXPECT_TRUE(WaitFor([&] { return streams() == 0; }));
   EXPECT_EQ(Holder(pair.post_db(), "consumer"), "another");
-  const double consumed = Consumed(pair.post_app().backbone());
+  const double consumed = Consumed(pair.post_app().service());
   const int64_t user = pair.CreateUser("grace");
   // What the task does without the lease: it looks for it.
   const auto looks = [&] { return pair.post_sql().counted()["leases.hold"].statements; };
   const int64_t before = looks();
   EXPECT_TRUE(WaitFor([&] { return looks() > before + 3; }));
-  EXPECT_EQ(Consumed(pair.post_app().backbone()), consumed);
+  EXPECT_EQ(Consumed(pair.post_app().service()), consumed);
 
   pair.post_db().Run("UPDATE leases SET expires_at = 0 WHERE name = 'consumer'");
   pair.AwaitQuiet();
-  EXPECT_GT(Consumed(pair.post_app().backbone()), consumed);
+  EXPECT_GT(Consumed(pair.post_app().service()), consumed);
   EXPECT_THAT(pair.TryCreatePost(user), GrpcOk());
 }
 
@@ -120,7 +120,7 @@ TEST_P(LeaseTest, AConsumerThatHearsNothingLetsAnotherTry) {
   const int64_t user = pair.CreateUser("grace");
   EXPECT_TRUE(WaitFor(
       [&] { return pair.post_db().Number("SELECT COUNT(*) FROM user_refs WHERE id = " + std::to_string(user)) == 1; }));
-  EXPECT_GT(Consumed(pair.replica_post_app().backbone()), 0);
+  EXPECT_GT(Consumed(pair.replica_post_app().service()), 0);
   // Nor that of what else needs the peer.
   EXPECT_TRUE(WaitFor([&] { return Holder(pair.post_db(), "trim") == Holder(pair.post_db(), "consumer"); }));
 }

@@ -80,7 +80,7 @@ TEST_P(TrimmingTest, AConsumerBelowTheFloorStallsVisiblyAndSkipsNothing) {
   pair.post_db().Run("UPDATE checkpoints SET last_sequence = 1");
   pair.StartPosts();
   const auto stalled = [&] {
-    return MetricOf(pair.post_app().backbone().metrics(), "crosskey_consumer_stalled", {{"feed", "user-service"}});
+    return MetricOf(pair.post_app().service().metrics(), "crosskey_consumer_stalled", {{"feed", "user-service"}});
   };
   EXPECT_TRUE(WaitFor([&] { return stalled() == 1; }));
   pair.CreateUser("edsger");
@@ -102,7 +102,7 @@ TEST_P(TrimmingTest, AConsumerBelowTheFloorStallsVisiblyAndSkipsNothing) {
 class LivenessTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(LivenessTest);
 
-double UserMetric(Pair& pair, const std::string& name) { return MetricOf(pair.user_app().backbone().metrics(), name); }
+double UserMetric(Pair& pair, const std::string& name) { return MetricOf(pair.user_app().service().metrics(), name); }
 
 TEST_P(LivenessTest, AnUnfinishedDeletionIsSeenWithItsAgeAndItsReason) {
   Pair pair(GetParam());

@@ -14,8 +14,8 @@ CROSSKEY_ON_EVERY_DATABASE(MetricsTest);
 
 TEST_P(MetricsTest, CountDeletionsAndTheRowsThatTheyRemove) {
   Pair pair(GetParam());
-  telemetry::Metrics& users = pair.user_app().backbone().metrics();
-  telemetry::Metrics& posts = pair.post_app().backbone().metrics();
+  telemetry::Metrics& users = pair.user_app().service().metrics();
+  telemetry::Metrics& posts = pair.post_app().service().metrics();
   const auto reached = [&](const std::string& state) {
     return MetricOf(users, "crosskey_deletions_total", {{"state", state}});
   };
@@ -57,7 +57,7 @@ TEST_P(MetricsTest, CountDeletionsAndTheRowsThatTheyRemove) {
 
 TEST_P(MetricsTest, TellWhatIsInTheFeedAndWhetherItIsServed) {
   Pair pair(GetParam());
-  telemetry::Metrics& users = pair.user_app().backbone().metrics();
+  telemetry::Metrics& users = pair.user_app().service().metrics();
   pair.CreateUser("ada");
   pair.CreateUser("grace");
   EXPECT_TRUE(WaitFor([&] { return MetricOf(users, "crosskey_feed_head_sequence") == 2; }));

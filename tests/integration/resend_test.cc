@@ -18,8 +18,8 @@ class ResendTest : public DatabaseTest {
  protected:
   ResendTest()
       : pair_(GetParam()),
-        user_gate_(pair_.user_app().backbone().port()),
-        post_gate_(pair_.post_app().backbone().port()),
+        user_gate_(pair_.user_app().service().front().port()),
+        post_gate_(pair_.post_app().service().front().port()),
         users_(UserService::NewStub(OpenChannel(user_gate_.port()))),
         posts_(PostService::NewStub(OpenChannel(post_gate_.port()))) {}
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/fault/fault.h"
+#include "tests/support/faults.h"
 #include "tests/support/pair.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
@@ -75,9 +75,9 @@ TEST_P(TraceTest, FollowsACascadeThroughBothServices) {
 TEST_P(TraceTest, IsThatOfTheCallThatBeganTheDeletion) {
   pair_.hold_recovery = true;
   const int64_t user = MakeUser();
-  fault::Set("deletion.decide.before_commit=fail");
+  SetFault("deletion.decide.before_commit=fail");
   EXPECT_THAT(Delete(user, kTrace), Not(GrpcOk()));
-  fault::Clear();
+  ClearFaults();
   EXPECT_EQ(pair_.GetDeletion(user).state(), user::v1::DELETION_STATE_INTENT);
   EXPECT_THAT(Delete(user, kOther), GrpcOk());
   pair_.AwaitState(user, user::v1::DELETION_STATE_COMPLETED);

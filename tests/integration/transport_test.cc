@@ -48,7 +48,7 @@ class TransportTest : public ::testing::Test {
     const auto channel = OpenChannel(port);
     EXPECT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(60)));
     events::GrpcTransport transport(channel, silence);
-    return transport.Stream("", 0, [&](const events::Batch&) {
+    return transport.Stream("", Sequence{}, [&](const events::Batch&) {
       ++delivered;
       return refuse;
     });

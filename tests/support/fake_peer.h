@@ -27,8 +27,10 @@ class FakePeer final : public relation::Peer {
   }
 
   absl::StatusOr<relation::LookupAnswer> Lookup(const Call&, const std::string&,
-                                                const std::vector<int64_t>& ids) override {
+                                                const std::vector<RowId>& rows) override {
     LookupScript script;
+    std::vector<int64_t> ids;
+    for (const RowId row : rows) ids.push_back(Value(row));
     {
       std::lock_guard lock(mutex_);
       lookups_.push_back(ids);

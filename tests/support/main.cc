@@ -5,20 +5,15 @@
 
 #include <gmock/gmock.h>
 
-#include "common/fault/fault.h"
 #include "common/telemetry/log.h"
+#include "tests/support/guards.h"
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleMock(&argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
   // A mutant: the program's tests without one guard of the protocol. See tests/fault/README.md.
   const char* without = std::getenv("CROSSKEY_WITHOUT");
-  if (without != nullptr) {
-    std::string words[] = {"test", "--without", without};
-    char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
-    int count = 3;
-    crosskey::fault::TakeFlags(count, arguments);
-  }
+  if (without != nullptr) crosskey::testing::LeaveOut(without);
   const bool verbose = std::getenv("CROSSKEY_TEST_VERBOSE") != nullptr;
   crosskey::log::Setup(verbose ? crosskey::log::Level::kDebug : crosskey::log::Level::kError,
                        crosskey::log::Format::kText, "test");

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/faults.h"
 #include "tests/support/free_port.h"
 #include "tests/support/integrity.h"
 #include "tests/support/status_matchers.h"
@@ -62,7 +63,7 @@ Pair::~Pair() {
 
 process::Options Pair::OptionsOf(const std::string& db, const Addresses& own, int peer) const {
   process::Options options;
-  options.db = db;
+  options.db = db::ParseUrl(db).value();
   options.db_pool = db_pool;
   options.max_in_flight = max_in_flight;
   options.event_retention = event_retention;
@@ -72,28 +73,22 @@ process::Options Pair::OptionsOf(const std::string& db, const Addresses& own, in
   return options;
 }
 
-server::Hooks Pair::UserHooks() {
+server::Hooks Pair::HooksFor(Recorder& sql, const std::atomic<bool>& hold_consumer) {
   server::Hooks hooks;
-  hooks.observer = user_sql_.observer();
-  hooks.hold_consumer = [this] { return hold_user_consumer.load(); };
-  hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
-  hooks.hold_recovery = [this] { return hold_recovery.load(); };
+  hooks.seam = Seam(sql.observer());
+  hooks.hold = [this, &hold_consumer](const std::string& task) {
+    if (task == "consumer") return hold_consumer.load();
+    if (task == "reclaim") return hold_reclaim.load();
+    return task == "recovery" && hold_recovery.load();
+  };
   hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
   hooks.migrate = true;
   hooks.no_drain_grace = true;
   return hooks;
 }
 
-server::Hooks Pair::PostHooks() {
-  server::Hooks hooks;
-  hooks.observer = post_sql_.observer();
-  hooks.hold_consumer = [this] { return hold_post_consumer.load(); };
-  hooks.hold_reclaim = [this] { return hold_reclaim.load(); };
-  hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
-  hooks.migrate = true;
-  hooks.no_drain_grace = true;
-  return hooks;
-}
+server::Hooks Pair::UserHooks() { return HooksFor(user_sql_, hold_user_consumer); }
+server::Hooks Pair::PostHooks() { return HooksFor(post_sql_, hold_post_consumer); }
 
 void Pair::StartUsers() {
   auto app = users::App::Start(OptionsOf(user_db_->UrlThrough(user_db_gate), user_at_,
@@ -101,7 +96,7 @@ void Pair::StartUsers() {
                                UserHooks());
   ASSERT_THAT(app, IsOk());
   user_app_ = *std::move(app);
-  ASSERT_TRUE(WaitFor([&] { return user_app_->backbone().ready(); }));
+  ASSERT_TRUE(WaitFor([&] { return user_app_->service().ready(); }));
   AwaitConnected();
 }
 
@@ -111,7 +106,7 @@ void Pair::StartPosts() {
                                PostHooks());
   ASSERT_THAT(app, IsOk());
   post_app_ = *std::move(app);
-  ASSERT_TRUE(WaitFor([&] { return post_app_->backbone().ready(); }));
+  ASSERT_TRUE(WaitFor([&] { return post_app_->service().ready(); }));
   AwaitConnected();
 }
 
@@ -124,18 +119,18 @@ void Pair::StartReplicas() {
   ASSERT_THAT(post_app, IsOk());
   user_replica_ = *std::move(user_app);
   post_replica_ = *std::move(post_app);
-  ASSERT_TRUE(WaitFor([&] { return user_replica_->backbone().ready() && post_replica_->backbone().ready(); }));
+  ASSERT_TRUE(WaitFor([&] { return user_replica_->service().ready() && post_replica_->service().ready(); }));
   replica_users_ = UserService::NewStub(OpenChannel(user.port));
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(60);
-  EXPECT_TRUE(user_replica_->backbone().peer()->WaitForConnected(deadline));
-  EXPECT_TRUE(post_replica_->backbone().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(user_replica_->service().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(post_replica_->service().peer()->WaitForConnected(deadline));
 }
 
 void Pair::AwaitConnected() {
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(60);
   if (user_app_ == nullptr || post_app_ == nullptr) return;
-  EXPECT_TRUE(user_app_->backbone().peer()->WaitForConnected(deadline));
-  EXPECT_TRUE(post_app_->backbone().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(user_app_->service().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(post_app_->service().peer()->WaitForConnected(deadline));
 }
 
 void Pair::StopUsers() { user_app_.reset(); }

@@ -98,6 +98,7 @@ class Pair {
   };
 
   process::Options OptionsOf(const std::string& db, const Addresses& own, int peer) const;
+  server::Hooks HooksFor(Recorder& sql, const std::atomic<bool>& hold_consumer);
   server::Hooks UserHooks();
   server::Hooks PostHooks();
   void AwaitConnected();

@@ -1,6 +1,7 @@
 // Counts the SQL of a service.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <ostream>
@@ -19,7 +20,7 @@ struct Counted {
   bool operator==(const Counted& o) const { return statements == o.statements && rows == o.rows; }
 };
 
-// Thread-safe. Hand observer() to server::Hooks or db::Database.
+// Thread-safe. Hand observer() to Seam().
 class Recorder {
  public:
   struct Sample {
@@ -27,7 +28,7 @@ class Recorder {
     db::Rendered rendered;  // of the execution with the most values
   };
 
-  db::StatementObserver observer() {
+  std::function<void(const db::Sql&, const db::Rendered&, int64_t rows)> observer() {
     return [this](const db::Sql& sql, const db::Rendered& rendered, int64_t rows) {
       std::lock_guard lock(mutex_);
       counted_[sql.name].statements += 1;

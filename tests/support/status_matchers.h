@@ -52,7 +52,7 @@ MATCHER(IsOk, "is OK") {
 MATCHER_P2(StatusIs, code, reason, "") {
   const absl::Status status = ToStatus(arg);
   *result_listener << status.ToString();
-  return status.code() == code && errors::ReasonOf(status) == reason;
+  return status.code() == code && errors::ReasonName(status) == reason;
 }
 
 MATCHER(GrpcOk, "is OK") {

@@ -49,13 +49,13 @@ std::vector<Row> Table() {
        {"BadRequest"},
        {{"field", "a"}, {"description", "one"}, {"more", "2"}}},
       {InvalidPageToken(), StatusCode::kInvalidArgument, "INVALID_PAGE_TOKEN", {}, {{"field", "page_token"}}},
-      {NotFound(kUser, 7), StatusCode::kNotFound, "USER_NOT_FOUND", {"ResourceInfo"}, {{"resource", "users/7"}}},
-      {NotFound("post.v1.Post", 8),
+      {NotFound(kUser, RowId{7}), StatusCode::kNotFound, "USER_NOT_FOUND", {"ResourceInfo"}, {{"resource", "users/7"}}},
+      {NotFound("post.v1.Post", RowId{8}),
        StatusCode::kNotFound,
        "POST_NOT_FOUND",
        {"ResourceInfo"},
        {{"resource", "posts/8"}}},
-      {DeletionNotFound(kUser, 7),
+      {DeletionNotFound(kUser, RowId{7}),
        StatusCode::kNotFound,
        "DELETION_NOT_FOUND",
        {"ResourceInfo"},
@@ -65,23 +65,27 @@ std::vector<Row> Table() {
        "USERNAME_TAKEN",
        {"ResourceInfo"},
        {{"field", "username"}, {"value", "ada"}}},
-      {ForeignKeyViolation({{kRelationship, kUser, 7}}),
+      {ForeignKeyViolation({{kRelationship, kUser, RowId{7}}}),
        StatusCode::kFailedPrecondition,
        "FOREIGN_KEY_VIOLATION",
        {"PreconditionFailure", "ResourceInfo"},
        {{"relationship", kRelationship}, {"resource", "users/7"}}},
-      {ForeignKeyViolation({{kRelationship, kUser, 7}, {kRelationship, kUser, 8}}),
+      {ForeignKeyViolation({{kRelationship, kUser, RowId{7}}, {kRelationship, kUser, RowId{8}}}),
        StatusCode::kFailedPrecondition,
        "FOREIGN_KEY_VIOLATION",
        {"PreconditionFailure", "ResourceInfo"},
        {{"relationship", kRelationship}, {"resource", "users/7"}, {"more", "1"}}},
-      {ParentDeleting(kUser, 7), StatusCode::kAborted, "PARENT_DELETING", {"RetryInfo"}, {{"resource", "users/7"}}},
-      {Restricted(kUser, 7, {{kRelationship, 1000, true}}),
+      {ParentDeleting(kUser, RowId{7}),
+       StatusCode::kAborted,
+       "PARENT_DELETING",
+       {"RetryInfo"},
+       {{"resource", "users/7"}}},
+      {Restricted(kUser, RowId{7}, {{kRelationship, 1000, true}}),
        StatusCode::kFailedPrecondition,
        "RESTRICTED",
        {"PreconditionFailure"},
        {{"resource", "users/7"}, {"relationship", kRelationship}, {"count", "1000"}, {"count_is_minimum", "true"}}},
-      {EtagMismatch(kUser, 7), StatusCode::kAborted, "ETAG_MISMATCH", {}, {{"resource", "users/7"}}},
+      {EtagMismatch(kUser, RowId{7}), StatusCode::kAborted, "ETAG_MISMATCH", {}, {{"resource", "users/7"}}},
       {Conflict(), StatusCode::kAborted, "CONFLICT", {"RetryInfo"}, {}},
       {PeerUnavailable("user-service"),
        StatusCode::kUnavailable,
@@ -92,7 +96,7 @@ std::vector<Row> Table() {
       {Overloaded("calls"), StatusCode::kResourceExhausted, "OVERLOADED", {"RetryInfo"}, {{"what", "calls"}}},
       {Draining(), StatusCode::kUnavailable, "DRAINING", {"RetryInfo"}, {}},
       {FeedMismatch("f"), StatusCode::kFailedPrecondition, "FEED_MISMATCH", {}, {{"feed_id", "f"}}},
-      {EventsTrimmed(17), StatusCode::kOutOfRange, "EVENTS_TRIMMED", {}, {{"floor", "17"}}},
+      {EventsTrimmed(Sequence{17}), StatusCode::kOutOfRange, "EVENTS_TRIMMED", {}, {{"floor", "17"}}},
       {Internal("1f"), StatusCode::kInternal, "INTERNAL_ERROR", {"RequestInfo"}, {{"incident", "1f"}}},
   };
 }
@@ -134,13 +138,28 @@ TEST(Errors, EveryValueOfTheMetadataIsInTheMessage) {
   }
 }
 
+// What code decides by follows from what is on the wire.
+TEST(Errors, EachHasItsReason) {
+  for (const Row& row : Table()) {
+    EXPECT_NE(ReasonOf(row.status), Reason::kNone) << row.reason;
+    EXPECT_NE(ReasonOf(row.status), Reason::kOther) << row.reason;
+  }
+  EXPECT_EQ(ReasonOf(NotFound(kUser, RowId{7})), Reason::kNotFound);
+  EXPECT_EQ(ReasonOf(DeletionNotFound(kUser, RowId{7})), Reason::kDeletionNotFound);
+  EXPECT_EQ(ReasonOf(Taken(kUser, "username", "ada")), Reason::kTaken);
+  EXPECT_EQ(ReasonOf(Conflict()), Reason::kConflict);
+  EXPECT_EQ(ReasonOf(Make(StatusCode::kAlreadyExists, "ALREADY_PINNED", "posts/1 is pinned")), Reason::kOther);
+  EXPECT_EQ(ReasonOf(absl::NotFoundError("x")), Reason::kNone);
+  EXPECT_EQ(ReasonOf(absl::OkStatus()), Reason::kNone);
+}
+
 TEST(Errors, ResourcesAreNamedByPluralAndId) {
-  EXPECT_EQ(ResourceName(kUser, 7), "users/7");
-  EXPECT_EQ(ResourceName("post.v1.Post", -1), "posts/-1");
+  EXPECT_EQ(ResourceName(kUser, RowId{7}), "users/7");
+  EXPECT_EQ(ResourceName("post.v1.Post", RowId{-1}), "posts/-1");
 }
 
 TEST(Errors, AnExactCountIsNoMinimum) {
-  const grpc::Status wire = rpc::ToWire(Restricted(kUser, 7, {{kRelationship, 3, false}}), "Method");
+  const grpc::Status wire = rpc::ToWire(Restricted(kUser, RowId{7}, {{kRelationship, 3, false}}), "Method");
   EXPECT_EQ(testing::DetailOf<google::rpc::ErrorInfo>(wire)->metadata().at("count_is_minimum"), "false");
   EXPECT_FALSE(absl::StrContains(wire.error_message(), "more than"));
 }
@@ -155,13 +174,14 @@ TEST(Errors, DetailsStayBelowFourKilobytes) {
   }
   for (const std::string& text : texts) {
     const std::vector<FieldViolation> fields(1000, {text, text});
-    const std::vector<MissingReference> missing(1000, {kRelationship, kUser, std::numeric_limits<int64_t>::min()});
+    const std::vector<MissingReference> missing(1000,
+                                                {kRelationship, kUser, RowId{std::numeric_limits<int64_t>::min()}});
     for (const absl::Status& status :
          {InvalidFields(fields), InvalidField(text, text), Taken(kUser, "username", text), ForeignKeyViolation(missing),
           PeerUnavailable(text), Overloaded(text), FeedMismatch(text)}) {
       const grpc::Status wire = rpc::ToWire(status, "Method");
       // Checks the size, too.
-      EXPECT_THAT(wire, GrpcError(wire.error_code(), ReasonOf(status)));
+      EXPECT_THAT(wire, GrpcError(wire.error_code(), ReasonName(status)));
       EXPECT_LT(wire.error_message().size(), 1024U);
       EXPECT_GE(DetailTypes(wire).size(), 1U);
       const auto bad = testing::DetailOf<google::rpc::BadRequest>(wire);
@@ -218,7 +238,7 @@ TEST(ToWire, TheUnforeseenGoesToTheLogAndNotToTheClient) {
 
 // Payloads of our own layers stay inside, also next to details that go out.
 TEST(ToWire, OnlyDetailsGoOut) {
-  absl::Status status = NotFound(kUser, 7);
+  absl::Status status = NotFound(kUser, RowId{7});
   status.SetPayload("crosskey.db/kind", absl::Cord("secret"));
   const grpc::Status wire = rpc::ToWire(status, "GetUser");
   EXPECT_EQ(DetailTypes(wire), (std::vector<std::string>{"ErrorInfo", "ResourceInfo"}));

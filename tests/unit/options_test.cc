@@ -55,7 +55,7 @@ std::vector<FlagCase> Cases() {
 // The value of one flag, written as it would be on the command line.
 std::string ValueOf(const Options& options, const std::string& flag) {
   const std::vector<std::string> levels = {"debug", "info", "warning", "error"};
-  if (flag == "--db") return options.db;
+  if (flag == "--db") return db::ToText(options.db);
   if (flag == "--db-password-file") return options.db_password_file;
   if (flag == "--db-pool") return std::to_string(options.db_pool);
   if (flag == "--listen") return options.listen;
@@ -114,7 +114,7 @@ class OptionsTest : public testing::Test {
 TEST_F(OptionsTest, DefaultsAreThoseOfTheService) {
   const Options options = Good({});
   EXPECT_EQ(options.command, "serve");
-  EXPECT_EQ(options.db, "sqlite:user-service.db");
+  EXPECT_EQ(db::ToText(options.db), "sqlite:user-service.db");
   EXPECT_EQ(options.db_password_file, "");
   EXPECT_EQ(options.db_pool, 16);
   EXPECT_EQ(options.listen, "127.0.0.1:50051");
@@ -239,7 +239,7 @@ TEST_F(OptionsTest, AnErrorStaysOneLine) {
 TEST_F(OptionsTest, Databases) {
   for (const std::string db : {"sqlite:x", "sqlite:/var/lib/a b.db", "mysql://user@host:3306/crosskey",
                                "mysql://u_1@127.0.0.1:1/d-1", "mysql://u@[::1]:65535/d"}) {
-    EXPECT_EQ(Good({"--db", db}).db, db);
+    EXPECT_EQ(db::ToText(Good({"--db", db}).db), db);
   }
   for (const std::string db : {"x",
                                "sqlite:",

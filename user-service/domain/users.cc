@@ -7,52 +7,49 @@
 
 namespace crosskey::users {
 
-absl::Status Users::Create(const Call& call, const std::string& username,
-                           const std::function<void(const User&)>& answer) {
-  return store_.Transact(call, "user.create", [&](UserTx& tx) -> absl::Status {
+absl::Status Users::Create(const Call& call, const std::string& username, const idempotency::Record<User>& record) {
+  return store_.Transact(call, "user.create", [&](events::Tx& tx) -> absl::Status {
     User user;
     user.uid = NewUuid();
     user.username = username;
     user.version = 1;
     user.create_time = user.update_time = absl::ToUnixMicros(absl::Now());
-    CROSSKEY_RETURN_IF_ERROR(tx.Insert(user));
+    CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Insert(user));
     tx.Append(UserCreated(user.id, user.uid));
-    answer(user);
-    return absl::OkStatus();
+    return record(tx.db(), user);
   });
 }
 
-absl::StatusOr<User> Users::Get(const Call& call, int64_t id) {
+absl::StatusOr<User> Users::Get(const Call& call, RowId id) {
   CROSSKEY_ASSIGN_OR_RETURN(auto users, store_.Get(call, {id}));
   if (users.empty()) return errors::NotFound(kUserType, id);
   return std::move(users.front());
 }
 
-absl::StatusOr<std::vector<User>> Users::BatchGet(const Call& call, const std::vector<int64_t>& ids) {
+absl::StatusOr<std::vector<User>> Users::BatchGet(const Call& call, const std::vector<RowId>& ids) {
   return store_.Get(call, ids);
 }
 
-absl::StatusOr<std::vector<User>> Users::List(const Call& call, const std::string& username, int64_t after,
+absl::StatusOr<std::vector<User>> Users::List(const Call& call, const std::string& username, RowId after,
                                               int64_t limit) {
   return store_.List(call, username, after, limit);
 }
 
-absl::Status Users::Update(const Call& call, const UserChange& change, const std::function<void(const User&)>& answer) {
-  if (!change.changes_pin || !change.pinned_post.has_value()) {
-    return store_.Transact(call, "user.update", [&](UserTx& tx) { return Change(tx, change, answer); });
-  }
+absl::Status Users::Update(const Call& call, const UserChange& change, const idempotency::Record<User>& record) {
+  const auto body = [&](events::Tx& tx) { return Change(tx, change, record); };
+  if (!change.changes_pin || !change.pinned_post.has_value()) return store_.Transact(call, "user.update", body);
   // The post that was pinned before needs no lock: whether it is there or not, the user leaves it.
-  const absl::Status status = posts_.Write(call, kUserPin, {*change.pinned_post}, [&](events::Tx& tx) {
-    UserTx user_tx(tx);
-    return Change(user_tx, change, answer);
-  });
+  const absl::Status status = posts_.Write(call, kUserPin, {*change.pinned_post}, body);
   // A user that does not exist refers to nothing: that it is missing comes first, as for the user of a post.
-  if (errors::ReasonOf(status) == "FOREIGN_KEY_VIOLATION") CROSSKEY_RETURN_IF_ERROR(Get(call, change.id).status());
+  if (errors::Is(status, errors::Reason::kForeignKeyViolation)) {
+    CROSSKEY_RETURN_IF_ERROR(Get(call, change.id).status());
+  }
   return status;
 }
 
-absl::Status Users::Change(UserTx& tx, const UserChange& change, const std::function<void(const User&)>& answer) {
-  CROSSKEY_ASSIGN_OR_RETURN(std::optional<User> user, tx.Lock(change.id));
+absl::Status Users::Change(events::Tx& tx, const UserChange& change, const idempotency::Record<User>& record) {
+  UserTx users = store_.In(tx);
+  CROSSKEY_ASSIGN_OR_RETURN(std::optional<User> user, users.Lock(change.id));
   if (!user.has_value()) return errors::NotFound(kUserType, change.id);
   if (change.version.has_value() && *change.version != user->version) return errors::EtagMismatch(kUserType, user->id);
   if (user->state == relation::ParentState::kDeleting) return errors::ParentDeleting(kUserType, user->id);
@@ -69,11 +66,10 @@ absl::Status Users::Change(UserTx& tx, const UserChange& change, const std::func
   if (!paths.empty()) {
     ++user->version;
     user->update_time = absl::ToUnixMicros(absl::Now());
-    CROSSKEY_RETURN_IF_ERROR(tx.Update(*user, pin_changes));
+    CROSSKEY_RETURN_IF_ERROR(users.Update(*user, pin_changes));
     tx.Append(UserUpdated(user->id, user->uid, paths));
   }
-  answer(*user);
-  return absl::OkStatus();
+  return record(tx.db(), *user);
 }
 
 }  // namespace crosskey::users

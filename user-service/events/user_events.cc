@@ -8,33 +8,23 @@ namespace crosskey::users {
 namespace {
 
 template <typename Payload>
-events::Draft AboutUser(const Payload& payload) {
-  return {payload.GetTypeName(), errors::ResourceName(kUserType, payload.id()), payload.SerializeAsString()};
+Payload About(RowId id, const std::string& uid) {
+  Payload payload;
+  payload.set_id(Value(id));
+  payload.set_uid(uid);
+  return payload;
 }
 
 }  // namespace
 
-events::Draft UserCreated(int64_t id, const std::string& uid) {
-  user::v1::UserCreated payload;
-  payload.set_id(id);
-  payload.set_uid(uid);
-  return AboutUser(payload);
+events::Draft UserCreated(RowId id, const std::string& uid) {
+  return events::DraftOf(errors::ResourceName(kUserType, id), About<user::v1::UserCreated>(id, uid));
 }
 
-events::Draft UserUpdated(int64_t id, const std::string& uid, const std::vector<std::string>& paths) {
-  user::v1::UserUpdated payload;
-  payload.set_id(id);
-  payload.set_uid(uid);
+events::Draft UserUpdated(RowId id, const std::string& uid, const std::vector<std::string>& paths) {
+  auto payload = About<user::v1::UserUpdated>(id, uid);
   for (const std::string& path : paths) payload.add_paths(path);
-  return AboutUser(payload);
-}
-
-events::Draft UserDeleted(int64_t id, const std::string& uid, int64_t deletion_id) {
-  user::v1::UserDeleted payload;
-  payload.set_id(id);
-  payload.set_uid(uid);
-  payload.set_deletion_id(deletion_id);
-  return AboutUser(payload);
+  return events::DraftOf(errors::ResourceName(kUserType, id), payload);
 }
 
 }  // namespace crosskey::users

@@ -1,16 +1,16 @@
 // What user-service publishes.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "common/events/event.h"
+#include "common/status/ids.h"
 
 namespace crosskey::users {
 
-events::Draft UserCreated(int64_t id, const std::string& uid);
-events::Draft UserUpdated(int64_t id, const std::string& uid, const std::vector<std::string>& paths);
-events::Draft UserDeleted(int64_t id, const std::string& uid, int64_t deletion_id);
+// What relationships need to know of users; their deletion is published by the library.
+events::Draft UserCreated(RowId id, const std::string& uid);
+events::Draft UserUpdated(RowId id, const std::string& uid, const std::vector<std::string>& paths);
 
 }  // namespace crosskey::users

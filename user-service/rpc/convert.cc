@@ -1,10 +1,10 @@
 #include "user-service/rpc/convert.h"
 
+#include "common/relation/row_events.h"
 #include "common/rpc/etag.h"
 #include "common/rpc/field_mask.h"
 #include "common/rpc/text.h"
 #include "common/rpc/timestamp.h"
-#include "user-service/relationships.h"
 
 namespace crosskey::users {
 namespace {
@@ -14,10 +14,10 @@ const rpc::TextRule kUsername{1, 50, 0, false, true};
 }  // namespace
 
 void ToWire(const User& user, user::v1::User* out) {
-  out->set_id(user.id);
+  out->set_id(Value(user.id));
   out->set_uid(user.uid);
   out->set_username(user.username);
-  if (user.pinned_post.has_value()) out->set_pinned_post_id(*user.pinned_post);
+  if (user.pinned_post.has_value()) out->set_pinned_post_id(Value(*user.pinned_post));
   out->set_state(user.state == relation::ParentState::kDeleting ? user::v1::USER_STATE_DELETING
                                                                 : user::v1::USER_STATE_ACTIVE);
   rpc::SetTimestamp(user.create_time, out->mutable_create_time());
@@ -26,15 +26,12 @@ void ToWire(const User& user, user::v1::User* out) {
 }
 
 void ToWire(const relation::Deletion& deletion, user::v1::UserDeletion* out) {
-  out->set_deletion_id(deletion.deletion_id);
-  out->set_user_id(deletion.parent_id);
-  out->set_user_uid(deletion.parent_uid);
+  out->set_deletion_id(Value(deletion.deletion_id));
+  out->set_user_id(Value(deletion.parent.id));
+  out->set_user_uid(deletion.parent.uid);
   out->set_on_delete(static_cast<::relation::v1::ReferentialAction>(deletion.action));
   out->set_state(static_cast<user::v1::DeletionState>(deletion.state));
-  const auto posts = deletion.rows.find(kPostUser);
-  if (posts != deletion.rows.end()) out->set_posts(posts->second);
-  const auto likes = deletion.rows.find(kLikeUser);
-  if (likes != deletion.rows.end()) out->set_likes(likes->second);
+  relation::SetRows(deletion.rows, *out);
   out->set_blocked_reason(deletion.blocked_reason);
   if (deletion.create_time > 0) rpc::SetTimestamp(deletion.create_time, out->mutable_create_time());
   if (deletion.complete_time.has_value()) rpc::SetTimestamp(*deletion.complete_time, out->mutable_complete_time());
@@ -54,7 +51,7 @@ absl::StatusOr<UserChange> FromWire(const user::v1::UpdateUserRequest& request) 
   const auto fields = rpc::FieldsToUpdate(request.has_update_mask() ? &request.update_mask() : nullptr, request.user(),
                                           {"username", "pinned_post_id"}, errors);
   UserChange change;
-  change.id = request.user().id();
+  change.id = RowId{request.user().id()};
   change.version = rpc::VersionOf(request.user().etag());
   if (fields.count("username") > 0) {
     rpc::CheckText("user.username", request.user().username(), kUsername, errors);
@@ -63,7 +60,7 @@ absl::StatusOr<UserChange> FromWire(const user::v1::UpdateUserRequest& request) 
   change.changes_pin = fields.count("pinned_post_id") > 0;
   if (change.changes_pin && request.user().has_pinned_post_id()) {
     errors.RequireId("user.pinned_post_id", request.user().pinned_post_id());
-    change.pinned_post = request.user().pinned_post_id();
+    change.pinned_post = RowId{request.user().pinned_post_id()};
   }
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   return change;
@@ -73,8 +70,8 @@ absl::StatusOr<relation::DeleteRequest> FromWire(const user::v1::DeleteUserReque
   rpc::FieldErrors errors;
   errors.RequireId("id", request.id());
   errors.CheckRequestId("request_id", request.request_id());
-  relation::DeleteRequest out{request.id(), std::nullopt, rpc::VersionOf(request.etag()), request.allow_missing(),
-                              request.validate_only()};
+  relation::DeleteRequest out{RowId{request.id()}, std::nullopt, rpc::VersionOf(request.etag()),
+                              request.allow_missing(), request.validate_only()};
   switch (request.on_delete()) {
     case ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED:
       break;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
-#include "common/relation/deletions.h"
+#include "common/relation/parent/deletions.h"
 #include "user-service/domain/users.h"
 #include "user/v1/user_service.pb.h"
 

@@ -12,14 +12,21 @@
 namespace crosskey::users {
 namespace {
 
+template <typename Ids>
+std::vector<RowId> RowIds(const Ids& ids) {
+  std::vector<RowId> rows;
+  for (const int64_t id : ids) rows.push_back(RowId{id});
+  return rows;
+}
+
 absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::BatchGetUsersRequest& request,
                             user::v1::BatchGetUsersResponse& response) {
   rpc::FieldErrors errors;
   errors.RequireIds("ids", request.ids(), 1, limits::kBatchIds);
   CROSSKEY_RETURN_IF_ERROR(errors.status());
-  CROSSKEY_ASSIGN_OR_RETURN(const auto found, users.BatchGet(call, {request.ids().begin(), request.ids().end()}));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto found, users.BatchGet(call, RowIds(request.ids())));
   std::map<int64_t, const User*> by_id;
-  for (const User& user : found) by_id[user.id] = &user;
+  for (const User& user : found) by_id[Value(user.id)] = &user;
   std::set<int64_t> answered;
   for (const int64_t id : request.ids()) {
     if (!answered.insert(id).second) continue;
@@ -37,13 +44,13 @@ absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::Batc
 
 grpc::Status UserRpc::CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
                                  user::v1::CreateUserResponse* response) {
-  return writes_.Run(*context, "CreateUser", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(CheckCreate(*request));
-    return users_.Create(call, request->username(), [&](const User& user) {
-      response->Clear();
-      ToWire(user, response->mutable_user());
-    });
-  });
+  return writes_.Run(*context, "CreateUser", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_RETURN_IF_ERROR(CheckCreate(*request));
+                       return users_.Create(call, request->username(), recorder.Of<User>([&](const User& user) {
+                         ToWire(user, response->mutable_user());
+                       }));
+                     });
 }
 
 grpc::Status UserRpc::GetUser(grpc::ServerContext* context, const user::v1::GetUserRequest* request,
@@ -52,7 +59,7 @@ grpc::Status UserRpc::GetUser(grpc::ServerContext* context, const user::v1::GetU
     rpc::FieldErrors errors;
     errors.RequireId("id", request->id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Get(call, request->id()));
+    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Get(call, RowId{request->id()}));
     ToWire(user, response->mutable_user());
     return absl::OkStatus();
   });
@@ -72,7 +79,7 @@ grpc::Status UserRpc::ListUsers(grpc::ServerContext* context, const user::v1::Li
     CROSSKEY_RETURN_IF_ERROR(errors.status());
     const std::string list = absl::StrCat("ListUsers\n", request->username());
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const auto users, users_.List(call, request->username(), after, size + 1));
+    CROSSKEY_ASSIGN_OR_RETURN(const auto users, users_.List(call, request->username(), RowId{after}, size + 1));
     for (const User& user : users) {
       if (response->users_size() == size) {
         response->set_next_page_token(rpc::EncodePageToken(list, response->users(response->users_size() - 1).id()));
@@ -86,42 +93,49 @@ grpc::Status UserRpc::ListUsers(grpc::ServerContext* context, const user::v1::Li
 
 grpc::Status UserRpc::UpdateUser(grpc::ServerContext* context, const user::v1::UpdateUserRequest* request,
                                  user::v1::UpdateUserResponse* response) {
-  return writes_.Run(*context, "UpdateUser", *request, *response, [&](const Call& call) -> absl::Status {
-    CROSSKEY_ASSIGN_OR_RETURN(const UserChange change, FromWire(*request));
-    return users_.Update(call, change, [&](const User& user) {
-      response->Clear();
-      ToWire(user, response->mutable_user());
-    });
-  });
+  return writes_.Run(*context, "UpdateUser", *request, *response,
+                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+                       CROSSKEY_ASSIGN_OR_RETURN(const UserChange change, FromWire(*request));
+                       return users_.Update(call, change, recorder.Of<User>([&](const User& user) {
+                         ToWire(user, response->mutable_user());
+                       }));
+                     });
 }
 
 grpc::Status UserRpc::DeleteUser(grpc::ServerContext* context, const user::v1::DeleteUserRequest* request,
                                  user::v1::DeleteUserResponse* response) {
-  const auto body = [&](const Call& call) { return Delete(call, *request, *response); };
-  if (request->validate_only()) return calls_.Unary(*context, "DeleteUser", body);
+  using Response = user::v1::DeleteUserResponse;
+  if (request->validate_only()) {
+    return calls_.Unary(*context, "DeleteUser",
+                        [&](const Call& call) { return Delete(call, *request, nullptr, nullptr, *response); });
+  }
   // Stored with the intent, before the outcome is known.
-  return writes_.Run(*context, "DeleteUser", *request, *response, body,
-                     [&] { return response->deletion().state() == user::v1::DELETION_STATE_INTENT; });
+  return writes_.RunResumable<Response>(
+      *context, "DeleteUser", *request, *response,
+      [](const Response& stored) { return stored.deletion().state() == user::v1::DELETION_STATE_INTENT; },
+      [&](const Call& call, idempotency::Recorder& recorder, const Response* begun) {
+        const auto record = recorder.Of<relation::Deletion>(
+            [&](const relation::Deletion& deletion) { ToWire(deletion, response->mutable_deletion()); });
+        return Delete(call, *request, begun, record, *response);
+      });
 }
 
 absl::Status UserRpc::Delete(const Call& call, const user::v1::DeleteUserRequest& request,
+                             const user::v1::DeleteUserResponse* begun,
+                             const idempotency::Record<relation::Deletion>& record,
                              user::v1::DeleteUserResponse& response) {
   CROSSKEY_ASSIGN_OR_RETURN(const relation::DeleteRequest deletion_request, FromWire(request));
-  const auto answer = [&](const relation::Deletion& deletion) {
-    response.Clear();
-    ToWire(deletion, response.mutable_deletion());
-  };
   std::optional<relation::Deletion> deletion;
-  if (response.has_deletion()) {
-    CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Resume(call, response.deletion().deletion_id()));
+  if (begun != nullptr) {
+    CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Resume(call, DeletionId{begun->deletion().deletion_id()}));
     // An error is not kept, and a refusal was one.
     if (deletion.has_value() && deletion->state == relation::DeletionState::kRefused) deletion.reset();
   }
   if (!deletion.has_value()) {
-    CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Delete(call, deletion_request, answer));
+    CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Delete(call, deletion_request, record));
   }
   response.Clear();
-  if (deletion.has_value()) answer(*deletion);
+  if (deletion.has_value()) ToWire(*deletion, response.mutable_deletion());
   return absl::OkStatus();
 }
 
@@ -131,7 +145,7 @@ grpc::Status UserRpc::GetUserDeletion(grpc::ServerContext* context, const user::
     rpc::FieldErrors errors;
     errors.RequireId("user_id", request->user_id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(relation::Deletion deletion, deletions_.Latest(call, request->user_id()));
+    CROSSKEY_ASSIGN_OR_RETURN(relation::Deletion deletion, deletions_.Latest(call, RowId{request->user_id()}));
     deletion.blocked_reason = blocked_.Reason(deletion);
     ToWire(deletion, response->mutable_deletion());
     return absl::OkStatus();

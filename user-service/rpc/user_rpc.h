@@ -4,8 +4,7 @@
 #include <memory>
 
 #include "common/idempotency/write_rpc.h"
-#include "common/relation/blocked.h"
-#include "common/relation/deletions.h"
+#include "common/relation/parent/parent.h"
 #include "common/rpc/calls.h"
 #include "user-service/domain/users.h"
 #include "user/v1/user_service.grpc.pb.h"
@@ -15,9 +14,8 @@ namespace crosskey::users {
 // The public listener's service.
 class UserRpc final : public user::v1::UserService::Service {
  public:
-  UserRpc(Users& users, relation::Deletions& deletions, const relation::Blocked& blocked, rpc::Calls& calls,
-          idempotency::Writes& writes)
-      : users_(users), deletions_(deletions), blocked_(blocked), calls_(calls), writes_(writes) {}
+  UserRpc(Users& users, relation::Parent& parent, rpc::Calls& calls, idempotency::Writes& writes)
+      : users_(users), deletions_(parent.deletions()), blocked_(parent.blocked()), calls_(calls), writes_(writes) {}
 
   grpc::Status CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
                           user::v1::CreateUserResponse* response) override;
@@ -35,7 +33,9 @@ class UserRpc final : public user::v1::UserService::Service {
                                user::v1::GetUserDeletionResponse* response) override;
 
  private:
+  // `begun`: the stored answer of a call that began a deletion and did not hear of its outcome, or null.
   absl::Status Delete(const Call& call, const user::v1::DeleteUserRequest& request,
+                      const user::v1::DeleteUserResponse* begun, const idempotency::Record<relation::Deletion>& record,
                       user::v1::DeleteUserResponse& response);
 
   Users& users_;

@@ -1,48 +1,57 @@
 // The users' table.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/events/outbox.h"
 #include "user-service/domain/user.h"
+#include "user-service/storage/users_sql.h"
 
 namespace crosskey::users {
 
 // Changes within one transaction.
 class UserTx {
  public:
-  explicit UserTx(events::Tx& tx) : tx_(tx) {}
+  UserTx(events::Tx& tx, const UsersSql& sql) : tx_(tx), sql_(sql) {}
 
   // Fills in the id. ALREADY_EXISTS USERNAME_TAKEN.
   absl::Status Insert(User& user);
   // The user, locked against every change until the end of the transaction.
-  absl::StatusOr<std::optional<User>> Lock(int64_t id);
+  absl::StatusOr<std::optional<User>> Lock(RowId id);
   // Stores username, version and update_time, and the pin if it is to change: one that is hidden stays for the reclaim to
   // clear. ALREADY_EXISTS USERNAME_TAKEN or ALREADY_PINNED.
   absl::Status Update(const User& user, bool with_pin);
-  void Append(events::Draft event) { tx_.Append(std::move(event)); }
 
  private:
   events::Tx& tx_;
+  const UsersSql& sql_;
 };
 
 // Thread-safe.
 class UserStore {
  public:
-  explicit UserStore(events::Outbox& outbox) : outbox_(outbox) {}
+  UserStore(events::Outbox& outbox, const relation::Visibility& visibility) : outbox_(outbox), sql_(visibility) {}
 
-  absl::Status Transact(const Call& call, const char* name, const std::function<absl::Status(UserTx&)>& body);
+  // events::Outbox::Transact.
+  template <typename Body>
+  auto Transact(const Call& call, const char* name, Body&& body) {
+    return outbox_.Transact(call, name, std::forward<Body>(body));
+  }
+  // The users within a transaction.
+  UserTx In(events::Tx& tx) const { return {tx, sql_}; }
+
   // Those that exist, by ascending id; at most 1,000 ids.
-  absl::StatusOr<std::vector<User>> Get(const Call& call, const std::vector<int64_t>& ids);
+  absl::StatusOr<std::vector<User>> Get(const Call& call, const std::vector<RowId>& ids);
   // Users with an id above `after`, by id; only the one with this name, if it is not empty.
-  absl::StatusOr<std::vector<User>> List(const Call& call, const std::string& username, int64_t after, int64_t limit);
+  absl::StatusOr<std::vector<User>> List(const Call& call, const std::string& username, RowId after, int64_t limit);
 
  private:
   events::Outbox& outbox_;
+  const UsersSql sql_;
 };
 
 }  // namespace crosskey::users

@@ -1,24 +1,38 @@
-// All SQL of user-service that is not the relationship's own.
+// All SQL of user-service that is not the relationships' own.
 #pragma once
 
 #include "common/db/sql.h"
+#include "common/relation/visibility.h"
 
-namespace crosskey::users::sql {
+namespace crosskey::users {
 
-// A pin is seen while the reference to its post is ACTIVE. No join: the order of the users must not depend on what the
-// optimizer makes of one.
-#define CROSSKEY_USERS                                                                                             \
-  "SELECT u.id, u.uid, u.username, (SELECT r.id FROM post_refs r WHERE r.id = u.pinned_post_id AND r.state = 1), " \
-  "u.state, u.version, u.create_time, u.update_time FROM users u "
+// What reads users, a pin only while its post is there. No join: the order of the users must not depend on what the optimizer
+// makes of one.
+struct UsersSql {
+  explicit UsersSql(const relation::Visibility& visibility)
+      : get(visibility.Expand(Select("users.get", "WHERE u.id IN (?) ORDER BY u.id"))),
+        list(visibility.Expand(Select("users.list", "WHERE u.id > ? ORDER BY u.id LIMIT ?"))),
+        list_by_name(visibility.Expand(
+            Select("users.list_by_name", "WHERE u.username = ? AND u.id > ? ORDER BY u.id LIMIT ?"))) {}
+
+  const db::Sql get;           // (ids)
+  const db::Sql list;          // (after id, limit)
+  const db::Sql list_by_name;  // (username, after id, limit)
+
+ private:
+  static db::Sql Select(const char* name, const char* where) {
+    return {name, std::string("SELECT u.id, u.uid, u.username, {visible users.pinned_post_id u}, u.state, u.version, "
+                              "u.create_time, u.update_time FROM users u ") +
+                      where};
+  }
+};
+
+namespace sql {
 
 inline const db::Sql kInsert{
     "users.insert",
     "INSERT INTO users (uid, username, state, version, create_time, update_time) VALUES (?, ?, ?, ?, ?, ?)"};
-inline const db::Sql kGet{"users.get", CROSSKEY_USERS "WHERE u.id IN (?) ORDER BY u.id"};
 inline const db::Sql kLockRow{"users.lock_row", "SELECT id FROM users WHERE id = ? {update}"};
-inline const db::Sql kList{"users.list", CROSSKEY_USERS "WHERE u.id > ? ORDER BY u.id LIMIT ?"};
-inline const db::Sql kListByName{"users.list_by_name",
-                                 CROSSKEY_USERS "WHERE u.username = ? AND u.id > ? ORDER BY u.id LIMIT ?"};
 inline const db::Sql kUpdate{"users.update",
                              "UPDATE users SET username = ?, version = ?, update_time = ? WHERE id = ?"};
 inline const db::Sql kUpdateWithPin{
@@ -27,6 +41,6 @@ inline const db::Sql kUpdateWithPin{
 // Which of the unique keys was it?
 inline const db::Sql kNamed{"users.named", "SELECT id FROM users WHERE username = ? AND id <> ?"};
 
-#undef CROSSKEY_USERS
+}  // namespace sql
 
-}  // namespace crosskey::users::sql
+}  // namespace crosskey::users

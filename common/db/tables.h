@@ -1,0 +1,32 @@
+// What tables a database has, and what they are made of.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/db/connection.h"
+
+namespace crosskey::db {
+
+absl::StatusOr<bool> HasTable(Connection& connection, const std::string& table);
+
+// The types of a table's columns by name, in lower case and without a length: "bigint", "varchar". Empty: no such table.
+absl::StatusOr<std::map<std::string, std::string>> ColumnsOf(Connection& connection, const std::string& table);
+
+// A foreign key of one column.
+struct ForeignKey {
+  std::string table;
+  std::string column;
+  std::string parent_table;
+  std::string on_delete;  // "NO ACTION", "RESTRICT", "CASCADE", "SET NULL"
+};
+
+// All foreign keys of the database, in no order; at most 1,000.
+absl::StatusOr<std::vector<ForeignKey>> ForeignKeys(Connection& connection);
+
+// The first columns of the table's indexes.
+absl::StatusOr<std::vector<std::string>> IndexedColumns(Connection& connection, const std::string& table);
+
+}  // namespace crosskey::db

@@ -1,0 +1,36 @@
+// A child service's side of the relationships to one type of another service, whole.
+#pragma once
+
+#include <utility>
+
+#include "common/relation/child/guard.h"
+#include "common/relation/child/parent_events.h"
+#include "common/relation/child/reclaim.h"
+#include "common/relation/child/reference_sql.h"
+#include "common/relation/child/reference_table.h"
+#include "common/relation/child/release.h"
+
+namespace crosskey::relation {
+
+// Thread-safe.
+struct Child {
+  // All must outlive it.
+  Child(ReferenceTable registered, events::Outbox& outbox, Peer& peer, telemetry::Metrics& metrics)
+      : table(std::move(registered)),
+        sql(table),
+        guard(table, sql, outbox, peer),
+        release(table, sql, outbox),
+        reclaim(table, sql, outbox, metrics),
+        events(table, sql) {}
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  const ReferenceTable table;
+  const ReferenceSql sql;
+  Guard guard;
+  Release release;
+  Reclaim reclaim;
+  const ParentEvents events;
+};
+
+}  // namespace crosskey::relation

@@ -1,0 +1,105 @@
+#include "common/relation/child/guard.h"
+
+#include <algorithm>
+#include <map>
+#include <variant>
+
+#include "common/events/events_sql.h"
+#include "common/fault/fault.h"
+#include "common/status/limits.h"
+
+namespace crosskey::relation {
+
+absl::StatusOr<bool> PassesFence(db::Tx& tx, const std::string& feed, Sequence as_of_sequence) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, tx.QueryOne<Sequence>(events::sql::kLastDeletion, feed));
+  if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed);
+  return std::get<0>(*row) <= as_of_sequence;
+}
+
+absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Row>& parents) {
+  std::vector<std::vector<db::Argument>> rows;
+  for (const Row& parent : parents) rows.push_back({parent.id, parent.uid, ReferenceState::kActive});
+  return tx.ExecuteRows(sql.add, rows).status();
+}
+
+// What is in the answer exists and may be referred to: every other outcome is an error.
+absl::StatusOr<LookupAnswer> Guard::LookUp(const Call& call, const std::string& relationship,
+                                           const std::vector<RowId>& ids) {
+  CROSSKEY_ASSIGN_OR_RETURN(LookupAnswer answer, peer_.Lookup(call, table_.parent_type, ids));
+  std::map<RowId, bool> deleting;
+  for (const Found& found : answer.found) deleting[found.row.id] = found.deleting;
+  std::vector<errors::MissingReference> missing;
+  for (const RowId id : ids) {
+    if (deleting.count(id) == 0) missing.push_back({relationship, table_.parent_type, id});
+  }
+  if (!missing.empty()) return errors::ForeignKeyViolation(missing);
+  for (const auto& [id, is_deleting] : deleting) {
+    if (is_deleting) return errors::ParentDeleting(table_.parent_type, id);
+  }
+  return answer;
+}
+
+// Adds what `answer` brought, then locks all parents. Empty: all of them are ACTIVE.
+absl::StatusOr<std::optional<Guard::Unlocked>> Guard::Lock(events::Tx& tx, const std::string& relationship,
+                                                           const std::vector<RowId>& parents,
+                                                           const LookupAnswer& answer) {
+  std::vector<Row> found;
+  for (const Found& each : answer.found) found.push_back(each.row);
+  if (!found.empty()) {
+    CROSSKEY_ASSIGN_OR_RETURN(const bool passes, PassesFence(tx.db(), table_.feed, answer.as_of_sequence));
+    if (!passes) {
+      Unlocked again;
+      for (const Row& row : found) again.unknown.push_back(row.id);
+      return again;
+    }
+    CROSSKEY_RETURN_IF_ERROR(AddReferences(tx.db(), sql_, found));
+  }
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.lock_shared, parents)));
+  std::map<RowId, ReferenceState> states;
+  for (const auto& [id, state] : rows) states[id] = state;
+  std::vector<errors::MissingReference> released;
+  Unlocked missing;
+  for (const RowId id : parents) {
+    const auto state = states.find(id);
+    if (state == states.end()) {
+      missing.unknown.push_back(id);
+    } else if (state->second != ReferenceState::kActive) {
+      released.push_back({relationship, table_.parent_type, id});
+    }
+  }
+  if (!released.empty()) return errors::ForeignKeyViolation(released);
+  if (missing.unknown.empty()) return std::nullopt;
+  return missing;
+}
+
+absl::Status Guard::Run(const Call& call, const std::string& relationship, std::vector<RowId> parents,
+                        Unknown if_unknown, absl::FunctionRef<absl::StatusOr<db::End>(events::Tx&)> body) {
+  std::sort(parents.begin(), parents.end());
+  parents.erase(std::unique(parents.begin(), parents.end()), parents.end());
+
+  using Outcome = db::Either<Locked, Stopped>;
+  LookupAnswer answer;  // empty: the common case, all references are known
+  for (int round = 0; round <= limits::kConsistencyRounds; ++round) {
+    CROSSKEY_ASSIGN_OR_RETURN(const Outcome outcome,
+                              outbox_.Transact(call, "guarded_write", [&](events::Tx& tx) -> absl::StatusOr<Outcome> {
+                                CROSSKEY_ASSIGN_OR_RETURN(Stopped unlocked, Lock(tx, relationship, parents, answer));
+                                if (unlocked.has_value()) return Outcome(db::RollBack<Stopped>{std::move(unlocked)});
+                                CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kGuardLocked));
+                                CROSSKEY_ASSIGN_OR_RETURN(const db::End end, body(tx));
+                                if (end == db::End::kCommit) return Outcome(Locked{});
+                                return Outcome(db::RollBack<Stopped>{});
+                              }));
+    const auto* stopped = std::get_if<db::RollBack<Stopped>>(&outcome);
+    if (stopped == nullptr || !stopped->finding.has_value()) return absl::OkStatus();
+    if (round == limits::kConsistencyRounds) break;
+    const Unlocked& missing = *stopped->finding;
+    if (if_unknown == Unknown::kMissing) {
+      return errors::ForeignKeyViolation({{relationship, table_.parent_type, missing.unknown.front()}});
+    }
+    // No session is held from here on.
+    CROSSKEY_ASSIGN_OR_RETURN(answer, LookUp(call, relationship, missing.unknown));
+  }
+  return errors::Conflict();
+}
+
+}  // namespace crosskey::relation

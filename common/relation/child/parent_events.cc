@@ -1,0 +1,60 @@
+#include "common/relation/child/parent_events.h"
+
+#include <map>
+
+#include "common/relation/child/guard.h"
+#include "common/relation/row_events.h"
+#include "common/status/errors.h"
+
+namespace crosskey::relation {
+
+void ParentEvents::Consume(events::Consumer& consumer) const {
+  using Kind = events::Consumer::Kind;
+  if (table_.events.created != nullptr) {
+    consumer.On(*table_.events.created, Kind::kHint, [this](events::Tx& tx, const events::Event&, const auto& payload) {
+      return OnCreated(tx, ReadCreated(payload));
+    });
+  }
+  consumer.On(*table_.events.deleted, Kind::kDeletion,
+              [this](events::Tx& tx, const events::Event&, const auto& payload) {
+                const Deleted deleted = ReadDeleted(payload);
+                return OnDeleted(tx, deleted.rows, deleted.deletion_id);
+              });
+}
+
+absl::Status ParentEvents::OnCreated(events::Tx& tx, const Row& parent) const {
+  return AddReferences(tx.db(), sql_, {parent});
+}
+
+absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Row>& parents, DeletionId deletion_id) const {
+  std::vector<RowId> ids;
+  for (const Row& parent : parents) ids.push_back(parent.id);
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, std::string>(sql_.lock_all, ids)));
+  std::map<RowId, std::string> known;
+  for (const auto& [id, uid] : rows) known[id] = uid;
+  std::vector<RowId> referenced;
+  for (const Row& parent : parents) {
+    const auto row = known.find(parent.id);
+    if (row == known.end()) {
+      Report(tx, parent, deletion_id);
+    } else if (row->second != parent.uid) {
+      return absl::FailedPreconditionError(errors::ResourceName(table_.parent_type, parent.id) +
+                                           " has another uid here");
+    } else {
+      referenced.push_back(parent.id);
+    }
+  }
+  if (referenced.empty()) return absl::OkStatus();
+  return tx.db().Execute(sql_.release, ReferenceState::kReclaiming, deletion_id, tx.traceparent(), referenced).status();
+}
+
+// That nothing refers to it. Where no event says so, the parent's service does not ask.
+void ParentEvents::Report(events::Tx& tx, const Row& parent, DeletionId deletion_id) const {
+  if (table_.events.reclaimed == nullptr) return;
+  Reclaimed reclaimed{deletion_id, parent, {}};
+  for (const ChildTable& child : table_.children) reclaimed.rows[child.declaration.relationship] = 0;
+  tx.Append(MakeReclaimed(*table_.events.reclaimed, errors::ResourceName(table_.parent_type, parent.id),
+                          table_.parent_type, reclaimed));
+}
+
+}  // namespace crosskey::relation

@@ -1,0 +1,88 @@
+#include "common/relation/child/reference_sql.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace crosskey::relation {
+namespace {
+
+std::string InState(ReferenceState state) { return absl::StrCat("state = ", static_cast<int>(state)); }
+
+std::string OfParent(const ChildTable& child) {
+  return absl::StrCat(" FROM ", child.table, " WHERE ", child.declaration.column, " = ?",
+                      child.is_parent ? " AND " + InState(ReferenceState::kActive) : "");
+}
+
+std::string Visible(const ChildTable& child) {
+  const std::string& condition = child.options.visible_if;
+  return absl::StrCat(OfParent(child), condition.empty() ? "" : " AND ", condition);
+}
+
+std::string Remove(const ChildTable& child) {
+  if (child.declaration.on_delete == Action::kSetNull) {
+    return absl::StrCat("UPDATE ", child.table, " SET ", child.declaration.column, " = NULL WHERE id IN (?)");
+  }
+  if (!child.is_parent) return absl::StrCat("DELETE FROM ", child.table, " WHERE id IN (?)");
+  return absl::StrCat("UPDATE ", child.table, " SET ", InState(ReferenceState::kReclaiming), " WHERE id IN (?)");
+}
+
+std::string NameOf(const ChildTable& child, const char* what) {
+  return absl::StrCat(child.table, ".", child.declaration.column, ".", what);
+}
+
+std::string Columns() { return "uid, state, refused_through, deletion_id, traceparent"; }
+
+}  // namespace
+
+// Rows whose parent is released have no other writers, so the batch is read without a lock: each statement locks what it
+// changes, in the order of the service. A row that stays (SET NULL) can be written meanwhile, and is locked.
+ChildSql::ChildSql(const ChildTable& child)
+    : count{NameOf(child, "count"),
+            absl::StrCat("SELECT COUNT(*) FROM (SELECT 1", Visible(child), " LIMIT ?) AS referencing")},
+      batch{NameOf(child, "reclaim_batch"),
+            absl::StrCat("SELECT id, ", child.declaration.has_uid ? "uid" : "''", OfParent(child), " LIMIT ?",
+                         child.declaration.on_delete == Action::kSetNull ? " {update}" : "")},
+      left{NameOf(child, "left"),
+           absl::StrCat("SELECT id FROM ", child.table, " WHERE ", child.declaration.column, " = ? LIMIT 1")},
+      remove{NameOf(child, "reclaim"), Remove(child)} {}
+
+ReferenceSql::ReferenceSql(const ReferenceTable& table)
+    : lock_shared{table.table + ".lock_shared",
+                  absl::StrCat("SELECT id, state FROM ", table.table, " WHERE id IN (?) ORDER BY id {share}")},
+      lock{table.table + ".lock", absl::StrCat("SELECT ", Columns(), " FROM ", table.table, " WHERE id = ? {update}")},
+      look{table.table + ".look", absl::StrCat("SELECT ", Columns(), " FROM ", table.table, " WHERE id = ?")},
+      add{table.table + ".add",
+          absl::StrCat("INSERT INTO ", table.table, " (id, uid, state) VALUES (?, ?, ?) {keep_existing}")},
+      insert{table.table + ".insert", absl::StrCat("INSERT INTO ", table.table, " (id, uid, state) VALUES (?, ?, ?)")},
+      refuse{table.table + ".refuse", absl::StrCat("UPDATE ", table.table, " SET refused_through = ? WHERE id = ?")},
+      lock_all{table.table + ".lock_all",
+               absl::StrCat("SELECT id, uid FROM ", table.table, " WHERE id IN (?) ORDER BY id {update}")},
+      release{table.table + ".release",
+              absl::StrCat("UPDATE ", table.table, " SET state = ?, deletion_id = ?, traceparent = ? WHERE id IN (?)")},
+      reclaimable{table.table + ".reclaimable",
+                  absl::StrCat("SELECT id FROM ", table.table, " WHERE ", InState(ReferenceState::kReclaiming),
+                               " AND id > ? ORDER BY id LIMIT ?")},
+      remove{table.table + ".remove", absl::StrCat("DELETE FROM ", table.table, " WHERE id = ?")} {
+  for (const ChildTable& child : table.children) children.emplace_back(child);
+}
+
+LocalParentSql::LocalParentSql(const LocalParent& parent)
+    : hide{parent.table + ".hide",
+           absl::StrCat("UPDATE ", parent.table, " SET ", InState(ReferenceState::kReclaiming), " WHERE id = ?")},
+      any{parent.table + ".any_hidden", absl::StrCat("SELECT id FROM ", parent.table, " WHERE ",
+                                                     InState(ReferenceState::kReclaiming), " ORDER BY id LIMIT 1")},
+      hidden{parent.table + ".hidden",
+             absl::StrCat("SELECT id FROM ", parent.table, " WHERE ", InState(ReferenceState::kReclaiming),
+                          " AND id > ? ORDER BY id LIMIT ? {update}")},
+      remove{parent.table + ".remove_hidden", absl::StrCat("DELETE FROM ", parent.table, " WHERE id IN (?)")} {
+  for (const LocalChild& child : parent.children) {
+    const std::string& column = child.declaration.column;
+    children.push_back({child.declaration.relationship,
+                        {absl::StrCat(child.table, ".", column, ".hidden_batch"),
+                         absl::StrCat("SELECT id, ", column, " FROM ", child.table, " WHERE ", column,
+                                      " IN (?) ORDER BY ", column, " LIMIT ?")},
+                        {absl::StrCat(child.table, ".", column, ".remove_hidden"),
+                         absl::StrCat("DELETE FROM ", child.table, " WHERE id IN (?)")}});
+  }
+}
+
+}  // namespace crosskey::relation

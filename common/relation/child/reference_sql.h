@@ -1,0 +1,52 @@
+// The SQL of the child's side, built once from a registration. Of each statement: (arguments) -> columns.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/db/sql.h"
+#include "common/relation/child/reference_table.h"
+
+namespace crosskey::relation {
+
+struct ChildSql {
+  explicit ChildSql(const ChildTable& child);
+
+  db::Sql count;   // (parent id, limit) -> visible rows, at most limit
+  db::Sql batch;   // (parent id, limit) -> id, uid
+  db::Sql left;    // (parent id) -> id: a row that is hidden already, but still there
+  db::Sql remove;  // (ids): deletes, hides or sets null
+};
+
+struct ReferenceSql {
+  explicit ReferenceSql(const ReferenceTable& table);
+
+  db::Sql lock_shared;  // (ids) -> id, state
+  db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id, traceparent
+  db::Sql look;         // the same without a lock
+  db::Sql add;          // (id, uid, state): keeps an existing row
+  db::Sql insert;       // (id, uid, state): a duplicate is an error
+  db::Sql refuse;       // (refused_through, id)
+  db::Sql lock_all;     // (ids) -> id, uid
+  db::Sql release;      // (state, deletion_id, traceparent, ids)
+  db::Sql reclaimable;  // (after id, limit) -> id
+  db::Sql remove;       // (id)
+  std::vector<ChildSql> children;
+};
+
+struct LocalParentSql {
+  explicit LocalParentSql(const LocalParent& parent);
+
+  db::Sql hide;    // (id)
+  db::Sql any;     // () -> id: whether there is a hidden row
+  db::Sql hidden;  // (after id, limit) -> id, locked
+  db::Sql remove;  // (ids)
+  struct Child {
+    std::string relationship;
+    db::Sql batch;   // (parent ids, limit) -> id, parent id; by parent id
+    db::Sql remove;  // (ids)
+  };
+  std::vector<Child> children;
+};
+
+}  // namespace crosskey::relation

@@ -1,0 +1,46 @@
+#include "common/relation/child/reference_table.h"
+
+#include "common/status/macros.h"
+
+namespace crosskey::relation {
+
+ReferenceTable ReferenceTable::To(const Declarations& declarations, const std::string& parent_type,
+                                  const std::string& feed) {
+  return {parent_type, ReferenceTableOf(parent_type), feed, {}, declarations.EventsOf(parent_type)};
+}
+
+absl::Status ReferenceTable::Add(const Declarations& declarations, const std::string& relationship,
+                                 ChildOptions options) {
+  CROSSKEY_ASSIGN_OR_RETURN(const Declaration declaration, declarations.Find(relationship));
+  if (declaration.parent_type != parent_type) {
+    return absl::InvalidArgumentError(relationship + " does not refer to " + parent_type);
+  }
+  ChildTable child;
+  child.table = options.table.empty() ? TableOf(declaration.child_type) : options.table;
+  child.is_parent = declarations.IsParent(declaration.child_type) && declaration.on_delete != Action::kSetNull;
+  child.events = declarations.EventsOf(declaration.child_type);
+  child.declaration = declaration;
+  child.options = std::move(options);
+  children.push_back(std::move(child));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LocalParent> LocalParent::Of(const Declarations& declarations, const std::string& type) {
+  LocalParent parent{type, TableOf(type), declarations.EventsOf(type), {}};
+  for (const Declaration& declaration : declarations.To(type)) {
+    const bool is_local = PackageOf(declaration.child_type) == PackageOf(type);
+    if (!is_local && declaration.on_delete == Action::kRestrict) {
+      return absl::InvalidArgumentError(
+          declaration.relationship + " must not declare RESTRICT: its parent is deleted without asking other services");
+    }
+    if (!is_local) continue;
+    if (declaration.on_delete != Action::kCascade) {
+      return absl::InvalidArgumentError(declaration.relationship +
+                                        " stays within one service: it must declare CASCADE");
+    }
+    parent.children.push_back({declaration, TableOf(declaration.child_type)});
+  }
+  return parent;
+}
+
+}  // namespace crosskey::relation

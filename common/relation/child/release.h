@@ -1,0 +1,47 @@
+// Giving up the references to a row that its service wants to delete.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/events/outbox.h"
+#include "common/relation/child/reference_sql.h"
+#include "common/relation/child/reference_table.h"
+#include "common/relation/peer.h"
+
+namespace crosskey::relation {
+
+// Works on the local database alone. Thread-safe.
+class Release {
+ public:
+  Release(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox)
+      : table_(table), sql_(sql), outbox_(outbox) {}
+
+  // One transaction, whose commit is the moment at which all referring rows vanish; its cost does not depend on their
+  // number (a refusal counts at most 1,000). Repeating it with the same deletion_id gives the same answer.
+  //
+  // ABORTED CONFLICT: the reference row is absent and a deletion later than request.as_of_sequence has been taken in,
+  // so this may be a duplicate that comes after everything is over. FAILED_PRECONDITION: the row has another uid.
+  // INVALID_ARGUMENT: an override of a relationship that is not known here.
+  absl::StatusOr<ReleaseAnswer> Run(const Call& call, const ReleaseRequest& request);
+
+ private:
+  struct Reference {
+    ReferenceState state = ReferenceState::kActive;
+    DeletionId refused_through{};
+  };
+
+  absl::Status CheckOverrides(const ReleaseRequest& request) const;
+  absl::StatusOr<ReleaseAnswer> Decide(events::Tx& tx, const ReleaseRequest& request);
+  absl::StatusOr<ReleaseAnswer> Preview(db::Connection& connection, const ReleaseRequest& request);
+  absl::StatusOr<Reference> LockOrInsert(events::Tx& tx, const ReleaseRequest& request);
+  // The RESTRICT relationships that have rows.
+  absl::StatusOr<std::vector<errors::Referencing>> Refusing(db::Connection& connection, const ReleaseRequest& request);
+
+  const ReferenceTable& table_;
+  const ReferenceSql& sql_;
+  events::Outbox& outbox_;
+};
+
+}  // namespace crosskey::relation

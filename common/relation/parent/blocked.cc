@@ -1,0 +1,30 @@
+#include "common/relation/parent/blocked.h"
+
+namespace crosskey::relation {
+namespace {
+
+// Longer than a deletion takes to be seen by a watch that looks every 2 s.
+constexpr absl::Duration kPatience = absl::Seconds(10);
+
+}  // namespace
+
+std::string Blocked::Reason(const Deletion& deletion) const {
+  if (!IsUnderWay(deletion.state)) return "";
+  const absl::Time now = now_();
+  const absl::Time begun = absl::FromUnixMicros(deletion.create_time);
+  const events::PeerWatch::View seen = watch_.view();
+  if (deletion.state == DeletionState::kIntent && !deletion.blocked_reason.empty()) return deletion.blocked_reason;
+  if (begun > now - kPatience || !seen.asked) return deletion.blocked_reason;
+  if (!seen.answers) {
+    const bool visible = deletion.state == DeletionState::kPending;
+    return peer_ + " does not answer" + (visible ? "; its rows stay visible until it is back" : "");
+  }
+  if (deletion.state == DeletionState::kIntent) return "";  // the recovery takes it up
+  // Its event was published after it was begun.
+  if (seen.peer_caught_up < begun) return peer_ + " has not consumed the event of the deletion yet";
+  // The end is an event of the peer.
+  if (seen.own_caught_up < now - kPatience) return "the events of " + peer_ + " are not consumed in time";
+  return "";
+}
+
+}  // namespace crosskey::relation

@@ -1,0 +1,45 @@
+// The events of the mechanism, built and read by their descriptors: relation/v1/relation.proto says which fields they have.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include "absl/status/status.h"
+#include "common/events/event.h"
+#include "common/relation/row.h"
+
+namespace crosskey::relation {
+
+// INVALID_ARGUMENT, with the names: a field that the event must have is missing, or has another type. The functions below are for
+// events that have passed.
+absl::Status CheckCreated(const google::protobuf::Descriptor& event, const std::string& type);
+absl::Status CheckUpdated(const google::protobuf::Descriptor& event, const std::string& type);
+absl::Status CheckDeleted(const google::protobuf::Descriptor& event, const std::string& type);
+absl::Status CheckReclaimed(const google::protobuf::Descriptor& event, const std::string& type);
+
+Row ReadCreated(const google::protobuf::Message& event);
+
+events::Draft MakeUpdated(const google::protobuf::Descriptor& event, const std::string& subject, const Row& row,
+                          const std::vector<std::string>& paths);
+
+// One event, or one for each row if the type has no place for several. `deletion_id` is 0 where nobody asked to release the rows
+// before.
+std::vector<events::Draft> MakeDeleted(const google::protobuf::Descriptor& event, const std::string& subject,
+                                       const std::vector<Row>& rows, DeletionId deletion_id);
+struct Deleted {
+  std::vector<Row> rows;
+  DeletionId deletion_id{};
+};
+Deleted ReadDeleted(const google::protobuf::Message& event);
+
+events::Draft MakeReclaimed(const google::protobuf::Descriptor& event, const std::string& subject,
+                            const std::string& type, const Reclaimed& reclaimed);
+Reclaimed ReadReclaimed(const google::protobuf::Message& event, const std::string& type);
+
+// Sets every field of the message that has the option rows_of, where `rows` has its relationship.
+void SetRows(const RowCounts& rows, google::protobuf::Message& message);
+
+}  // namespace crosskey::relation

@@ -1,0 +1,39 @@
+// relation.v1.ReferenceService over the mechanism.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "common/relation/child/release.h"
+#include "common/relation/parent/lookup.h"
+#include "common/rpc/calls.h"
+#include "relation/v1/reference_service.grpc.pb.h"
+
+namespace crosskey::relation {
+
+namespace v1 = ::relation::v1;
+
+// Register the types before the server starts. A call for another type is INVALID_ARGUMENT.
+class ReferenceRpc final : public v1::ReferenceService::Service {
+ public:
+  ReferenceRpc(std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
+      : calls_("relation.v1.ReferenceService", std::move(admission), metrics) {}
+
+  // This service owns the type.
+  void Serve(const std::string& type, Lookup& lookup) { lookups_[type] = &lookup; }
+  // This service refers to the type.
+  void Serve(const std::string& type, Release& release) { releases_[type] = &release; }
+
+  grpc::Status LookupReferenced(grpc::ServerContext* context, const v1::LookupReferencedRequest* request,
+                                v1::LookupReferencedResponse* response) override;
+  grpc::Status ReleaseReferenced(grpc::ServerContext* context, const v1::ReleaseReferencedRequest* request,
+                                 v1::ReleaseReferencedResponse* response) override;
+
+ private:
+  rpc::Calls calls_;
+  std::map<std::string, Lookup*> lookups_;
+  std::map<std::string, Release*> releases_;
+};
+
+}  // namespace crosskey::relation

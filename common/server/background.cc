@@ -1,0 +1,109 @@
+#include "common/server/background.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "common/status/limits.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::server {
+namespace {
+
+constexpr absl::Duration kReconnect = absl::Milliseconds(100);
+constexpr absl::Duration kStandby = absl::Seconds(1);        // until a replica without the lease looks again
+constexpr absl::Duration kDeaf = absl::Seconds(5);           // without the peer, until another replica may try
+constexpr absl::Duration kYield = absl::Milliseconds(5);     // between batches of a large removal
+constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // when nobody wakes it
+constexpr absl::Duration kHold = absl::Milliseconds(50);
+constexpr absl::Duration kRelease = absl::Seconds(1);
+const absl::Duration kLookAtLease = limits::kLease / 3;
+
+}  // namespace
+
+Worker& Background::Add(process::Task task) {
+  const std::string name = task.name;
+  Worker::Round round = std::move(task.round);
+  if (hold_) {
+    round = [this, name, round = std::move(round)](const Call& call) { return hold_(name) ? kHold : round(call); };
+  }
+  if (task.kind != process::Task::Kind::kEverywhere) {
+    return AddLeased(name, std::move(round), task.kind == process::Task::Kind::kLeasedNeedsPeer);
+  }
+  workers_.push_back(std::make_unique<Worker>(name, limits::kDefaultDeadline, std::move(round)));
+  return *workers_.back();
+}
+
+Worker& Background::AddLeased(const std::string& name, Worker::Round round, bool needs_peer) {
+  lease_names_.push_back(name);
+  const auto leased = [this, name, needs_peer, round = std::move(round),
+                       due = absl::InfinitePast()](const Call& call) mutable {
+    if (!Holds(call, name)) return kStandby;
+    if (absl::Now() < due) return kLookAtLease;  // only the lease had to be renewed
+    const absl::Duration pause = round(call);
+    due = pause > kLookAtLease ? absl::Now() + pause : absl::InfinitePast();
+    const events::PeerWatch::View seen = watch_.view();
+    if (needs_peer && seen.asked && !seen.answers) return LetAnotherTry(name);
+    return std::min(pause, kLookAtLease);
+  };
+  workers_.push_back(std::make_unique<Worker>(name, limits::kDefaultDeadline, leased));
+  return *workers_.back();
+}
+
+// It may be this process alone that cannot reach the peer.
+absl::Duration Background::LetAnotherTry(const std::string& lease) {
+  const absl::Status released = leases_.Release(Call::Background(kRelease), lease);
+  if (!released.ok()) log::Debug("a lease runs out by itself", {{"lease", lease}});
+  return 2 * kStandby;
+}
+
+bool Background::Holds(const Call& call, const std::string& lease) {
+  const absl::StatusOr<bool> held = leases_.Hold(call, lease);
+  // That the database is away is the service's to say.
+  if (!held.ok() && !absl::IsUnavailable(held.status()) && call.Check().ok()) {
+    log::Warning("could not ask for a lease", {{"lease", lease}, {"error", std::string(held.status().message())}});
+  }
+  return held.ok() && *held;
+}
+
+Worker& Background::AddReclaimer(std::vector<std::function<absl::StatusOr<bool>(const Call&)>> rounds) {
+  const auto reclaim = [rounds = std::move(rounds)](const Call& call) {
+    bool any = false;
+    for (const auto& round : rounds) {
+      const absl::StatusOr<bool> more = round(call);
+      if (!more.ok()) log::Warning("the reclaim was interrupted", {{"error", std::string(more.status().message())}});
+      any = any || (more.ok() && *more);
+    }
+    return any ? kYield : kReclaimPeriod;
+  };
+  return Add({"reclaim", reclaim, process::Task::Kind::kLeased});
+}
+
+void Background::AddConsumer(events::Consumer& consumer) {
+  std::optional<absl::Time> heard;  // when something arrived, or this process began to listen
+  const auto consume = [this, &consumer, heard](const Call& call) mutable {
+    if (!heard.has_value()) heard = absl::Now();
+    // Bookmarks arrive in time to renew the lease.
+    const absl::Status end = consumer.Run(call, [&]() -> absl::Status {
+      heard = absl::Now();
+      if (Holds(Call::Background(limits::kDefaultDeadline), "consumer")) return absl::OkStatus();
+      return absl::CancelledError("another replica consumes");
+    });
+    log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
+    if (absl::Now() - *heard < kDeaf) return kReconnect;
+    heard.reset();
+    return LetAnotherTry("consumer");
+  };
+  Add({"consumer", consume, process::Task::Kind::kLeased});
+}
+
+void Background::Start() {
+  for (const auto& worker : workers_) worker->Start();
+}
+
+void Background::Stop() {
+  for (const auto& worker : workers_) worker->Stop();
+  const absl::Status released = leases_.ReleaseAll(Call::Background(kRelease));
+  if (!released.ok()) log::Warning("leases run out by themselves", {{"error", std::string(released.message())}});
+}
+
+}  // namespace crosskey::server

@@ -1,0 +1,84 @@
+#include "common/server/front.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "common/status/macros.h"
+
+namespace crosskey::server {
+namespace {
+
+constexpr absl::Duration kClose = absl::Milliseconds(500);
+constexpr absl::Duration kDrainGrace = absl::Milliseconds(300);
+constexpr absl::Duration kFlush = absl::Milliseconds(100);
+constexpr int kInternalInFlight = 256;
+constexpr int kThreadReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
+
+absl::StatusOr<std::unique_ptr<rpc::Listener>> Listen(rpc::Listener::Options options,
+                                                      const std::vector<Endpoint>& endpoints) {
+  std::vector<grpc::Service*> services;
+  for (const Endpoint& endpoint : endpoints) {
+    options.health_names.push_back(endpoint.name);
+    services.push_back(endpoint.service);
+  }
+  return rpc::Listener::Start(options, services);
+}
+
+void AwaitNone(const rpc::Admission& admission, absl::Time deadline) {
+  while (admission.in_flight() > 0 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(5));
+}
+
+}  // namespace
+
+Front::Front(Options options, telemetry::Metrics& metrics)
+    : options_(std::move(options)),
+      admission_(std::make_shared<rpc::Admission>(options_.max_in_flight)),
+      internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight)),
+      serving_(metrics.Gauge("crosskey_ready", "1 while the service is SERVING.")) {}
+
+absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vector<Endpoint>& internal_endpoints) {
+  CROSSKEY_ASSIGN_OR_RETURN(
+      internal_listener_,
+      Listen({options_.internal_listen, kInternalInFlight + kThreadReserve, false, {}}, internal_endpoints));
+  CROSSKEY_ASSIGN_OR_RETURN(listener_,
+                            Listen({options_.listen, options_.max_in_flight + kThreadReserve, true, {}}, endpoints));
+  return absl::OkStatus();
+}
+
+void Front::Admit() {
+  admission_->Open();
+  internal_admission_->Open();
+}
+
+void Front::SetServing(bool serving) {
+  serving_.Set(serving ? 1 : 0);
+  if (listener_ != nullptr) listener_->SetServing(serving);
+  if (internal_listener_ != nullptr) internal_listener_->SetServing(serving);
+}
+
+void Front::BeginDrain() {
+  SetServing(false);
+  admission_->Drain();
+  internal_admission_->EndStreams();
+}
+
+// Clients first. The other service may be in the middle of calls of its own clients, and has nobody else to ask until it has
+// found another replica: it is answered as long as there is time.
+void Front::FinishCalls(absl::Time deadline) const {
+  if (listener_ == nullptr) return;
+  if (!options_.no_drain_grace) absl::SleepFor(kDrainGrace);
+  AwaitNone(*admission_, deadline);
+  internal_admission_->Drain();
+  AwaitNone(*internal_admission_, std::min(deadline, absl::Now() + kClose));
+  // The last answers are with gRPC, which still has to send them.
+  if (!options_.no_drain_grace) absl::SleepFor(kFlush);
+}
+
+void Front::Close() {
+  // Hardly anything is in flight any more; what is, is about to notice.
+  const absl::Time close = absl::Now() + kClose;
+  if (listener_ != nullptr) listener_->Shutdown(close);
+  if (internal_listener_ != nullptr) internal_listener_->Shutdown(close);
+}
+
+}  // namespace crosskey::server

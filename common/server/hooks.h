@@ -1,0 +1,20 @@
+// What a test can change in a service. Empty in production.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/db/statement_seam.h"
+
+namespace crosskey::server {
+
+struct Hooks {
+  db::StatementSeam seam;
+  std::function<absl::Time()> now;                    // the clock for the age of deletions and events
+  std::function<bool(const std::string& task)> hold;  // while true, this background task rests
+  bool migrate = false;                               // MySQL too gets its schema when it is first reachable
+  bool no_drain_grace = false;                        // stop as soon as no call is in flight
+};
+
+}  // namespace crosskey::server

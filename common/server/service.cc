@@ -1,0 +1,195 @@
+#include "common/server/service.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/process/stop_signal.h"
+#include "common/rpc/channel.h"
+#include "common/status/limits.h"
+#include "common/telemetry/log.h"
+
+namespace crosskey::server {
+namespace {
+
+constexpr absl::Duration kDrain = absl::Seconds(10);
+constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
+// How long the sequencer rests when nobody wakes it: another process may have appended events.
+constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
+constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
+constexpr absl::Duration kPurgePeriod = absl::Minutes(1);
+constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
+constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
+
+absl::StatusOr<std::string> ReadPassword(const std::string& path) {
+  if (path.empty()) return "";
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return absl::InvalidArgumentError("--db-password-file: cannot read " + path);
+  std::string password = text.str();
+  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
+  return password;
+}
+
+// Names the place, so that a process that is started there again has its leases at once.
+std::string LeaseHolder(const std::string& internal_listen) {
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, " ", internal_listen);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Service>> Service::Create(Settings settings) {
+  db::DatabaseOptions database;
+  database.url = settings.options.db;
+  CROSSKEY_ASSIGN_OR_RETURN(database.password, ReadPassword(settings.options.db_password_file));
+  database.pool_size = settings.options.db_pool;
+  database.statement_timeout = settings.statement_timeout;
+  return std::unique_ptr<Service>(new Service(std::move(settings), std::move(database)));
+}
+
+Service::Service(Settings settings, db::DatabaseOptions database)
+    : settings_(std::move(settings)),
+      now_(settings_.hooks.now ? settings_.hooks.now : [] { return absl::Now(); }),
+      metrics_(settings_.name, CROSSKEY_VERSION),
+      database_(std::move(database), metrics_),
+      leases_(database_, LeaseHolder(settings_.options.internal_listen)),
+      answers_(database_, now_),
+      feed_(database_, settings_.name),
+      sequencer_(database_),
+      sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),
+      outbox_(database_, [this] { sequencer_worker_.Wake(); }),
+      peer_(rpc::Connect(settings_.options.peer)),
+      transport_(peer_),
+      peer_watch_(settings_.name, settings_.peer, feed_, transport_, now_, metrics_),
+      trim_(database_, feed_),
+      front_({settings_.options.listen, settings_.options.internal_listen, settings_.options.max_in_flight,
+              settings_.hooks.no_drain_grace},
+             metrics_),
+      event_rpc_(feed_, front_.internal_admission(), metrics_),
+      background_(leases_, peer_watch_, settings_.hooks.hold),
+      monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
+  database_.set_seam(settings_.hooks.seam);
+  using Kind = process::Task::Kind;
+  background_.Add({"watch", [this](const Call& call) { return WatchPeer(call); }, Kind::kEverywhere});
+  background_.Add({"trim", [this](const Call& call) { return TrimEvents(call); }, Kind::kLeasedNeedsPeer});
+  background_.Add({"requests", [this](const Call& call) { return PurgeAnswers(call); }, Kind::kLeased});
+}
+
+Service::~Service() { Stop(); }
+
+absl::Status Service::Serve(const std::vector<Endpoint>& endpoints, std::vector<Endpoint> internal_endpoints) {
+  const process::Options& options = settings_.options;
+  if (!options.metrics_listen.empty()) {
+    CROSSKEY_ASSIGN_OR_RETURN(metrics_server_, telemetry::MetricsServer::Start(metrics_, options.metrics_listen));
+  }
+  internal_endpoints.push_back({"event.v1.EventService", &event_rpc_});
+  CROSSKEY_RETURN_IF_ERROR(front_.Open(endpoints, internal_endpoints));
+  log::Info("listening", {{"listen", options.listen},
+                          {"port", front_.port()},
+                          {"internal_port", front_.internal_port()},
+                          {"metrics", options.metrics_listen}});
+  monitor_.Start();
+  return absl::OkStatus();
+}
+
+absl::Status Service::PrepareDatabase(const Call& call) {
+  if (database_.dialect() == db::Dialect::kSqlite || settings_.hooks.migrate) {
+    CROSSKEY_RETURN_IF_ERROR(db::Migrate(database_, call, settings_.schema));
+  } else {
+    CROSSKEY_RETURN_IF_ERROR(db::CheckSchema(database_, call, settings_.schema));
+  }
+  const absl::Status tables = database_.Read(call, settings_.check_tables);
+  if (absl::IsFailedPrecondition(tables)) {
+    std::lock_guard lock(mutex_);
+    failure_ = tables;
+  }
+  CROSSKEY_RETURN_IF_ERROR(tables);
+  CROSSKEY_RETURN_IF_ERROR(leases_.Add(call, background_.lease_names()));
+  return feed_.EnsureNamed(call);
+}
+
+absl::Status Service::failure() const {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+absl::Duration Service::Monitor(const Call& call) {
+  Call probe = call;
+  probe.deadline = absl::Now() + (ready_ ? absl::Seconds(5) : limits::kDefaultDeadline);
+  const absl::Status status = ready_ ? feed_.Info(probe).status() : PrepareDatabase(probe);
+  if (call.cancelled()) return kMonitorPeriod;
+  if (status.ok() && !ready_) {
+    sequencer_worker_.Start();
+    background_.Start();
+    front_.Admit();
+    ready_ = true;
+    log::Info("serving");
+  }
+  LogProblem(status.ok() ? "" : std::string(status.message()));
+  if (!failure().ok()) process::RequestStop();
+  // A database that is merely busy is no reason to be taken out of service: then nobody would serve.
+  front_.SetServing(status.ok() || (ready_ && status.code() == absl::StatusCode::kResourceExhausted));
+  return kMonitorPeriod;
+}
+
+void Service::LogProblem(const std::string& problem) {
+  if (problem == last_problem_) return;
+  if (problem.empty()) {
+    log::Info("the database is back");
+  } else {
+    log::Error("not serving", {{"error", problem}});
+  }
+  last_problem_ = problem;
+}
+
+absl::Duration Service::NumberEvents(const Call& call) {
+  const absl::StatusOr<int64_t> numbered = sequencer_.Round(call);
+  if (!numbered.ok()) {
+    log::Warning("the sequencer could not number events", {{"error", std::string(numbered.status().message())}});
+    return kMonitorPeriod;
+  }
+  if (*numbered > 0) feed_.news().Notify();
+  return *numbered == limits::kEventBatch ? absl::ZeroDuration() : kSequencerPeriod;
+}
+
+absl::Duration Service::WatchPeer(const Call& call) {
+  const absl::Status status = peer_watch_.Round(call);
+  if (!status.ok()) log::Warning("could not look how far events are", {{"error", std::string(status.message())}});
+  return kWatchPeriod;
+}
+
+absl::Duration Service::TrimEvents(const Call& call) {
+  const events::FeedPosition consumed = peer_watch_.view().of_peer;
+  const absl::StatusOr<int64_t> removed = trim_.Round(call, consumed, now_() - settings_.options.event_retention);
+  if (!removed.ok()) log::Warning("could not remove old events", {{"error", std::string(removed.status().message())}});
+  return removed.ok() && *removed == limits::kTrimBatch ? kYield : kTrimPeriod;
+}
+
+absl::Duration Service::PurgeAnswers(const Call& call) {
+  const absl::StatusOr<bool> more = answers_.Purge(call);
+  if (!more.ok()) log::Warning("could not remove old answers", {{"error", std::string(more.status().message())}});
+  return more.ok() && *more ? kYield : kPurgePeriod;
+}
+
+void Service::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  const absl::Time deadline = absl::Now() + kDrain;
+  front_.BeginDrain();
+  monitor_.Stop();  // may take a while if the database does not answer
+  front_.SetServing(false);
+  feed_.news().Notify();
+  front_.FinishCalls(deadline);
+  front_.Close();
+  transport_.Cancel();
+  background_.Stop();
+  sequencer_worker_.Stop();
+  log::Info("stopped");
+}
+
+}  // namespace crosskey::server

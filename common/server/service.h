@@ -1,0 +1,110 @@
+// What both services are built on: database, event log, front and background work, and their beginning and end.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/db/database.h"
+#include "common/db/leases.h"
+#include "common/db/migrations.h"
+#include "common/events/event_rpc.h"
+#include "common/events/feed.h"
+#include "common/events/grpc_transport.h"
+#include "common/events/outbox.h"
+#include "common/events/peer_watch.h"
+#include "common/events/sequencer.h"
+#include "common/events/trim.h"
+#include "common/idempotency/answers.h"
+#include "common/process/options.h"
+#include "common/process/worker.h"
+#include "common/server/background.h"
+#include "common/server/front.h"
+#include "common/server/hooks.h"
+#include "common/telemetry/metrics.h"
+
+namespace crosskey::server {
+
+class Service {
+ public:
+  struct Settings {
+    process::Options options;
+    std::string name;  // "user-service": the source of its events
+    std::string peer;  // the other service, by the name of its feed
+    db::Schema schema;
+    // Whether the tables are what the service takes them for. An error is final: the process ends.
+    std::function<absl::Status(db::Connection&)> check_tables;
+    Hooks hooks;
+    absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a statement may take
+  };
+
+  // Builds everything that needs no database. INVALID_ARGUMENT: the password file cannot be read.
+  static absl::StatusOr<std::unique_ptr<Service>> Create(Settings settings);
+  ~Service();  // Stop()
+
+  telemetry::Metrics& metrics() { return metrics_; }
+  db::Database& database() { return database_; }
+  events::Outbox& outbox() { return outbox_; }
+  const std::shared_ptr<grpc::Channel>& peer() const { return peer_; }
+  events::GrpcTransport& transport() { return transport_; }
+  idempotency::Answers& answers() { return answers_; }
+  const events::PeerWatch& peer_watch() const { return peer_watch_; }
+  const std::function<absl::Time()>& now() const { return now_; }
+  Front& front() { return front_; }
+  Background& background() { return background_; }
+
+  // Opens the listeners, NOT_SERVING until the database is reachable and has its schema (which SQLite gets here).
+  // Returns at once. The internal listener serves EventService as well.
+  absl::Status Serve(const std::vector<Endpoint>& endpoints, std::vector<Endpoint> internal_endpoints);
+
+  // True once it has been SERVING.
+  bool ready() const { return ready_; }
+  // Why it can never serve; OK as long as it may.
+  absl::Status failure() const;
+
+  // NOT_SERVING, and new calls are refused with DRAINING, while those in flight finish; then the listeners close, and the
+  // workers end. At most 10 s.
+  void Stop();
+
+ private:
+  Service(Settings settings, db::DatabaseOptions database);
+
+  absl::Duration Monitor(const Call& call);
+  void LogProblem(const std::string& problem);
+  absl::Status PrepareDatabase(const Call& call);
+  absl::Duration NumberEvents(const Call& call);
+  absl::Duration WatchPeer(const Call& call);
+  absl::Duration TrimEvents(const Call& call);
+  absl::Duration PurgeAnswers(const Call& call);
+
+  const Settings settings_;
+  const std::function<absl::Time()> now_;
+  telemetry::Metrics metrics_;
+  db::Database database_;
+  db::Leases leases_;
+  idempotency::Answers answers_;
+  events::Feed feed_;
+  events::Sequencer sequencer_;
+  Worker sequencer_worker_;
+  events::Outbox outbox_;
+  std::shared_ptr<grpc::Channel> peer_;
+  events::GrpcTransport transport_;
+  events::PeerWatch peer_watch_;
+  events::Trim trim_;
+  Front front_;
+  events::EventRpc event_rpc_;
+  std::unique_ptr<telemetry::MetricsServer> metrics_server_;
+  Background background_;
+  Worker monitor_;
+  std::atomic<bool> ready_ = false;
+  std::string last_problem_;  // the monitor's, so that it is logged once
+  mutable std::mutex mutex_;  // guards failure_
+  absl::Status failure_;
+  bool stopped_ = false;
+};
+
+}  // namespace crosskey::server

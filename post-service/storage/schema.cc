@@ -1,0 +1,39 @@
+#include "post-service/storage/schema.h"
+
+#include "common/db/leases.h"
+#include "common/events/schema.h"
+#include "common/idempotency/answers.h"
+#include "common/relation/schema/tables.h"
+#include "post-service/domain/post.h"
+
+namespace crosskey::posts {
+namespace {
+
+// From the columns `posts_reclaimed` and `likes_reclaimed`, which stay for processes of the release before.
+constexpr char kCounts[] = R"(
+REPLACE INTO reclaimed_rows (parent_id, relationship, removed)
+  SELECT id, 'post.v1.Post.user_id', posts_reclaimed FROM user_refs WHERE posts_reclaimed > 0;
+REPLACE INTO reclaimed_rows (parent_id, relationship, removed)
+  SELECT id, 'post.v1.Like.user_id', likes_reclaimed FROM user_refs WHERE likes_reclaimed > 0;
+)";
+
+}  // namespace
+
+db::Schema Schema() {
+  db::Schema schema;
+  const auto add = [&schema](const std::vector<db::Component>& components) {
+    schema.components.insert(schema.components.end(), components.begin(), components.end());
+  };
+  add({db::Leases::Schema(), idempotency::Answers::Schema()});
+  add(events::Schema({"user-service"}));
+  add(relation::ChildSchema({kUserType}));
+  add({Tables()});
+  schema.adoption = {6,
+                     "e658f94fab27022418379644a48076b8516d33ed3b41533f7c9b381c7426426a",
+                     "07c757ee75a1886768cb6c2f4c957b3114f7b4f3846dd57ffab25565878b0434",
+                     {"leases", "idempotency", "events", "events.user-service", "relation.user_refs", "posts"},
+                     {1, "0001_counts", kCounts}};
+  return schema;
+}
+
+}  // namespace crosskey::posts

@@ -1,0 +1,12 @@
+// The errors that only user-service has. The others are those of common/status/errors.h.
+#pragma once
+
+#include "absl/status/status.h"
+#include "common/status/ids.h"
+
+namespace crosskey::users {
+
+// Another user pins the post already.
+absl::Status AlreadyPinned(RowId post);
+
+}  // namespace crosskey::users

@@ -1,1 +1,0 @@
-ALTER TABLE user_deletions ADD COLUMN likes BIGINT NOT NULL DEFAULT 0;
