@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Checks deploy/kubernetes, for tests/kubernetes: renders every overlay, validates it, and holds it to the rules.
 
-kubernetes --build DIR --temp DIR (--kustomize PATH... | --missing kustomize=REASON) [--missing TOOL=REASON]...
-           [--validator PATH] [--crds GROUP=DIR]... [--grpcurl PATH]
+kubernetes --build DIR --temp DIR (--kustomize NAME=PATH... | --missing kustomize=REASON) [--missing TOOL=REASON]...
+           [--crds GROUP=DIR]... [--buf PATH]
 
-The first kustomize renders, the others have to give the same. What needs a missing tool is skipped: kustomize-new, validator,
-the CRDs of a group (crds/GROUP), grpcurl.
+The first kustomize renders, the others have to give the same; each is a kustomize or a kubectl. What needs a missing
+tool is skipped: kustomize-new, the CRDs of a group (crds/GROUP), buf.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from objects import Overlay  # noqa: E402
 from report import Report  # noqa: E402
 
 MANIFESTS = os.path.join(ROOT, "deploy", "kubernetes")
-KUBERNETES = "1.30"  # the oldest version that the README names, which is the newest that the validator knows
+KUBERNETES = ("1.30", "1.37")  # the oldest version that the README names, and the newest that there are schemas of
 GROUPS = ("k8s.mariadb.com", "monitoring.coreos.com")
 
 
@@ -45,7 +45,8 @@ def folders(kind):
 
 def render(program, folder):
     """(text, problem)"""
-    ran = subprocess.run([program, "build", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    command = "kustomize" if os.path.basename(program) == "kubectl" else "build"
+    ran = subprocess.run([program, command, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          universal_newlines=True, timeout=120, check=False)
     # A deprecated field is a warning.
     return ran.stdout, ran.stderr.strip() if ran.returncode or ran.stderr.strip() else ""
@@ -113,7 +114,7 @@ class World:
         """Those that the running service knows; None if it could not be asked."""
         return self.known_health.get(service)
 
-    def ask_health(self, grpcurl, temp, asked):
+    def ask_health(self, buf, temp, asked):
         """Of the names that are asked for. Returns what went wrong."""
         for name, binary in self.binaries.items():
             ports = free_ports(3)
@@ -123,7 +124,7 @@ class World:
             with open(os.path.join(temp, f"{name}.log"), "w", encoding="utf-8") as log:
                 process = subprocess.Popen(command, stdout=log, stderr=log)
             try:
-                states = {each: health(grpcurl, addresses[0], each) for each in sorted(asked | {"nobody's"})}
+                states = {each: health(buf, addresses[0], each) for each in sorted(asked | {"nobody's"})}
             finally:
                 process.terminate()
                 try:
@@ -146,15 +147,17 @@ def free_ports(count):
     return ports
 
 
-def health(grpcurl, address, service):
+def health(buf, address, service):
+    """What the service says of itself; NOT_FOUND for a name that it does not know."""
     deadline = time.monotonic() + 30
     while True:
-        ran = subprocess.run([grpcurl, "-plaintext", "-max-time", "5", "-d", f'{{"service": "{service}"}}', address,
-                              "grpc.health.v1.Health/Check"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             universal_newlines=True, timeout=30, check=False)
-        if "NotFound" in ran.stderr:
+        ran = subprocess.run([buf, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d",
+                              f'{{"service": "{service}"}}', f"http://{address}/grpc.health.v1.Health/Check"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=30,
+                             check=False)
+        if '"not_found"' in ran.stderr:
             return "NOT_FOUND"
-        state = re.search(r'"status": "(\w+)"', ran.stdout)
+        state = re.search(r'"status": *"(\w+)"', ran.stdout)
         if state:
             return state.group(1)
         if time.monotonic() > deadline:
@@ -177,18 +180,16 @@ def check(arguments):
 
 def check_rendering(arguments, report, missing):
     overlays, failed = [], False
+    (first, renderer), *others = [pair.split("=", 1) for pair in arguments.kustomize]
     for name, folder in targets(arguments.temp).items():
-        text, problem = render(arguments.kustomize[0], folder)
-        report.check(f"{name}: renders", problem)
+        text, problem = render(renderer, folder)
+        report.check(f"{name}: renders with {first}", problem)
         failed = failed or bool(problem)
         overlays.append(Overlay(name, text))
-        for other in arguments.kustomize[1:]:
-            version = subprocess.run([other, "version"], stdout=subprocess.PIPE, universal_newlines=True, timeout=30,
-                                     check=False).stdout
+        for title, other in others:
             again, problem = render(other, folder)
             same = Overlay(name, again).objects == overlays[-1].objects
-            title = f"{name}: renders the same with kustomize {version.strip()}"
-            report.check(title, problem or ("" if same else "it is not the same"))
+            report.check(f"{name}: renders the same with {title}", problem or ("" if same else "it is not the same"))
     if "kustomize-new" in missing:
         report.skip("rendering with a newer kustomize", missing["kustomize-new"])
     report.check("every file is part of an overlay", unused_files(arguments.temp))
@@ -196,26 +197,21 @@ def check_rendering(arguments, report, missing):
 
 
 def check_schemas(arguments, report, missing, overlays):
-    if not arguments.validator:
-        for overlay in overlays:
-            report.skip(f"{overlay.name}: valid", missing.get("validator", "there is no validator"))
-        return
     crds = dict(pair.split("=", 1) for pair in arguments.crds)
     absent = [group for group in GROUPS if group not in crds]
-    schemas = schema.Schemas(arguments.validator, KUBERNETES, crds.values(), absent, arguments.temp)
-    problems = schemas.validate({overlay.name: overlay.objects for overlay in overlays})
+    schemas = schema.Schemas(KUBERNETES, crds, absent)
     for overlay in overlays:
-        count = len([each for each in overlay.objects if schemas.has(each)])
-        report.check(f"{overlay.name}: valid, {count} objects, Kubernetes {KUBERNETES}", problems[overlay.name])
+        known = [each for each in overlay.objects if schemas.has(each)]
+        report.check(f"{overlay.name}: valid, {len(known)} objects, Kubernetes {' and '.join(KUBERNETES)}",
+                     "\n".join(filter(None, map(schemas.problem, known))))
         for group in absent:
             left_out = [each["kind"] for each in overlay.objects if each["apiVersion"].startswith(group + "/")]
             if left_out:
                 reason = missing.get("crds/" + group, "there is no schema")
                 report.skip(f"{overlay.name}: valid: {', '.join(sorted(set(left_out)))}", reason)
-    tried = {what: objects for what, objects in schema.mistakes(overlays).items() if schemas.has(objects[0])}
-    for what, problem in schemas.validate(tried).items():
-        noticed = problem and "did not say" not in problem
-        report.check(f"validation notices {what}", "" if noticed else problem or "it did not")
+    for what, broken in schema.mistakes(overlays).items():
+        if schemas.has(broken):
+            report.check(f"validation notices {what}", "" if schemas.problem(broken) else "it did not")
 
 
 def check_rules(arguments, report, missing, overlays):
@@ -223,11 +219,11 @@ def check_rules(arguments, report, missing, overlays):
     asked = {container.get(probe, {}).get("grpc", {}).get("service", "")
              for overlay in overlays for _, container in rules.server_containers(overlay)
              for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
-    if arguments.grpcurl:
+    if arguments.buf:
         report.check("the services say which health services they know",
-                     world.ask_health(arguments.grpcurl, arguments.temp, asked))
+                     world.ask_health(arguments.buf, arguments.temp, asked))
     else:
-        report.skip("the health services of the running services", missing.get("grpcurl", "there is no grpcurl"))
+        report.skip("the health services of the running services", missing.get("buf", "there is no buf"))
     for overlay in overlays:
         for name, function in rules.RULES.items():
             report.check(f"{overlay.name}: {name}", "\n".join(sorted(set(function(overlay, world)))))
@@ -241,8 +237,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("--kustomize", "--missing", "--crds"):
         parser.add_argument(name, action="append", default=[])
-    for name in ("--validator", "--grpcurl"):
-        parser.add_argument(name)
+    parser.add_argument("--buf")
     parser.add_argument("--build", required=True)
     parser.add_argument("--temp", required=True)
     arguments = parser.parse_args()

@@ -18,7 +18,7 @@ class Overlay:
     def __init__(self, name, text):
         self.name = name
         self.text = text
-        self.objects = [document for document in yaml.safe_load_all(text) if document]
+        self.objects = [document for document in yaml.load_all(text, yaml.CSafeLoader) if document]
 
     def of_kind(self, *kinds):
         return [each for each in self.objects if each["kind"] in kinds]
