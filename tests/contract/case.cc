@@ -7,6 +7,11 @@
 #include <fstream>
 #include <set>
 
+#include <google/protobuf/descriptor.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/contract/states.h"
+
 namespace crosskey::contract {
 namespace {
 
@@ -95,6 +100,91 @@ Case ReadCase(const fs::path& path) {
   return read;
 }
 
+// A file of cases/every_method: an error that every method gives, whatever it does.
+struct CommonError {
+  std::string file;
+  std::string description;
+  std::vector<std::string> state;
+  Json status;
+  std::map<std::string, std::string> calls;          // by method: the name of the case whose call it is
+  std::map<std::string, std::string> consumer_sees;  // by method; none: it has no cases between the services
+};
+
+CommonError ReadCommonError(const fs::path& path) {
+  Reader reader(path);
+  CommonError read;
+  read.file = fs::relative(path, kFolder / "cases").string();
+  read.description = reader.Text("description");
+  read.state = reader.As<std::vector<std::string>>(reader.Take("state"), "state");
+  read.status = reader.Take("status");
+  read.calls = reader.Optional<std::map<std::string, std::string>>("calls");
+  read.consumer_sees = reader.Optional<std::map<std::string, std::string>>("consumer_sees");
+  reader.End();
+  return read;
+}
+
+[[noreturn]] void Mistake(const CommonError& error, const std::string& what) {
+  std::fprintf(stderr, "%s %s\n", error.file.c_str(), what.c_str());
+  std::exit(1);
+}
+
+// The call of `success`, which meets the error instead.
+Case WithError(const Case& success, const CommonError& error) {
+  Case made = success;
+  made.file = absl::StrCat(error.file, ", the call of ", success.file);
+  made.description = error.description;
+  made.state.insert(made.state.end(), error.state.begin(), error.state.end());
+  made.response.reset();
+  made.status = error.status;
+  made.matchers.clear();
+  made.of_every_method = true;
+  if (success.consumer == "client") return made;
+  const auto sees = error.consumer_sees.find(success.rpc);
+  if (sees == error.consumer_sees.end()) Mistake(error, "does not say what the consumer sees of " + success.rpc);
+  made.consumer_sees = sees->second;
+  return made;
+}
+
+// Whether the error may take the place of this answer. Its own state is an environment, so the case must not need another.
+bool CanMeet(const Case& success, const CommonError& error) {
+  if (!success.response.has_value() || EnvironmentOf(success.state) != Environment::kNormal) return false;
+  if (success.consumer != "client" && error.consumer_sees.empty()) return false;
+  const auto named = error.calls.find(success.rpc);
+  return named == error.calls.end() || fs::path(success.file).stem() == named->second;
+}
+
+// For each consumer and each provider of a method one case, with the call of the first that can meet the error.
+std::vector<Case> OfEveryMethod(const CommonError& error, const std::vector<Case>& cases) {
+  std::vector<std::string> methods = PublicMethods();
+  methods.insert(methods.end(), InternalMethods().begin(), InternalMethods().end());
+  std::set<std::string> left;
+  for (const auto* by_method : {&error.calls, &error.consumer_sees}) {
+    for (const auto& [method, unused] : *by_method) left.insert(method);
+  }
+  std::vector<Case> made;
+  for (const std::string& method : methods) {
+    std::set<std::pair<std::string, std::string>> done;
+    for (const Case& each : cases) {
+      if (each.rpc != method || !CanMeet(each, error)) continue;
+      if (done.insert({each.consumer, each.provider}).second) made.push_back(WithError(each, error));
+    }
+    if (!done.empty()) left.erase(method);
+  }
+  if (!left.empty()) Mistake(error, "names a method, or a case, that there is not: " + *left.begin());
+  return made;
+}
+
+std::vector<std::string> MethodsOf(const std::vector<std::string>& services) {
+  std::vector<std::string> methods;
+  for (const std::string& name : services) {
+    const auto* service = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    for (int i = 0; i < service->method_count(); ++i) {
+      methods.push_back(absl::StrCat(name, "/", service->method(i)->name()));
+    }
+  }
+  return methods;
+}
+
 EventCase ReadEventCase(const fs::path& path) {
   Reader reader(path);
   EventCase read;
@@ -124,10 +214,28 @@ EventCase ReadEventCase(const fs::path& path) {
 
 }  // namespace
 
+const std::vector<std::string>& PublicMethods() {
+  static const auto* const methods =
+      new std::vector<std::string>(MethodsOf({"user.v1.UserService", "post.v1.PostService"}));
+  return *methods;
+}
+
+const std::vector<std::string>& InternalMethods() {
+  static const auto* const methods =
+      new std::vector<std::string>(MethodsOf({"relation.v1.ReferenceService", "event.v1.EventService"}));
+  return *methods;
+}
+
 const std::vector<Case>& Cases() {
   static const auto* const cases = [] {
     auto* all = new std::vector<Case>();
-    for (const fs::path& file : FilesBelow(kFolder / "cases")) all->push_back(ReadCase(file));
+    for (const char* consumers : {"client", "services"}) {
+      for (const fs::path& file : FilesBelow(kFolder / "cases" / consumers)) all->push_back(ReadCase(file));
+    }
+    for (const fs::path& file : FilesBelow(kFolder / "cases" / "every_method")) {
+      const std::vector<Case> made = OfEveryMethod(ReadCommonError(file), *all);
+      all->insert(all->end(), made.begin(), made.end());
+    }
     return all;
   }();
   return *cases;

@@ -24,6 +24,7 @@ struct Case {
   std::optional<Json> status;    // google.rpc.Status, with the name of the code
   std::string consumer_sees;     // of an error between the services: the reason that the consumer makes of it
   std::map<std::string, std::string> matchers;  // by path
+  bool of_every_method = false;                 // made of a file of cases/every_method
 };
 
 // One event between the services, as a file of tests/contract/events says it.
@@ -51,7 +52,12 @@ struct EventCase {
   std::vector<Effect> effects;  // none: the consumer has no use for the event
 };
 
-// All of them, by file name. A file that is no case ends the test program with a message.
+// "user.v1.UserService/GetUser": of the services for clients, and of those between the services, as their descriptors say.
+const std::vector<std::string>& PublicMethods();
+const std::vector<std::string>& InternalMethods();
+
+// All of them, by file name; then those that the errors of every method make. A file that is no case ends the test program
+// with a message.
 const std::vector<Case>& Cases();
 const std::vector<EventCase>& EventCases();
 

@@ -46,6 +46,7 @@ Consumer::Consumer(const std::string& backend, const std::string& name)
 void Consumer::KnowReferences(const std::vector<std::string>& state, const Variables& variables) {
   const std::regex named(name_ == "post-service" ? "user (\\w+)" : "post (\\w+) of .*");
   ::relation::v1::LookupReferencedResponse known;
+  known.set_as_of_sequence(delivered_);
   std::smatch words;
   for (const std::string& clause : state) {
     if (!std::regex_match(clause, words, named)) continue;
@@ -74,7 +75,7 @@ void Consumer::Do(const EventCase::Step& step, Variables& variables) {
   }
 }
 
-void Consumer::Deliver(event::v1::Event event) {
+int64_t Consumer::Deliver(event::v1::Event event) {
   event::v1::SubscribeResponse batch;
   batch.set_feed_id(kFeedId);
   batch.set_after_sequence(delivered_);
@@ -82,6 +83,7 @@ void Consumer::Deliver(event::v1::Event event) {
   event.set_sequence(delivered_);
   *batch.add_events() = std::move(event);
   stub_.Append(kSubscribe, batch.SerializeAsString());
+  return delivered_;
 }
 
 int64_t Consumer::Metric(const std::string& name, const std::string& more_labels) const {

@@ -24,8 +24,8 @@ class Consumer {
   void KnowReferences(const std::vector<std::string>& state, const Variables& variables);
   // Makes a call, and sets the variables of its answer.
   void Do(const EventCase::Step& step, Variables& variables);
-  // As the next event of the feed.
-  void Deliver(event::v1::Event event);
+  // As the next event of the feed; the number of that is returned.
+  int64_t Deliver(event::v1::Event event);
 
   // The last event that took effect.
   int64_t Sequence() const;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "event/v1/event_service.grpc.pb.h"
 #include "tests/contract/call.h"
 #include "tests/contract/compare.h"
@@ -84,27 +85,31 @@ void ExpectEffects(const EventCase& contract, const Variables& variables, Consum
   }
 }
 
-// `change` makes what the consumer gets out of the event of the case.
+// `change` makes what the consumer gets out of the event of each case, one after the other.
 void Consume(const std::string& backend, const std::function<void(event::v1::Event&)>& change) {
+  constexpr int kNumbersOfACase = 1000;  // so that no case meets the rows of another
+  int last = 0;
+  std::map<std::string, Consumer> consumers;
   for (const EventCase& contract : EventCases()) {
     SCOPED_TRACE(contract.file);
-    Variables variables = Examples(contract.state);
+    Variables variables = Examples(contract.state, last);
+    last += kNumbersOfACase;
     for (const char* made : {"user", "post", "deletion"}) {  // by the producer's call
-      variables.Set(absl::StrCat(made, ".id"), "77");
-      variables.Set(absl::StrCat(made, ".uid"), "00000000-0000-4000-8000-000000000077");
+      variables.Set(absl::StrCat(made, ".id"), absl::StrCat(last));
+      variables.Set(absl::StrCat(made, ".uid"), absl::StrFormat("00000000-0000-4000-8000-%012d", last));
     }
-    Consumer consumer(backend, contract.consumer);
+    Consumer& consumer = consumers.try_emplace(contract.consumer, backend, contract.consumer).first->second;
     consumer.KnowReferences(contract.state, variables);
     for (const auto& step : contract.consumer_state) consumer.Do(step, variables);
     ExpectEffects(contract, variables, consumer, false);
 
     event::v1::Event event = EventOf(contract, variables);
     change(event);
-    consumer.Deliver(event);
-    EXPECT_TRUE(testing::WaitFor([&] { return consumer.Sequence() == 1; }));
+    const int64_t first = consumer.Deliver(event);
+    EXPECT_TRUE(testing::WaitFor([&] { return consumer.Sequence() == first; }));
     ExpectEffects(contract, variables, consumer, true);
-    consumer.Deliver(event);  // published once more, with the next number
-    EXPECT_TRUE(testing::WaitFor([&] { return consumer.Sequence() == 2; }));
+    const int64_t second = consumer.Deliver(event);  // published once more, with the next number
+    EXPECT_TRUE(testing::WaitFor([&] { return consumer.Sequence() == second; }));
     ExpectEffects(contract, variables, consumer, true);
     EXPECT_FALSE(consumer.Stalled());
   }

@@ -36,31 +36,43 @@ std::vector<std::string> ConflictFlags() {
   return flags;
 }
 
-Cluster::Options OptionsFor(Environment environment) {
-  Cluster::Options options;
-  options.shipped = !NeedsFaultPoints(environment);
-  return options;
-}
-
 }  // namespace
 
-Provider::Provider(const std::string& backend, Environment environment, Side side)
-    : backend_(backend),
+// Calls between the services that a case makes, and deletions that stay undecided, leave rows hidden for ever, so that nothing
+// else would become quiet: those environments have clusters of their own.
+Cluster& Clusters::For(Environment environment, Side side) {
+  Cluster::Options options;
+  options.shipped = !NeedsFaultPoints(environment);
+  std::string name = options.shipped ? "shipped" : "with fault points";
+  if (environment == Environment::kNormal) name = side == Side::kUsers ? "normal users" : "normal posts";
+  if (environment == Environment::kUndecided) name = "undecided";
+  return clusters_.try_emplace(name, backend_, options).first->second;
+}
+
+Provider::Provider(Cluster& cluster, Environment environment, Side side)
+    : cluster_(cluster),
       environment_(environment),
       side_(side),
       hold_(side == Side::kUsers ? "deletion.intent.before_commit" : "guarded_write.before_commit", 1),
-      cluster_(backend, OptionsFor(environment)),
       public_channel_(testing::OpenChannel(cluster_.port(side))),
       internal_channel_(testing::OpenChannel(cluster_.internal_port(side))) {
   // So the recovery, too, leaves the deletion as it is.
-  if (environment == Environment::kUndecided) cluster_.Start(Side::kUsers, 0, {"--fault", "release.send=fail@*"});
+  if (environment == Environment::kUndecided && !cluster_.Running(Side::kUsers)) {
+    cluster_.Start(Side::kUsers, 0, {"--fault", "release.send=fail@*"});
+  }
   cluster_.StartAll();
 }
 
 Provider::~Provider() {
   hold_.Release();
   if (held_call_.joinable()) held_call_.join();
+  if (environment_ == Environment::kNormal || environment_ == Environment::kUndecided) return;
+  // Both, so that neither begins with a connection to what was.
+  for (const Side side : {Side::kUsers, Side::kPosts}) cluster_.Kill(side);
+  if (environment_ == Environment::kDatabaseBroken) RenameTables("away_", "");
 }
+
+testing::TestDatabase& Provider::database() { return side_ == Side::kUsers ? cluster_.user_db() : cluster_.post_db(); }
 
 void Provider::Prepare(const Case& contract, Variables& variables) { MakeState(contract.state, cluster_, variables); }
 
@@ -77,7 +89,8 @@ void Provider::Enter() {
       StartWithoutDatabase();
       break;
     case Environment::kDatabaseBroken:
-      BreakDatabase();
+      cluster_.AwaitQuiet();
+      RenameTables("", "away_");
       break;
     case Environment::kOverloaded:
       HoldOneCall({"--max-in-flight", "1"});
@@ -103,7 +116,7 @@ void Provider::Restart(const std::vector<std::string>& flags) {
 void Provider::StartWithoutDatabase() {
   cluster_.Kill(side_);
   const std::string name = side_ == Side::kUsers ? "user-service" : "post-service";
-  const std::string db = backend_ == "sqlite" ? "sqlite:/no/such/folder/x.db" : "mysql://crosskey@127.0.0.1:1/none";
+  const std::string db = database().is_sqlite() ? "sqlite:/no/such/folder/x.db" : "mysql://crosskey@127.0.0.1:1/none";
   without_database_ = std::make_unique<testing::ChildProcess>(
       name + "/" + name,
       std::vector<std::string>{"serve", "--db", db, "--listen", Loopback(cluster_.port(side_)), "--internal-listen",
@@ -111,13 +124,10 @@ void Provider::StartWithoutDatabase() {
                                Loopback(cluster_.metrics_port(side_)), "--peer", Loopback(testing::FreePort())});
 }
 
-void Provider::BreakDatabase() {
-  cluster_.AwaitQuiet();
-  const bool users = side_ == Side::kUsers;
-  for (const char* table : users ? std::vector<const char*>{"users", "user_deletions"}
-                                 : std::vector<const char*>{"posts", "likes", "user_refs"}) {
-    (users ? cluster_.user_db() : cluster_.post_db())
-        .Run(absl::StrCat("ALTER TABLE ", table, " RENAME TO away_", table));
+void Provider::RenameTables(const std::string& before, const std::string& after) {
+  for (const char* table : side_ == Side::kUsers ? std::vector<const char*>{"users", "user_deletions"}
+                                                 : std::vector<const char*>{"posts", "likes", "user_refs"}) {
+    database().Run(absl::StrCat("ALTER TABLE ", before, table, " RENAME TO ", after, table));
   }
 }
 

@@ -1,6 +1,7 @@
-// Both services as processes, one of them as the provider of some cases, in the environment that these share.
+// A service as the provider of some cases, in the environment that these share.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,11 +12,24 @@
 
 namespace crosskey::contract {
 
-// Prepare for each case, then Enter, then Call. Data are made while all is well.
+// The clusters of a database. To start one costs more than most environments do, so these have few between them.
+class Clusters {
+ public:
+  explicit Clusters(const std::string& backend) : backend_(backend) {}
+
+  // One in which nothing runs, or all is well.
+  testing::Cluster& For(Environment environment, testing::Side side);
+
+ private:
+  const std::string backend_;
+  std::map<std::string, testing::Cluster> clusters_;
+};
+
+// Prepare for each case, then Enter, then Call, also from several threads. Data are made while all is well.
 class Provider {
  public:
-  Provider(const std::string& backend, Environment environment, testing::Side side);
-  ~Provider();
+  Provider(testing::Cluster& cluster, Environment environment, testing::Side side);
+  ~Provider();  // what is not well is ended
 
   void Prepare(const Case& contract, Variables& variables);
   void Enter();
@@ -24,14 +38,15 @@ class Provider {
  private:
   void Restart(const std::vector<std::string>& flags);
   void StartWithoutDatabase();
-  void BreakDatabase();
+  void RenameTables(const std::string& before, const std::string& after);
   void HoldOneCall(const std::vector<std::string>& more);
 
-  const std::string backend_;
+  testing::TestDatabase& database();
+
+  testing::Cluster& cluster_;
   const Environment environment_;
   const testing::Side side_;
   testing::Hold hold_;
-  testing::Cluster cluster_;
   std::unique_ptr<testing::ChildProcess> without_database_;
   std::shared_ptr<grpc::Channel> public_channel_;
   std::shared_ptr<grpc::Channel> internal_channel_;

@@ -154,11 +154,11 @@ class RealMaker : public Maker {
 
 class ExampleMaker : public Maker {
  public:
-  explicit ExampleMaker(Variables& variables) : variables_(variables) {}
+  ExampleMaker(Variables& variables, int last) : variables_(variables), count_(last) {}
 
   void User(const std::string& name, const std::string& request_id) override {
     Bind(name);
-    variables_.Set(name + ".username", name);
+    variables_.Set(name + ".username", absl::StrCat(name, "-", count_));
     if (!request_id.empty()) variables_.Set(request_id + ".id", Uuid());
   }
   void Post(const std::string& name, const std::string&, const std::string& request_id) override {
@@ -185,7 +185,7 @@ class ExampleMaker : public Maker {
   std::string Uuid() { return absl::StrFormat("00000000-0000-4000-8000-%012d", ++count_); }
 
   Variables& variables_;
-  int count_ = 0;
+  int count_;
 };
 
 }  // namespace
@@ -204,9 +204,9 @@ void MakeState(const std::vector<std::string>& state, Cluster& cluster, Variable
   for (const std::string& clause : state) Make(clause, maker);
 }
 
-Variables Examples(const std::vector<std::string>& state) {
+Variables Examples(const std::vector<std::string>& state, int last) {
   Variables variables;
-  ExampleMaker maker(variables);
+  ExampleMaker maker(variables, last);
   for (const std::string& clause : state) Make(clause, maker);
   return variables;
 }

@@ -28,7 +28,8 @@ Environment EnvironmentOf(const std::vector<std::string>& state);
 // suffix, so that any number of cases can share the services.
 void MakeState(const std::vector<std::string>& state, testing::Cluster& cluster, Variables& variables);
 
-// Values as the state might give, for a consumer that is tested without a provider.
-Variables Examples(const std::vector<std::string>& state);
+// Values as the state might give, for a consumer that is tested without a provider. Their numbers begin behind `last`, so that
+// any number of states can share a consumer.
+Variables Examples(const std::vector<std::string>& state, int last = 0);
 
 }  // namespace crosskey::contract
