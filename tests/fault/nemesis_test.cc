@@ -1,4 +1,5 @@
-// Random load and random faults, and everything that the design promises checked afterwards. Long runs: tests/run soak.
+// Random load and random faults, and afterwards a check of the invariants of common/relation/README.md. Long runs:
+// tests/run soak.
 #include <cstdio>
 
 #include <gtest/gtest.h>

@@ -141,7 +141,7 @@ inline std::map<std::string, std::string> MetadataOf(const grpc::Status& status)
   return {info->metadata().begin(), info->metadata().end()};
 }
 
-// An error as api.md's table of errors has it: besides the ErrorInfo exactly these details, and this metadata.
+// An error as the table in proto/README.md has it: besides the ErrorInfo exactly these details, and this metadata.
 struct ErrorRow {
   grpc::StatusCode code;
   std::string reason;

@@ -1,4 +1,5 @@
-// Every row of api.md's table of errors: the code, the reason, exactly the details, and every variable of the message.
+// Every row of the table of errors in proto/README.md: the code, the reason, exactly the details, and every variable of
+// the message.
 #include <thread>
 
 #include <grpcpp/create_channel.h>

@@ -1,4 +1,5 @@
-// Holds a history against the state before and after it: does what design promises agree with what clients saw?
+// Holds a history against the state before and after it: does what clients saw agree with the invariants I1 to I8 of
+// common/relation/README.md?
 //
 // It reports only what no order of events could explain, given that a write takes effect between its begin and its end if it
 // was acknowledged, never if it was refused, and at any time after its begin, or never, if its outcome is unknown.
