@@ -1,8 +1,8 @@
 // Both services at full load under random faults for a long time: soak [MINUTES [FLAG OF THE SERVICES...]]
 //
 // A quarter of the time on SQLite with one replica each, the rest on MariaDB with two of each, if there is a server.
-// Ends with exit code 1 if an invariant of common/relation/README.md did not hold, a process ended by itself, or a resource
-// grows.
+// Ends with exit code 1 if an invariant of common/relation/README.md did not hold, a process ended by itself, or a
+// resource grows.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
