@@ -217,7 +217,8 @@ TEST_P(CrashTest, ACascadeOf100000PostsSurvivesFiveKillsInItsMiddle) {
   }
   cluster.AwaitQuiet();
   EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM posts"), 0);
-  EXPECT_EQ(cluster.user_db().Number("SELECT posts FROM user_deletions WHERE state = 5"), kPosts);
+  EXPECT_EQ(cluster.user_db().Number("SELECT removed FROM deletion_rows WHERE relationship = 'post.v1.Post.user_id'"),
+            kPosts);
   EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'post.v1.UserPostsReclaimed'"), 1);
 }
 

@@ -1,4 +1,4 @@
-// The fault points themselves.
+// The fault points and the guards that can be left out, themselves.
 #include <gtest/gtest.h>
 
 #include "tests/support/child_process.h"
@@ -13,6 +13,16 @@ TEST(FaultPoint, TheShippedServicesKnowNoFaults) {
       EXPECT_EQ(RunProgram(program, {"version", flag, "x"}, &output), 2);
       EXPECT_NE(output.find(flag), std::string::npos) << output;
     }
+  }
+}
+
+TEST(FaultPoint, OnlyAGuardThatIsSqlIsLeftOutByAFlag) {
+  for (const char* program : {"tests/user-service", "tests/post-service"}) {
+    std::string output;
+    EXPECT_EQ(RunProgram(program, {"version", "--without", "fence"}, &output), 0) << output;
+    // That one is a patch.
+    EXPECT_EQ(RunProgram(program, {"version", "--without", "retry"}, &output), 2);
+    EXPECT_NE(output.find("retry is no guard in SQL"), std::string::npos) << output;
   }
 }
 

@@ -114,7 +114,8 @@ TEST_P(RaceTest, NoPostIsAcceptedAfterACascadeHasAnsweredAndNoneIsLeft) {
   EXPECT_EQ(Events(post_db, "post.v1.UserPostsReclaimed"), kUsers);
   EXPECT_EQ(Events(user_db, "user.v1.UserDeleted"), kUsers);
   EXPECT_EQ(user_db.Number("SELECT COUNT(*) FROM user_deletions WHERE state = 5"), kUsers);
-  EXPECT_EQ(user_db.Number("SELECT SUM(posts) FROM user_deletions"), outcomes.Count("OK"));
+  EXPECT_EQ(user_db.Number("SELECT SUM(removed) FROM deletion_rows WHERE relationship = 'post.v1.Post.user_id'"),
+            outcomes.Count("OK"));
 }
 
 TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {

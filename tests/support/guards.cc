@@ -46,7 +46,7 @@ const Change kChanges[] = {
     {"reclaim_after_drop", "*_refs.reclaimable", "state = 3", "state IN (3, 2)"},
     {"reclaim_after_drop", "*_refs.lock", "uid, state,", "uid, CASE state WHEN 2 THEN 3 ELSE state END,"},
     // Reads show only children of ACTIVE parents.
-    {"visibility_join", "posts.get", " AND r.state = 1", ""},
+    {"visibility_join", "posts.get", " AND p_user.state = 1", ""},
     // A count of likes leaves out those of deleted users.
     {"like_count", "posts.get", "g.state > 1", "g.state > 9"},
     // A write to an existing post, and a like of it, locks the post.
@@ -55,8 +55,15 @@ const Change kChanges[] = {
 
 std::atomic<uint64_t> missing = 0;  // a bit for each change
 
+// tests/mutants must not take the end of a service for a test that has noticed: so it is told, by a file.
 [[noreturn]] void Mistake(const std::string& what) {
   std::fprintf(stderr, "guards: %s\n", what.c_str());
+  const char* path = std::getenv("CROSSKEY_TEST_MISTAKES");
+  std::FILE* file = path == nullptr ? nullptr : std::fopen(path, "a");
+  if (file != nullptr) {
+    std::fprintf(file, "%s\n", what.c_str());
+    std::fclose(file);
+  }
   std::_Exit(2);
 }
 
@@ -74,7 +81,7 @@ void LeaveOut(const std::string& guard) {
     missing |= uint64_t{1} << i;
     known = true;
   }
-  if (!known) Mistake("no such guard: " + guard);
+  if (!known) Mistake(guard + " is no guard in SQL; one that is control flow is left out by tests/mutants, by a patch");
 }
 
 void LeaveOutGuards(db::Dialect dialect, const std::string& statement, std::string& text) {

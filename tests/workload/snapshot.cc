@@ -61,9 +61,14 @@ Snapshot TakeSnapshot(const TestDatabase& user_db, const TestDatabase& post_db, 
     if (ToNumber(row[2]) != 0) now.pins[ToNumber(row[0])] = ToNumber(row[2]);
     now.last_user = std::max(now.last_user, ToNumber(row[0]));
   }
-  for (const auto& row : user_db.Query(absl::StrCat("SELECT deletion_id, user_id, action, state, posts, likes FROM "
-                                                    "user_deletions WHERE deletion_id > ",
-                                                    before.last_deletion))) {
+  const auto removed = [](const std::string& relationship) {
+    return "COALESCE((SELECT r.removed FROM deletion_rows r WHERE r.deletion_id = d.deletion_id AND r.relationship = "
+           "'" +
+           relationship + "'), 0)";
+  };
+  for (const auto& row : user_db.Query(absl::StrCat(
+           "SELECT d.deletion_id, d.user_id, d.action, d.state, ", removed("post.v1.Post.user_id"), ", ",
+           removed("post.v1.Like.user_id"), " FROM user_deletions d WHERE d.deletion_id > ", before.last_deletion))) {
     const int64_t id = ToNumber(row[0]);
     now.deletions[id] = {ToNumber(row[1]), static_cast<::relation::v1::ReferentialAction>(ToNumber(row[2])),
                          static_cast<user::v1::DeletionState>(ToNumber(row[3])), ToNumber(row[4]), ToNumber(row[5])};
