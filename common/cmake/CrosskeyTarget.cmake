@@ -6,7 +6,7 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection)
+add_compile_options(-pthread -fstack-protector-strong -fstack-clash-protection -fcf-protection)
 add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack)
 if(CROSSKEY_SANITIZE)
   add_compile_options(-fsanitize=${CROSSKEY_SANITIZE} -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
@@ -30,8 +30,23 @@ function(crosskey_uses_soci)
   if(CROSSKEY_SANITIZE MATCHES undefined)
     foreach(target ${ARGN})
       target_compile_options(${target} PRIVATE -fno-sanitize=vptr)
+      set_target_properties(${target} PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)  # made with other flags
     endforeach()
   endif()
+endfunction()
+
+# crosskey_precompiled(NAME LINK libs HEADERS a.h ...): headers that many sources include, parsed once. crosskey_precompile(TARGET NAME)
+# gives them to a target of the same flags. Every source includes what it needs all the same.
+function(crosskey_precompiled name)
+  cmake_parse_arguments(ARG "" "" "LINK;HEADERS" ${ARGN})
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
+  file(WRITE ${source}.new "// The target needs a source.\n")
+  file(COPY_FILE ${source}.new ${source} ONLY_IF_DIFFERENT)
+  add_library(${name} OBJECT ${source})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK})
+  crosskey_warnings(${name})
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
 endfunction()
 
 # crosskey_library(NAME SOURCES a.cc ... LINK libs ...): a static library of our own code.
@@ -41,6 +56,9 @@ function(crosskey_library name)
   target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${ARG_LINK})
   crosskey_warnings(${name})
+  if(TARGET crosskey_headers AND NOT CROSSKEY_OWN_HEADERS)
+    target_precompile_headers(${name} REUSE_FROM crosskey_headers)
+  endif()
 endfunction()
 
 # crosskey_binary(NAME SOURCES a.cc ... LINK libs ...): an executable of our own code. One that has fault points links what

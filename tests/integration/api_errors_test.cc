@@ -427,9 +427,9 @@ TEST_P(ApiErrors, ACallWhoseDeadlineHasPassedHasNoEffect) {
   EXPECT_THAT(Send<user::v1::CreateUserRequest>(pair(), "username: 'too late'").status, GrpcOk());
 }
 
-double CallsInFlight(server::Service& backbone) {
+double CallsInFlight(server::Service& service) {
   double calls = 0;
-  for (const auto& family : backbone.metrics().registry().Collect()) {
+  for (const auto& family : service.metrics().registry().Collect()) {
     if (family.name != "crosskey_calls_in_flight") continue;
     for (const auto& metric : family.metric) calls += metric.gauge.value;
   }

@@ -30,7 +30,7 @@ std::string Holder(const TestDatabase& database, const std::string& name) {
 }
 
 // The last event that this process has consumed.
-double Consumed(server::Service& backbone) { return MetricOf(backbone.metrics(), "crosskey_consumer_sequence"); }
+double Consumed(server::Service& service) { return MetricOf(service.metrics(), "crosskey_consumer_sequence"); }
 
 void DeleteAUser(Pair& pair, const std::string& name) {
   const int64_t user = pair.CreateUser(name);

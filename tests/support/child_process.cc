@@ -17,9 +17,14 @@ extern char** environ;
 namespace crosskey::testing {
 namespace {
 
-std::filesystem::path BuildFolder() {
-  const char* folder = std::getenv("CROSSKEY_BUILD_DIR");
-  if (folder != nullptr && *folder != '\0') return folder;
+// A program that is shipped may come from another build than the tests: from the one that is shipped.
+std::filesystem::path BuildFolderOf(const std::string& program) {
+  const bool shipped = program.rfind("tests/", 0) != 0;
+  for (const char* variable : {"CROSSKEY_SHIPPED_DIR", "CROSSKEY_BUILD_DIR"}) {
+    const char* folder = std::getenv(variable);
+    const bool applies = shipped || variable != std::string("CROSSKEY_SHIPPED_DIR");
+    if (applies && folder != nullptr && *folder != '\0') return folder;
+  }
   return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
 }
 
@@ -32,7 +37,7 @@ ChildProcess::ChildProcess(const std::string& program, const std::vector<std::st
   output_path_ = path;
 
   // Built before the fork: afterwards the child of a threaded process may only exec.
-  const std::string binary = BuildFolder() / program;
+  const std::string binary = BuildFolderOf(program) / program;
   std::vector<std::string> words = {binary};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables;

@@ -184,7 +184,8 @@ def code_name(name):
 
 
 def errors_of(source, callers):
-    """{reason: (code, set of details, set of metadata keys)} of common/status/errors.cc. `callers`: the other sources."""
+    """{reason: (code, set of details, set of metadata keys)} of common/status/errors.cc and of what a
+    service has besides. `callers`: the other sources."""
     found = {}
     for function in re.split(r"^(?=absl::Status \w+\()", source, flags=re.MULTILINE):
         made = re.search(r"Make\(\s*absl::StatusCode::k(\w+),\s*(?:\"(\w+)\"|(\w[^\"]*)\"(\w+)\"),", function)
@@ -314,7 +315,8 @@ def read(root, *path):
 
 def code_errors(root):
     paths = [path for service in SERVICES for path in glob.glob(os.path.join(root, service, "**", "*.cc"), recursive=True)]
-    return errors_of(read(root, "common/status/errors.cc"), "\n".join(read(path) for path in sorted(paths)))
+    own = "".join(read(path) for path in sorted(glob.glob(os.path.join(root, "*-service", "domain", "errors.cc"))))
+    return errors_of(read(root, "common/status/errors.cc") + own, "\n".join(read(path) for path in sorted(paths)))
 
 
 def contract(root, parse):
