@@ -41,6 +41,7 @@ class Declarations {
 
   // NOT_FOUND: no such relationship is declared.
   absl::StatusOr<Declaration> Find(const std::string& relationship) const;
+  const std::vector<Declaration>& all() const { return declarations_; }
   // Those that refer to the type.
   std::vector<Declaration> To(const std::string& parent_type) const;
   // Whether any refers to it.

@@ -125,14 +125,24 @@ absl::Status CheckParent(Tables& tables, const ParentTable& parent) {
 }  // namespace
 
 absl::Status CheckRegistered(const Declarations& declarations, const Registered& registered) {
+  std::set<std::string> parents;   // types of other services with a reference table here
+  std::set<std::string> packages;  // of this service's own types
+  std::set<std::string> relationships;
   for (const ReferenceTable* references : registered.references) {
-    for (const Declaration& declaration : declarations.To(references->parent_type)) {
-      if (PackageOf(declaration.child_type) == PackageOf(references->parent_type)) continue;
-      const bool is_registered = std::any_of(
-          references->children.begin(), references->children.end(),
-          [&](const ChildTable& child) { return child.declaration.relationship == declaration.relationship; });
-      if (!is_registered)
-        return Difference(declaration.relationship + " is declared, but no table is registered for it");
+    parents.insert(references->parent_type);
+    for (const ChildTable& child : references->children) {
+      packages.insert(PackageOf(child.declaration.child_type));
+      relationships.insert(child.declaration.relationship);
+    }
+  }
+  for (const LocalParent* parent : registered.locals) packages.insert(PackageOf(parent->type));
+  for (const ParentTable* parent : registered.parents) packages.insert(PackageOf(parent->type));
+  for (const Declaration& declaration : declarations.all()) {
+    const std::string package = PackageOf(declaration.child_type);
+    if (package == PackageOf(declaration.parent_type)) continue;
+    const bool is_ours = parents.count(declaration.parent_type) > 0 || packages.count(package) > 0;
+    if (is_ours && relationships.count(declaration.relationship) == 0) {
+      return Difference(declaration.relationship + " is declared, but no table is registered for it");
     }
   }
   return absl::OkStatus();
