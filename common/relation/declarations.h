@@ -64,7 +64,7 @@ std::string IdColumnOf(const std::string& type);
 std::string ReferenceTableOf(const std::string& type);
 std::string DeletionsTableOf(const std::string& type);
 
-// "user.v1" of "user.v1.User": the types of one package belong to one service.
+// "user.v1" of "user.v1.User", and of "user.v1.User.Part": the types of one package belong to one service.
 std::string PackageOf(const std::string& type);
 
 }  // namespace crosskey::relation

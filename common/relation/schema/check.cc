@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/db/tables.h"
 #include "common/status/macros.h"
@@ -63,7 +64,8 @@ class Tables {
   absl::Status NoOtherKeys(const std::string& parent, const std::set<std::string>& known) const {
     for (const db::ForeignKey& key : keys_) {
       const std::string name = absl::StrCat(key.table, ".", key.column);
-      if (key.parent_table != parent || known.count(name) > 0) continue;
+      // SQLite finds the table whatever case its name is written in.
+      if (!absl::EqualsIgnoreCase(key.parent_table, parent) || known.count(name) > 0) continue;
       return Difference(absl::StrCat(name, " refers to ", parent, ", but no relationship is declared for it"));
     }
     return absl::OkStatus();
