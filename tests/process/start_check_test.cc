@@ -17,7 +17,7 @@ constexpr char kServes[] = R"("message":"serving")";
 class StartCheckOfAProcess : public DatabaseTest {
  protected:
   static void ExpectEnd(ChildProcess& process, const std::string& why) {
-    EXPECT_EQ(process.Wait(), 1) << process.Output();
+    EXPECT_EQ(process.Wait(Patience()), 1) << process.Output();
     EXPECT_THAT(process.Output(), HasSubstr("cannot serve"));
     EXPECT_THAT(process.Output(), HasSubstr(why));
     EXPECT_THAT(process.Output(), Not(HasSubstr(kServes)));
