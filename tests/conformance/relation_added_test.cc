@@ -1,5 +1,5 @@
-// What it costs to add a relationship to a type that is referred to already: its proto, its table, its SQL, and the lines that are
-// marked here. common/relation/README.md, "Adding a relationship", goes by this example.
+// What it costs to add a relationship to a type that is referred to already: its proto, its table, its SQL, and the
+// lines that are marked here. common/relation/README.md, "Adding a relationship", goes by this example.
 #include <gmock/gmock.h>
 
 #include "common/relation/schema/check.h"
@@ -25,14 +25,13 @@ CREATE TABLE IF NOT EXISTS reviews (
 ) {table};
 )";
 
-// Where services have these lines: the declarations are read, and relationships registered, in relationships.cc of both, and the
-// parent's service needs the first of them only; the table is a migration of the child's service.
+// Services have these lines in relationships.cc, where the declarations are read and relationships registered. The table is
+// a migration of the child's service, and costs no line.
 Addition Reviews() {
   Addition added;
-  added.files =
-      {review::v1::Review::descriptor()->file()};  // line 2: the file that declares it, in the child's service,
-                                                   // line 3: and in the parent's
-  added.relationships = {kReviewOwner};            // line 4: registered
+  // Line 2, in the child's service, and line 3, in the parent's: the file that declares it.
+  added.files = {review::v1::Review::descriptor()->file()};
+  added.relationships = {kReviewOwner};  // line 4: registered
   added.tables = kReviewTable;
   return added;
 }

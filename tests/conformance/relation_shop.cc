@@ -91,7 +91,8 @@ relation::ReferenceTable ReferencesToOwners(const std::vector<std::string>& rela
   return table;
 }
 
-// The shop declares more relationships than a test uses. All that are added are used: they are found by the declarations alone.
+// The shop declares more relationships than a test uses. All that are added are used: they are found by the
+// declarations alone.
 relation::ParentTable OwnersAsParents(const std::vector<std::string>& relationships, const Addition& addition) {
   auto table = relation::ParentTable::Of(ReadShop(addition.files), kOwner, relationships.front(), {"item-service"});
   EXPECT_THAT(table, IsOk());

@@ -1,5 +1,5 @@
-// How a transaction ends, for those who wait for it: a body that undoes it without an error, what happens after the commit, and
-// whether an answer is stored.
+// How a transaction ends, for those who wait for it: a body that undoes it without an error, what happens after the
+// commit, and whether an answer is stored.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

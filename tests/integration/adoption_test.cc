@@ -1,5 +1,5 @@
-// Databases of the release before are taken over in the middle of everything: what had begun ends as it would have, and what was
-// stored still counts. older_release/README.md says what is in them.
+// Databases of the release before are taken over in the middle of everything: what had begun ends as it would have, and
+// what was stored still counts. older_release/README.md says what is in them.
 #include <fstream>
 #include <sstream>
 
