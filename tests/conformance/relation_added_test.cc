@@ -25,8 +25,8 @@ CREATE TABLE IF NOT EXISTS reviews (
 ) {table};
 )";
 
-// Services have these lines in relationships.cc, where the declarations are read and relationships registered. The table is
-// a migration of the child's service, and costs no line.
+// Services have these lines in relationships.cc, where the declarations are read and relationships registered. The table
+// is a migration of the child's service, and costs no line.
 Addition Reviews() {
   Addition added;
   // Line 2, in the child's service, and line 3, in the parent's: the file that declares it.

@@ -324,6 +324,52 @@ TEST_P(Adoption, IsDoneOnceAndLeavesTheOldListOfMigrations) {
   EXPECT_EQ(OlderMigrations(pair_.post_db()), post_migrations_);
 }
 
+class InterruptedAdoption : public DatabaseTest {
+ protected:
+  // Migrates a database of the older release, but the attempt number n fails at its n-th statement. Returns how many did.
+  static int Migrate(const TestDatabase& own, const db::Schema& schema) {
+    for (int attempt = 1; attempt < 1000; ++attempt) {
+      telemetry::Metrics metrics("test", "0");
+      db::DatabaseOptions options;
+      options.url = db::ParseUrl(own.url()).value();
+      db::Database database(options, metrics);
+      int statements = 0;
+      database.set_seam({[&](db::Connection&, const db::Sql& sql, db::Rendered&) -> absl::Status {
+                           // A process that ends lets go of these by its end.
+                           if (sql.name == "migrations.unlock" || sql.name == "transaction.rollback") {
+                             return absl::OkStatus();
+                           }
+                           if (++statements == attempt) return absl::InternalError("interrupted");
+                           return absl::OkStatus();
+                         },
+                         nullptr});
+      if (db::Migrate(database, Call::Background(absl::Seconds(60)), schema).ok()) return attempt - 1;
+    }
+    return -1;
+  }
+};
+CROSSKEY_ON_EVERY_DATABASE(InterruptedAdoption);
+
+TEST_P(InterruptedAdoption, IsBegunAgain) {
+  const TestDatabase user_db(GetParam());
+  Load(user_db, "user");
+  EXPECT_GT(Migrate(user_db, users::Schema()), 3);
+  EXPECT_THAT(user_db.Query("SELECT deletion_id, relationship, removed FROM deletion_rows ORDER BY 1, 2"),
+              ElementsAreArray(Rows{{"2", "post.v1.Like.user_id", "4"},
+                                    {"2", "post.v1.Post.user_id", "3"},
+                                    {"3", "post.v1.Like.user_id", "2"},
+                                    {"3", "post.v1.Post.user_id", "0"}}));
+
+  const TestDatabase post_db(GetParam());
+  Load(post_db, "post");
+  EXPECT_GT(Migrate(post_db, posts::Schema()), 3);
+  EXPECT_THAT(post_db.Query("SELECT parent_id, relationship, removed FROM reclaimed_rows ORDER BY 1, 2"),
+              ElementsAreArray(Rows{{"7", "post.v1.Like.user_id", "3"},
+                                    {"7", "post.v1.Post.user_id", "4"},
+                                    {"8", "post.v1.Post.user_id", "1000"}}));
+  EXPECT_EQ(post_db.Number("SELECT COUNT(*) FROM posts"), 129);
+}
+
 class RefusedAdoption : public DatabaseTest {
  protected:
   // What `migrate` says to a database of the older release after this change, which is all that happens to it.
