@@ -21,7 +21,8 @@ const Sql kApplied{"migrations.applied",
 const Sql kRecord{
     "migrations.record",
     "INSERT INTO schema_components (component, number, name, checksum, apply_time) VALUES (?, ?, ?, ?, ?)"};
-const Sql kOfOlder{"migrations.of_older", "SELECT number, checksum FROM schema_migrations ORDER BY number LIMIT 10000"};
+const Sql kOfOlder{"migrations.of_older",
+                   "SELECT number, name, checksum FROM schema_migrations ORDER BY number LIMIT 10000"};
 const Sql kLock{"migrations.lock", "SELECT GET_LOCK('crosskey_migrations', ?)"};
 const Sql kUnlock{"migrations.unlock", "SELECT RELEASE_LOCK('crosskey_migrations')"};
 
@@ -95,14 +96,15 @@ absl::StatusOr<std::vector<Step>> FindOlder(Connection& connection, const Schema
   const Adoption& adoption = schema.adoption;
   CROSSKEY_ASSIGN_OR_RETURN(const bool is_older, HasTable(connection, "schema_migrations"));
   if (!is_older) return std::vector<Step>{{kAdoption, &adoption.migration}};
-  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, std::string>(kOfOlder)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<int64_t, std::string, std::string>(kOfOlder)));
   std::vector<std::pair<int64_t, std::string>> checksums;
-  for (const auto& [number, checksum] : rows) checksums.emplace_back(number, checksum);
+  for (const auto& [number, name, checksum] : rows) checksums.emplace_back(number, checksum);
   const bool sqlite = connection.dialect() == Dialect::kSqlite;
   if (ChecksumOfAll(checksums) != (sqlite ? adoption.sqlite_checksum : adoption.mysql_checksum)) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the database was made by another release: it has ", rows.size(), " migrations, and not the ",
-                     adoption.last, " that can be adopted; run `migrate` of the release before this one first"));
+        absl::StrCat("the database was made by another release: the last of its ", rows.size(), " migrations is ",
+                     rows.empty() ? "none" : std::get<1>(rows.back()), ", and exactly the ", adoption.last,
+                     " of the release before this one can be adopted; run `migrate` of that release first"));
   }
   std::vector<Step> there;
   for (const Step& step : StepsOf(schema)) {
@@ -115,13 +117,19 @@ absl::StatusOr<std::vector<Step>> FindOlder(Connection& connection, const Schema
 }
 
 absl::Status Apply(Connection& connection, const Schema& schema) {
-  CROSSKEY_RETURN_IF_ERROR(connection.Command("migrations.table", kCreateTable));
-  CROSSKEY_ASSIGN_OR_RETURN(Applied applied, ReadApplied(connection));
-  if (applied.empty() && schema.adoption.last > 0) {
-    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Step> there, FindOlder(connection, schema));
-    CROSSKEY_RETURN_IF_ERROR(Record(connection, there));
+  CROSSKEY_ASSIGN_OR_RETURN(const bool has_table, HasTable(connection, "schema_components"));
+  Applied applied;
+  if (has_table) {
     CROSSKEY_ASSIGN_OR_RETURN(applied, ReadApplied(connection));
   }
+  std::vector<Step> there;
+  // Before anything is made: a database that is refused stays as it is.
+  if (applied.empty() && schema.adoption.last > 0) {
+    CROSSKEY_ASSIGN_OR_RETURN(there, FindOlder(connection, schema));
+  }
+  CROSSKEY_RETURN_IF_ERROR(connection.Command("migrations.table", kCreateTable));
+  CROSSKEY_RETURN_IF_ERROR(Record(connection, there));
+  CROSSKEY_ASSIGN_OR_RETURN(applied, ReadApplied(connection));
   const std::vector<Step> steps = StepsOf(schema);
   for (const Step& step : steps) CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, step));
   for (const Step& step : steps) {

@@ -23,7 +23,15 @@ std::string TableOf(const std::string& type) { return ShortName(type) + "s"; }
 std::string IdColumnOf(const std::string& type) { return ShortName(type) + "_id"; }
 std::string ReferenceTableOf(const std::string& type) { return ShortName(type) + "_refs"; }
 std::string DeletionsTableOf(const std::string& type) { return ShortName(type) + "_deletions"; }
-std::string PackageOf(const std::string& type) { return type.substr(0, type.rfind('.')); }
+
+// The names of packages are in lower case, and those of messages are not.
+std::string PackageOf(const std::string& type) {
+  size_t dot = type.find('.');
+  while (dot != std::string::npos && !absl::ascii_isupper(static_cast<unsigned char>(type[dot + 1]))) {
+    dot = type.find('.', dot + 1);
+  }
+  return type.substr(0, dot);
+}
 
 absl::Status Declarations::ReadField(const FieldDescriptor& field) {
   if (!field.options().HasExtension(::relation::v1::references)) return absl::OkStatus();

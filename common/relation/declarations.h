@@ -41,6 +41,7 @@ class Declarations {
 
   // NOT_FOUND: no such relationship is declared.
   absl::StatusOr<Declaration> Find(const std::string& relationship) const;
+  const std::vector<Declaration>& all() const { return declarations_; }
   // Those that refer to the type.
   std::vector<Declaration> To(const std::string& parent_type) const;
   // Whether any refers to it.
@@ -63,7 +64,7 @@ std::string IdColumnOf(const std::string& type);
 std::string ReferenceTableOf(const std::string& type);
 std::string DeletionsTableOf(const std::string& type);
 
-// "user.v1" of "user.v1.User": the types of one package belong to one service.
+// "user.v1" of "user.v1.User", and of "user.v1.User.Part": the types of one package belong to one service.
 std::string PackageOf(const std::string& type);
 
 }  // namespace crosskey::relation

@@ -82,9 +82,14 @@ std::string Visibility::ExpandText(const std::string& text) const {
       continue;
     }
     const std::string joins = Joins(place[0], alias);
-    if (joins.empty()) Die(place[0]);
+    const bool has_state = has_state_.count(place[0]) > 0;
+    if (joins.empty() && !has_state) Die(place[0]);
+    if (joins.empty()) {
+      absl::StrAppend(&out, "(SELECT * FROM ", place[0], " WHERE ", IsActive(place[0]), ") ", alias);
+      continue;
+    }
     absl::StrAppend(&out, place[0], " ", alias, joins);
-    if (has_state_.count(place[0]) > 0) absl::StrAppend(&out, " AND ", IsActive(alias));
+    if (has_state) absl::StrAppend(&out, " AND ", IsActive(alias));
   }
   return out + text.substr(done);
 }

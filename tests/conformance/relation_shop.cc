@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS owners (
 ) {table};
 )";
 
-db::Schema SchemaOf(const std::vector<db::Component>& relation, const char* own) {
+db::Schema SchemaOf(const std::vector<db::Component>& relation, const std::string& own) {
   db::Schema schema{events::Schema({"peer"}), {}};
   schema.components.insert(schema.components.end(), relation.begin(), relation.end());
   schema.components.push_back({"own", {{1, "0001_initial", own}}});
@@ -71,27 +71,37 @@ int64_t ToInt(absl::string_view text) {
   return value;
 }
 
-relation::Declarations ReadShop() {
-  auto declarations = relation::Declarations::Read({shop::v1::Item::descriptor()->file()});
+relation::Declarations ReadShop(std::vector<const google::protobuf::FileDescriptor*> added = {}) {
+  added.push_back(shop::v1::Item::descriptor()->file());
+  auto declarations = relation::Declarations::Read(added);
   EXPECT_THAT(declarations, IsOk());
   return *std::move(declarations);
 }
 
-// All in the table of items, whatever type declares them.
-relation::ReferenceTable ReferencesToOwners(const std::vector<std::string>& relationships) {
-  const relation::Declarations declarations = ReadShop();
+// The shop's own are all in the table of items, whatever type declares them.
+relation::ReferenceTable ReferencesToOwners(const std::vector<std::string>& relationships, const Addition& addition) {
+  const relation::Declarations declarations = ReadShop(addition.files);
   auto table = relation::ReferenceTable::To(declarations, kOwner, "peer");
   for (const std::string& relationship : relationships) {
     EXPECT_THAT(table.Add(declarations, relationship, {"items"}), IsOk());
   }
+  for (const std::string& relationship : addition.relationships) {
+    EXPECT_THAT(table.Add(declarations, relationship), IsOk());
+  }
   return table;
 }
 
-relation::ParentTable OwnersAsParents(const std::vector<std::string>& relationships) {
-  auto table = relation::ParentTable::Of(ReadShop(), kOwner, relationships.front(), {"item-service"});
+// The shop declares more relationships than a test uses. All that are added are used: they are found by the
+// declarations alone.
+relation::ParentTable OwnersAsParents(const std::vector<std::string>& relationships, const Addition& addition) {
+  auto table = relation::ParentTable::Of(ReadShop(addition.files), kOwner, relationships.front(), {"item-service"});
   EXPECT_THAT(table, IsOk());
-  table->references.clear();
-  for (const std::string& relationship : relationships) table->references.push_back(Declared(relationship));
+  std::vector<relation::Declaration> used;
+  for (const std::string& relationship : relationships) used.push_back(Declared(relationship));
+  for (const relation::Declaration& declaration : table->references) {
+    if (declaration.relationship.rfind("shop.v1.", 0) != 0) used.push_back(declaration);
+  }
+  table->references = std::move(used);
   return *std::move(table);
 }
 
@@ -233,30 +243,39 @@ void ShopService::AwaitLockWait() const {
 }
 
 struct ItemService::Parts {
-  Parts(const std::vector<std::string>& relationships, events::Outbox& outbox, relation::Peer& peer,
-        telemetry::Metrics& metrics)
-      : child(ReferencesToOwners(relationships), outbox, peer, metrics),
+  Parts(const std::vector<std::string>& relationships, const Addition& addition, events::Outbox& outbox,
+        relation::Peer& peer, telemetry::Metrics& metrics)
+      : child(ReferencesToOwners(relationships, addition), outbox, peer, metrics),
+        visibility({&child.table}, {}),
         consumer("peer", outbox, transport, nullptr, metrics) {
     child.events.Consume(consumer);
   }
 
   relation::Child child;
+  const relation::Visibility visibility;
   NoTransport transport;
   events::Consumer consumer;
 };
 
 void ItemService::PartsDeleter::operator()(Parts* parts) const { delete parts; }
 
-ItemService::ItemService(const std::string& backend, std::vector<std::string> relationships, int pool_size)
-    : ShopService(backend, SchemaOf(relation::ChildSchema({kOwner}), kItemTable), std::move(relationships), pool_size) {
+ItemService::ItemService(const std::string& backend, std::vector<std::string> relationships, int pool_size,
+                         Addition addition)
+    : ShopService(backend, SchemaOf(relation::ChildSchema({kOwner}), kItemTable + addition.tables),
+                  std::move(relationships), pool_size),
+      addition_(std::move(addition)) {
   Restart();
 }
 
 void ItemService::Restart() {
   parts_.reset();
   Reopen();
-  parts_.reset(new Parts(relationships(), outbox(), peer, metrics()));
+  parts_.reset(new Parts(relationships(), addition_, outbox(), peer, metrics()));
 }
+
+relation::Guard& ItemService::guard() { return parts_->child.guard; }
+
+const relation::Visibility& ItemService::visibility() const { return parts_->visibility; }
 
 absl::Status ItemService::Write(const std::vector<int64_t>& owners, const Body& body,
                                 relation::Guard::Unknown if_unknown) {
@@ -346,9 +365,9 @@ int64_t ItemService::Items(int64_t owner, const std::string& column) const {
 }
 
 struct OwnerService::Parts {
-  Parts(const std::vector<std::string>& relationships, events::Outbox& outbox, relation::Peer& peer,
-        std::function<absl::Time()> now, telemetry::Metrics& metrics)
-      : table(OwnersAsParents(relationships)),
+  Parts(const std::vector<std::string>& relationships, const Addition& addition, events::Outbox& outbox,
+        relation::Peer& peer, std::function<absl::Time()> now, telemetry::Metrics& metrics)
+      : table(OwnersAsParents(relationships, addition)),
         deletions(table, outbox, peer, std::move(now), metrics),
         lookup(table, outbox.database()),
         consumer("peer", outbox, transport, nullptr, metrics) {
@@ -368,9 +387,11 @@ struct OwnerService::Parts {
 
 void OwnerService::PartsDeleter::operator()(Parts* parts) const { delete parts; }
 
-OwnerService::OwnerService(const std::string& backend, std::vector<std::string> relationships, int pool_size)
+OwnerService::OwnerService(const std::string& backend, std::vector<std::string> relationships, int pool_size,
+                           Addition addition)
     : ShopService(backend, SchemaOf(relation::ParentSchema({kOwner}), kOwnerTable), std::move(relationships),
-                  pool_size) {
+                  pool_size),
+      addition_(std::move(addition)) {
   Restart();
 }
 
@@ -378,7 +399,7 @@ void OwnerService::Restart() {
   parts_.reset();
   Reopen();
   parts_.reset(new Parts(
-      relationships(), outbox(), peer, [this] { return absl::FromUnixMicros(clock_); }, metrics()));
+      relationships(), addition_, outbox(), peer, [this] { return absl::FromUnixMicros(clock_); }, metrics()));
 }
 
 int64_t OwnerService::Create() {
@@ -447,8 +468,8 @@ std::vector<relation::DeletionState> OwnerService::Deletions(int64_t owner) cons
   return states;
 }
 
-Shop::Shop(const std::string& backend, const std::vector<std::string>& relationships)
-    : owners(backend, relationships), items(backend, relationships) {
+Shop::Shop(const std::string& backend, const std::vector<std::string>& relationships, const Addition& addition)
+    : owners(backend, relationships, 6, addition), items(backend, relationships, 6, addition) {
   items.peer.OnLookup([this](const std::vector<int64_t>& ids) { return owners.Lookup(ids); });
   owners.peer.OnRelease([this](const relation::ReleaseRequest& request) { return items.Release(request); });
 }

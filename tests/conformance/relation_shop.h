@@ -17,6 +17,7 @@
 #include "common/relation/declarations.h"
 #include "common/relation/parent/deletions.h"
 #include "common/relation/parent/lookup.h"
+#include "common/relation/visibility.h"
 #include "tests/support/fake_peer.h"
 #include "tests/support/recorder.h"
 #include "tests/support/status_matchers.h"
@@ -49,6 +50,13 @@ std::string UidOf(int64_t owner);
 // What the owners' service answers about owners that are there.
 relation::LookupAnswer AnswerOf(const std::vector<int64_t>& owners, int64_t as_of_sequence = 0, bool deleting = false);
 relation::Declaration Declared(const std::string& relationship);
+
+// What a test adds to the shop.
+struct Addition {
+  std::vector<const google::protobuf::FileDescriptor*> files;  // with declarations
+  std::string tables;                                          // text of a migration of the items' service
+  std::vector<std::string> relationships;                      // to owners, of types in these files
+};
 
 // What both services have: a database, the events that they publish, and a peer.
 class ShopService {
@@ -112,9 +120,13 @@ class ItemService : public ShopService {
   using Body = std::function<absl::Status(events::Tx&)>;
 
   explicit ItemService(const std::string& backend, std::vector<std::string> relationships = {kItemOwner},
-                       int pool_size = 6);
+                       int pool_size = 6, Addition addition = {});
   // Everything but the database is made anew.
   void Restart();
+
+  relation::Guard& guard();
+  // Of all that refers to owners.
+  const relation::Visibility& visibility() const;
 
   // Guarded writes.
   absl::Status Write(const std::vector<int64_t>& owners, const Body& body,
@@ -147,6 +159,7 @@ class ItemService : public ShopService {
   int64_t AllItems() const { return Number("SELECT COUNT(*) FROM items"); }
 
  private:
+  const Addition addition_;
   struct Parts;
   struct PartsDeleter {
     void operator()(Parts* parts) const;
@@ -162,7 +175,7 @@ events::Event EventOf(int64_t sequence, const events::Draft& draft);
 class OwnerService : public ShopService {
  public:
   explicit OwnerService(const std::string& backend, std::vector<std::string> relationships = {kItemOwner},
-                        int pool_size = 6);
+                        int pool_size = 6, Addition addition = {});
   void Restart();
 
   int64_t Create();
@@ -191,6 +204,7 @@ class OwnerService : public ShopService {
     void operator()(Parts* parts) const;
   };
 
+  const Addition addition_;
   std::atomic<int64_t> clock_ = 1'000'000'000'000'000;
   std::unique_ptr<Parts, PartsDeleter> parts_;
 };
@@ -198,7 +212,8 @@ class OwnerService : public ShopService {
 // Both, connected: calls go straight through, events when they are delivered.
 class Shop {
  public:
-  explicit Shop(const std::string& backend, const std::vector<std::string>& relationships = {kItemOwner});
+  explicit Shop(const std::string& backend, const std::vector<std::string>& relationships = {kItemOwner},
+                const Addition& addition = {});
 
   // Delivers and reclaims until nothing moves any more.
   void Settle();

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/db/tables.h"
 #include "common/status/macros.h"
@@ -63,7 +64,8 @@ class Tables {
   absl::Status NoOtherKeys(const std::string& parent, const std::set<std::string>& known) const {
     for (const db::ForeignKey& key : keys_) {
       const std::string name = absl::StrCat(key.table, ".", key.column);
-      if (key.parent_table != parent || known.count(name) > 0) continue;
+      // SQLite finds the table whatever case its name is written in.
+      if (!absl::EqualsIgnoreCase(key.parent_table, parent) || known.count(name) > 0) continue;
       return Difference(absl::StrCat(name, " refers to ", parent, ", but no relationship is declared for it"));
     }
     return absl::OkStatus();
@@ -125,14 +127,24 @@ absl::Status CheckParent(Tables& tables, const ParentTable& parent) {
 }  // namespace
 
 absl::Status CheckRegistered(const Declarations& declarations, const Registered& registered) {
+  std::set<std::string> parents;   // types of other services with a reference table here
+  std::set<std::string> packages;  // of this service's own types
+  std::set<std::string> relationships;
   for (const ReferenceTable* references : registered.references) {
-    for (const Declaration& declaration : declarations.To(references->parent_type)) {
-      if (PackageOf(declaration.child_type) == PackageOf(references->parent_type)) continue;
-      const bool is_registered = std::any_of(
-          references->children.begin(), references->children.end(),
-          [&](const ChildTable& child) { return child.declaration.relationship == declaration.relationship; });
-      if (!is_registered)
-        return Difference(declaration.relationship + " is declared, but no table is registered for it");
+    parents.insert(references->parent_type);
+    for (const ChildTable& child : references->children) {
+      packages.insert(PackageOf(child.declaration.child_type));
+      relationships.insert(child.declaration.relationship);
+    }
+  }
+  for (const LocalParent* parent : registered.locals) packages.insert(PackageOf(parent->type));
+  for (const ParentTable* parent : registered.parents) packages.insert(PackageOf(parent->type));
+  for (const Declaration& declaration : declarations.all()) {
+    const std::string package = PackageOf(declaration.child_type);
+    if (package == PackageOf(declaration.parent_type)) continue;
+    const bool is_ours = parents.count(declaration.parent_type) > 0 || packages.count(package) > 0;
+    if (is_ours && relationships.count(declaration.relationship) == 0) {
+      return Difference(declaration.relationship + " is declared, but no table is registered for it");
     }
   }
   return absl::OkStatus();

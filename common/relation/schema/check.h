@@ -18,8 +18,8 @@ struct Registered {
   std::vector<const ParentTable*> parents;
 };
 
-// FAILED_PRECONDITION, with the name: a relationship to one of these types is declared, and nobody has registered its table.
-// Relationships of the package of the type itself are its own service's.
+// FAILED_PRECONDITION, with the name: a relationship to one of the types that are referred to, or of a type of this
+// service, is declared, and nobody has registered its table. Relationships within one package are those of LocalParent.
 absl::Status CheckRegistered(const Declarations& declarations, const Registered& registered);
 
 // FAILED_PRECONDITION, with the names: a table or a column is missing or has another type, a foreign key is missing or does
