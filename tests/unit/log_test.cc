@@ -28,9 +28,9 @@ std::vector<std::string> Lines(const std::string& text) {
 
 template <typename Function>
 std::string Captured(Function function) {
-  testing::internal::CaptureStderr();
+  ::testing::internal::CaptureStderr();
   function();
-  return testing::internal::GetCapturedStderr();
+  return ::testing::internal::GetCapturedStderr();
 }
 
 // The entry that Info writes as text, without time, level and the end of the line.
@@ -180,9 +180,9 @@ TEST(Log, EachLevelDropsWhatIsBelowIt) {
 
 TEST(Log, WritesNothingToStdout) {
   log::Setup(Level::kInfo, Format::kText, "test-service");
-  testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStdout();
   Captured([] { Error("m"); });
-  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
 }
 
 TEST(Log, ThreadsDoNotMixTheirLines) {

@@ -15,9 +15,9 @@
 namespace crosskey::process {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 const ServiceDefaults kDefaults = {"user-service",    "CROSSKEY_USER_", "sqlite:user-service.db", "127.0.0.1:50051",
                                    "127.0.0.1:50061", "127.0.0.1:9451", "127.0.0.1:50062"};
@@ -31,7 +31,7 @@ struct FlagCase {
 };
 
 std::string PasswordFile(const std::string& name) {
-  const std::string path = testing::TempDir() + "options_test_" + std::to_string(getpid()) + "_" + name;
+  const std::string path = ::testing::TempDir() + "options_test_" + std::to_string(getpid()) + "_" + name;
   std::ofstream(path) << "secret\n";
   return path;
 }
@@ -70,7 +70,7 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   return "";
 }
 
-class OptionsTest : public testing::Test {
+class OptionsTest : public ::testing::Test {
  protected:
   OptionsTest() { ClearEnvironment(); }
   ~OptionsTest() override {
@@ -311,7 +311,7 @@ TEST_F(OptionsTest, Durations) {
 
 TEST_F(OptionsTest, ThePasswordFileMustBeAFile) {
   EXPECT_THAT(Bad({"--db-password-file", "/no/such/file"}), HasSubstr("No such file or directory"));
-  EXPECT_THAT(Bad({"--db-password-file", testing::TempDir()}), HasSubstr("is a directory"));
+  EXPECT_THAT(Bad({"--db-password-file", ::testing::TempDir()}), HasSubstr("is a directory"));
 }
 
 TEST_F(OptionsTest, ThePasswordFileMustBeReadableByThisUser) {
@@ -354,9 +354,9 @@ TEST_F(OptionsTest, HelpWorksWhileTheEnvironmentIsBad) {
 TEST_F(OptionsTest, HelpShowsEveryLimit) {
   const std::string help = Run({"--help"}).out;
   for (const limits::Limit& limit : limits::kTable) EXPECT_THAT(help, HasSubstr(limit.meaning));
-  EXPECT_THAT(help, testing::ContainsRegex("brings none +30s\n"));
-  EXPECT_THAT(help, testing::ContainsRegex("request +4 MiB\n"));
-  EXPECT_THAT(help, testing::ContainsRegex("deletion is kept +30 days\n"));
+  EXPECT_THAT(help, ::testing::ContainsRegex("brings none +30s\n"));
+  EXPECT_THAT(help, ::testing::ContainsRegex("request +4 MiB\n"));
+  EXPECT_THAT(help, ::testing::ContainsRegex("deletion is kept +30 days\n"));
 }
 
 }  // namespace
