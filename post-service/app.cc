@@ -10,6 +10,7 @@
 #include "common/relation/schema/check.h"
 #include "common/relation/visibility.h"
 #include "post-service/domain/likes.h"
+#include "post-service/domain/limits.h"
 #include "post-service/domain/posts.h"
 #include "post-service/peers/user_directory.h"
 #include "post-service/relationships.h"
@@ -93,7 +94,7 @@ server::Service& App::service() { return *parts_->service; }
 int Main(int argc, char** argv, const server::Hooks& hooks) {
   const process::ServiceDefaults defaults{"post-service",    "CROSSKEY_POST_",  "sqlite:post-service.db",
                                           "127.0.0.1:50052", "127.0.0.1:50062", "127.0.0.1:9452",
-                                          "127.0.0.1:50061"};
+                                          "127.0.0.1:50061", OwnLimits()};
   return server::Main(argc, argv,
                       {defaults, Schema(),
                        [&hooks](const process::Options& options) -> absl::StatusOr<std::unique_ptr<server::Running>> {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
 #include "common/events/events_sql.h"
@@ -11,6 +12,18 @@
 #include "common/telemetry/log.h"
 
 namespace crosskey::events {
+namespace {
+
+// The same error, with the event in its message. What kind of error of the database it is stays with it.
+absl::Status NameTheEvent(const absl::Status& status, const Event& event) {
+  if (status.ok()) return status;
+  absl::Status named(status.code(), absl::StrCat("event ", Value(event.sequence), " (", event.type,
+                                                 ") cannot be applied: ", status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { named.SetPayload(url, payload); });
+  return named;
+}
+
+}  // namespace
 
 Consumer::Consumer(std::string feed, Outbox& outbox, Transport& transport, std::function<void()> on_applied,
                    telemetry::Metrics& metrics)
@@ -92,23 +105,14 @@ absl::Status Consumer::Apply(const Batch& batch) {
   CROSSKEY_RETURN_IF_ERROR(CheckGapless(batch));
   const Sequence last_deletion = LastDeletionOf(batch);
   const Call call = Call::Background(limits::kDefaultDeadline);
-  const Event* culprit = nullptr;
-  const absl::Status status = outbox_.Transact(call, "consumer", [&](Tx& tx) -> absl::Status {
-    culprit = nullptr;
+  CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "consumer", [&](Tx& tx) -> absl::Status {
     CROSSKEY_RETURN_IF_ERROR(Advance(tx, batch, last_deletion));
     for (const Event& event : batch.events) {
-      culprit = &event;
       tx.set_traceparent(event.traceparent);
-      CROSSKEY_RETURN_IF_ERROR(ApplyEvent(tx, event));
+      CROSSKEY_RETURN_IF_ERROR(NameTheEvent(ApplyEvent(tx, event), event));
     }
-    culprit = nullptr;
     return absl::OkStatus();
-  });
-  if (!status.ok() && culprit != nullptr) {
-    return absl::Status(status.code(), absl::StrCat("event ", Value(culprit->sequence), " (", culprit->type,
-                                                    ") cannot be applied: ", status.message()));
-  }
-  CROSSKEY_RETURN_IF_ERROR(status);
+  }));
   NoteApplied(batch);
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -78,9 +79,11 @@ std::string ValueOf(const limits::Limit& limit) {
   return absl::FormatDuration(time);
 }
 
-std::string LimitsTable() {
+std::string LimitsTable(const std::vector<limits::Limit>& own) {
+  std::vector<limits::Limit> all(std::begin(limits::kTable), std::end(limits::kTable));
+  all.insert(all.end(), own.begin(), own.end());
   std::string table = "Limits:\n";
-  for (const limits::Limit& limit : limits::kTable) {
+  for (const limits::Limit& limit : all) {
     absl::StrAppendFormat(&table, "  %-54s %s\n", limit.meaning, ValueOf(limit));
   }
   return table;
@@ -149,7 +152,7 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   app.allow_extras();
   app.get_formatter()->column_width(32);
   app.get_formatter()->label("Positionals", "Command");
-  app.footer(LimitsTable());
+  app.footer(LimitsTable(defaults.limits));
   app.add_option("command", options.command,
                  "serve (default): run the service\nmigrate: bring the database's schema up to date\n"
                  "healthcheck: ask the running service, exit 0 if it serves\nversion: print the version")

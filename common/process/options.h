@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "common/db/url.h"
@@ -37,6 +38,7 @@ struct ServiceDefaults {
   std::string internal_listen;
   std::string metrics_listen;
   std::string peer;
+  std::vector<limits::Limit> limits = {};  // the service's own, for --help
 };
 
 // Either options, or what to print and to exit with.

@@ -1,4 +1,5 @@
-// Every limit of the API, in one place: the constants, and below them the table that --help prints.
+// Every limit of the API that both services have, in one place: the constants, and below them the table that --help prints. What only
+// one service has is in its domain/limits.h.
 #pragma once
 
 #include <variant>
@@ -20,8 +21,6 @@ inline constexpr int kRowsExamined = 10000;
 inline constexpr int kRestrictedRowsCounted = 1000;
 inline constexpr int kPreviewRowsCounted = 1000000;
 inline constexpr int kBatchIds = 1000;
-inline constexpr int kBatchPostIds = 50;
-inline constexpr int kBatchCreateBytes = 3 * kMebibyte;
 inline constexpr int kConsistencyRounds = 5;
 inline constexpr int kReclaimBatchRows = 1000;
 inline constexpr absl::Duration kIntentRecoveryAge = absl::Seconds(5);
@@ -54,8 +53,6 @@ inline constexpr Limit kTable[] = {
     {"rows counted for the error RESTRICTED", kRestrictedRowsCounted, "rows"},
     {"rows counted for a preview", kPreviewRowsCounted, "rows"},
     {"elements of a batch request", kBatchIds, "elements"},
-    {"ids of BatchGetPosts", kBatchPostIds, "ids"},
-    {"BatchCreatePosts request", kBatchCreateBytes / kMebibyte, "MiB"},
     {"repetitions of a lookup or release that others overtook", kConsistencyRounds, "times"},
     {"batch of a reclaim", kReclaimBatchRows, "rows"},
     {"age at which an undecided deletion is taken up again", kIntentRecoveryAge, ""},

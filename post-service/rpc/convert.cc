@@ -5,7 +5,7 @@
 #include "common/rpc/field_mask.h"
 #include "common/rpc/text.h"
 #include "common/rpc/timestamp.h"
-#include "common/status/limits.h"
+#include "post-service/domain/limits.h"
 
 namespace crosskey::posts {
 namespace {
@@ -52,8 +52,8 @@ absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::BatchCreatePostsRe
   rpc::FieldErrors errors;
   errors.RequireCount("requests", request.requests_size(), 1, limits::kBatchIds);
   // The answer is somewhat larger than the request, and clients take 4 MiB by default.
-  if (request.ByteSizeLong() > limits::kBatchCreateBytes) {
-    errors.Add("requests", absl::StrCat("must have at most ", limits::kBatchCreateBytes, " bytes together"));
+  if (request.ByteSizeLong() > kBatchCreateBytes) {
+    errors.Add("requests", absl::StrCat("must have at most ", kBatchCreateBytes, " bytes together"));
   }
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   errors.CheckRequestId("request_id", request.request_id());

@@ -7,7 +7,7 @@
 #include "common/rpc/etag.h"
 #include "common/rpc/field_errors.h"
 #include "common/rpc/page_token.h"
-#include "common/status/limits.h"
+#include "post-service/domain/limits.h"
 #include "post-service/rpc/convert.h"
 
 namespace crosskey::posts {
@@ -78,7 +78,7 @@ grpc::Status PostRpc::BatchGetPosts(grpc::ServerContext* context, const post::v1
                                     post::v1::BatchGetPostsResponse* response) {
   return calls_.Unary(*context, "BatchGetPosts", [&](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
-    errors.RequireIds("ids", request->ids(), 1, limits::kBatchPostIds);
+    errors.RequireIds("ids", request->ids(), 1, kBatchPostIds);
     CROSSKEY_RETURN_IF_ERROR(errors.status());
     CROSSKEY_ASSIGN_OR_RETURN(const auto found, posts_.BatchGet(call, RowIds(request->ids())));
     std::map<int64_t, const Post*> by_id;

@@ -1,0 +1,19 @@
+// The limits that only post-service has. The others are those of common/status/limits.h.
+#pragma once
+
+#include <vector>
+
+#include "common/status/limits.h"
+
+namespace crosskey::posts {
+
+inline constexpr int kBatchPostIds = 50;
+inline constexpr int kBatchCreateBytes = 3 * limits::kMebibyte;
+
+// For --help.
+inline std::vector<limits::Limit> OwnLimits() {
+  return {{"ids of BatchGetPosts", kBatchPostIds, "ids"},
+          {"BatchCreatePosts request", kBatchCreateBytes / limits::kMebibyte, "MiB"}};
+}
+
+}  // namespace crosskey::posts
