@@ -146,6 +146,8 @@ std::string ChecksumOfAll(const std::vector<std::pair<int64_t, std::string>>& ch
   return Sha256(lines);
 }
 
+void Schema::Add(const std::vector<Component>& more) { components.insert(components.end(), more.begin(), more.end()); }
+
 absl::Status Migrate(Database& database, const Call& call, const Schema& schema) {
   if (database.dialect() == Dialect::kSqlite) {
     return database.Transact(call, "migrate", [&](Tx& tx) { return Apply(tx, schema); });

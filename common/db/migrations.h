@@ -37,6 +37,8 @@ struct Adoption {
 struct Schema {
   std::vector<Component> components;
   Adoption adoption;
+
+  void Add(const std::vector<Component>& more);
 };
 
 // Applies what is missing. Safe to call from several processes at once: the others wait, at most until the call's deadline. On

@@ -21,13 +21,10 @@ REPLACE INTO reclaimed_rows (parent_id, relationship, removed)
 
 db::Schema Schema() {
   db::Schema schema;
-  const auto add = [&schema](const std::vector<db::Component>& components) {
-    schema.components.insert(schema.components.end(), components.begin(), components.end());
-  };
-  add({db::Leases::Schema(), idempotency::Answers::Schema()});
-  add(events::Schema({"user-service"}));
-  add(relation::ChildSchema({kUserType}));
-  add({Tables()});
+  schema.Add({db::Leases::Schema(), idempotency::Answers::Schema()});
+  schema.Add(events::Schema({"user-service"}));
+  schema.Add(relation::ChildSchema({kUserType}));
+  schema.Add({Tables()});
   schema.adoption = {6,
                      "e658f94fab27022418379644a48076b8516d33ed3b41533f7c9b381c7426426a",
                      "07c757ee75a1886768cb6c2f4c957b3114f7b4f3846dd57ffab25565878b0434",

@@ -1,12 +1,8 @@
 // The parent's side of a deletion: intent, release, drop, with every kind of answer from the peer.
-#include <future>
-
-#include <gmock/gmock.h>
+#include "tests/conformance/relation_deletions.h"
 
 #include "absl/strings/str_cat.h"
-#include "common/relation/parent/deletions.h"
 #include "common/status/limits.h"
-#include "tests/conformance/relation_shop.h"
 
 namespace crosskey::testing {
 namespace {
@@ -19,44 +15,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-MATCHER_P(InState, state, "") {
-  if (!arg.ok()) {
-    *result_listener << arg.status().ToString();
-    return false;
-  }
-  if (!arg->has_value()) return false;
-  *result_listener << "state " << static_cast<int>((*arg)->state);
-  return (*arg)->state == state;
-}
-
-const ReleaseAnswer kYes{true, {}};
-const ReleaseAnswer kNo{false, {{kItemOwner, 2, false}}};
-
-class Deletions : public DatabaseTest {
- protected:
-  // Releases whatever it is asked for.
-  static FakePeer::ReleaseScript Agree() {
-    return [](const ReleaseRequest&) { return kYes; };
-  }
-  // Refuses RESTRICT, in the preflight and in earnest.
-  static FakePeer::ReleaseScript Refuse() {
-    return [](const ReleaseRequest&) { return kNo; };
-  }
-  // Lets the preflight pass, then answers so.
-  static FakePeer::ReleaseScript AfterPreflight(absl::StatusOr<ReleaseAnswer> answer) {
-    return [answer](const ReleaseRequest& request) { return request.validate_only ? kYes : answer; };
-  }
-  static absl::Status Away() { return errors::PeerUnavailable("item-service"); }
-
-  // Apart from the creations.
-  static std::vector<std::string> DeletedEvents(const OwnerService& owners) {
-    std::vector<std::string> events;
-    for (const std::string& event : owners.Events()) {
-      if (event.rfind("shop.v1.OwnerDeleted", 0) == 0) events.push_back(event);
-    }
-    return events;
-  }
-};
+class Deletions : public DeletionTest {};
 CROSSKEY_ON_EVERY_DATABASE(Deletions);
 
 TEST_P(Deletions, DropsTheRowOnceItIsReleased) {
@@ -254,148 +213,6 @@ TEST_P(Deletions, ReadsTheHeadBeforeItConfirmsTheIntent) {
   EXPECT_TRUE(decided);
   EXPECT_THAT(owners.peer.releases(), SizeIs(1)) << "it finds the deletion decided and sends nothing";
   EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
-}
-
-TEST_P(Deletions, OneWithTheSameActionIsJoined) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  owners.peer.OnRelease(AfterPreflight(Away()));
-  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
-  owners.peer.OnRelease(Agree());
-  const auto joined = owners.Delete(ada, Action::kRestrict);
-  ASSERT_THAT(joined, InState(DeletionState::kReclaiming));
-  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
-  EXPECT_EQ(owners.peer.releases().back().deletion_id, (*joined)->deletion_id);
-  // Later calls find it under way, or nothing.
-  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), InState(DeletionState::kReclaiming));
-  EXPECT_THAT(owners.Delete(ada, Action::kCascade), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
-}
-
-TEST_P(Deletions, OneWithAnotherActionIsLeftAlone) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  owners.peer.OnRelease(AfterPreflight(Away()));
-  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
-  owners.peer.OnRelease(Agree());
-  const size_t asked = owners.peer.releases().size();
-  EXPECT_THAT(owners.Delete(ada, Action::kCascade), StatusIs(absl::StatusCode::kAborted, "PARENT_DELETING"));
-  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
-  EXPECT_THAT(owners.peer.releases(), SizeIs(asked));
-}
-
-TEST_P(Deletions, AfterAJoinedOneWasRefusedAnOwnOneIsTried) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  owners.peer.OnRelease(AfterPreflight(Away()));
-  ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
-  const DeletionId first = owners.Latest(ada)->deletion_id;
-  // The old one is refused; meanwhile nothing refers to the owner any more.
-  owners.peer.OnRelease([&](const ReleaseRequest& request) {
-    return request.deletion_id == first ? ReleaseAnswer{false, {}} : kYes;
-  });
-  const auto own = owners.Delete(ada, Action::kRestrict);
-  ASSERT_THAT(own, InState(DeletionState::kReclaiming));
-  EXPECT_GT((*own)->deletion_id, first);
-  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kRefused, DeletionState::kReclaiming));
-}
-
-TEST_P(Deletions, TwoWithDifferentActionsEndInOne) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  // While the CASCADE waits for its release, a RESTRICT comes.
-  owners.peer.OnRelease([&](const ReleaseRequest&) {
-    const auto other = std::async(std::launch::async, [&] { return owners.Delete(ada, Action::kRestrict); }).get();
-    EXPECT_THAT(other, StatusIs(absl::StatusCode::kAborted, "PARENT_DELETING"));
-    return kYes;
-  });
-  EXPECT_THAT(owners.Delete(ada, Action::kCascade), InState(DeletionState::kReclaiming));
-  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
-  EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
-}
-
-// Both find the row ACTIVE and pass the preflight; the row's lock lets one of them begin.
-TEST_P(Deletions, OfTwoThatBeginAtOnceOneFindsTheOthersIntent) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  bool began = false;
-  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
-    if (!request.validate_only) return kYes;
-    if (!began) {
-      began = true;
-      EXPECT_THAT(owners.Delete(ada, Action::kCascade), InState(DeletionState::kReclaiming));
-    }
-    return kYes;
-  });
-  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
-  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
-}
-
-TEST_P(Deletions, OfTwoThatBeginAtOnceOneJoinsTheOthersIntent) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  bool began = false;
-  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
-    if (!request.validate_only) return Away();
-    if (!began) {
-      began = true;
-      EXPECT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
-      owners.peer.OnRelease(Agree());
-    }
-    return kYes;
-  });
-  EXPECT_THAT(owners.Delete(ada, Action::kRestrict), InState(DeletionState::kReclaiming));
-  EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
-}
-
-TEST_P(Deletions, AnAnswerThatComesAfterTheDecisionChangesNothing) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  bool first = true;
-  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
-    if (request.validate_only || !first) return request.validate_only ? kYes : kNo;
-    first = false;
-    owners.Advance(absl::Minutes(1));
-    EXPECT_THAT(owners.Recover(), IsOk());  // refused
-    EXPECT_EQ(owners.StateOf(ada), kActive);
-    return kYes;  // what a peer would never say; the decision stands nevertheless
-  });
-  EXPECT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
-  EXPECT_EQ(owners.StateOf(ada), kActive);
-  EXPECT_THAT(DeletedEvents(owners), IsEmpty());
-  for (const DeletionState state : owners.Deletions(ada)) EXPECT_EQ(state, DeletionState::kRefused);
-}
-
-TEST_P(Deletions, ARefusalThatComesAfterTheDropChangesNothing) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  bool first = true;
-  owners.peer.OnRelease([&](const ReleaseRequest&) -> absl::StatusOr<ReleaseAnswer> {
-    if (!first) return kYes;
-    first = false;
-    owners.Advance(absl::Minutes(1));
-    EXPECT_THAT(owners.Recover(), IsOk());
-    return kNo;
-  });
-  EXPECT_THAT(owners.Delete(ada), InState(DeletionState::kReclaiming));
-  EXPECT_EQ(owners.StateOf(ada), kAbsent);
-  EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
-}
-
-TEST_P(Deletions, ARefusalSaysWhatRefusedEvenIfAnotherDriverHeardItFirst) {
-  OwnerService owners(GetParam());
-  const int64_t ada = owners.Create();
-  bool first = true;
-  owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<ReleaseAnswer> {
-    if (request.validate_only) return first ? kYes : kNo;
-    if (!first) return kNo;
-    first = false;
-    owners.Advance(absl::Minutes(1));
-    EXPECT_THAT(owners.Recover(), IsOk());
-    return errors::Conflict();
-  });
-  const auto answer = owners.Delete(ada, Action::kRestrict);
-  EXPECT_THAT(answer, StatusIs(absl::StatusCode::kFailedPrecondition, "RESTRICTED"));
-  EXPECT_THAT(std::string(answer.status().message()), ::testing::HasSubstr(kItemOwner));
 }
 
 TEST_P(Deletions, ChecksTheVersion) {

@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS owners (
 
 db::Schema SchemaOf(const std::vector<db::Component>& relation, const std::string& own) {
   db::Schema schema{events::Schema({"peer"}), {}};
-  schema.components.insert(schema.components.end(), relation.begin(), relation.end());
+  schema.Add(relation);
   schema.components.push_back({"own", {{1, "0001_initial", own}}});
   return schema;
 }

@@ -7,7 +7,6 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include <unistd.h>
 
@@ -19,11 +18,14 @@
 #include "common/fault/fault.h"
 #include "common/status/errors.h"
 #include "tests/support/guards.h"
+#include "tests/support/wait.h"
 
 namespace crosskey::testing {
 namespace {
 
 constexpr char kStatement[] = "sql:";
+// The longest that a point is held. A test lets it go much earlier, or has ended.
+constexpr absl::Duration kHeld = absl::Minutes(10);
 
 struct Fault {
   std::string action;
@@ -79,7 +81,7 @@ absl::Status HitPoint(const std::string& point) {
   if (action == "die") kill(getpid(), SIGKILL);
   if (action == "fail") return errors::DatabaseUnavailable();
   const std::string path(absl::StripPrefix(action, "wait:"));
-  while (access(path.c_str(), F_OK) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  if (!WaitFor([&path] { return access(path.c_str(), F_OK) == 0; }, kHeld)) Mistake("nobody let it go on: " + point);
   return absl::OkStatus();
 }
 

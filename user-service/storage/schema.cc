@@ -23,14 +23,11 @@ REPLACE INTO reclaimed_rows (parent_id, relationship, removed)
 
 db::Schema Schema() {
   db::Schema schema;
-  const auto add = [&schema](const std::vector<db::Component>& components) {
-    schema.components.insert(schema.components.end(), components.begin(), components.end());
-  };
-  add({db::Leases::Schema(), idempotency::Answers::Schema()});
-  add(events::Schema({"post-service"}));
-  add(relation::ParentSchema({kUserType}));
-  add(relation::ChildSchema({kPostType}));
-  add({Tables()});
+  schema.Add({db::Leases::Schema(), idempotency::Answers::Schema()});
+  schema.Add(events::Schema({"post-service"}));
+  schema.Add(relation::ParentSchema({kUserType}));
+  schema.Add(relation::ChildSchema({kPostType}));
+  schema.Add({Tables()});
   schema.adoption = {7,
                      "7ee07ee03def1b7e1caa6a8971807d95857343c9ce798e1718b1434adca2ee8e",
                      "4a6afa95eb83fb8926ea350c0803f49ffd054cad5abbb60dc4082a37950d9da1",

@@ -1,0 +1,65 @@
+// An event log in a database of a test's own: what publishes, numbers and reads it.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/db/migrations.h"
+#include "common/events/feed.h"
+#include "common/events/outbox.h"
+#include "common/events/sequencer.h"
+#include "post-service/storage/schema.h"
+#include "tests/conformance/storage.h"
+#include "tests/support/status_matchers.h"
+
+namespace crosskey::testing {
+
+// A database with the schema of post-service, and what publishes and follows events in it.
+struct Log {
+  explicit Log(const std::string& backend)
+      : storage(backend),
+        outbox(storage.database, [this] { ++notified; }),
+        sequencer(storage.database),
+        feed(storage.database, "post-service") {
+    EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Schema()), IsOk());
+  }
+
+  void Append(const std::vector<std::string>& subjects) {
+    EXPECT_THAT(outbox.Transact(TestCall(), "test",
+                                [&](events::Tx& tx) {
+                                  for (const std::string& subject : subjects) tx.Append({"t.Type", subject, "p"});
+                                  return absl::OkStatus();
+                                }),
+                IsOk());
+  }
+
+  int64_t Round() {
+    const auto numbered = sequencer.Round(TestCall());
+    EXPECT_THAT(numbered, IsOk());
+    return numbered.value_or(-1);
+  }
+
+  // What a reader gets that has read up to `after`: "SEQUENCE SUBJECT" of each event.
+  std::vector<std::string> Follow(int64_t after) {
+    const auto events = feed.Read(TestCall(), Sequence{after});
+    EXPECT_THAT(events, IsOk());
+    std::vector<std::string> texts;
+    for (const events::Event& event : *events) texts.push_back(absl::StrCat(Value(event.sequence), " ", event.subject));
+    return texts;
+  }
+
+  int64_t Stored() { return storage.own.Number("SELECT COUNT(*) FROM outbox"); }
+
+  std::atomic<int> notified = 0;
+  Storage storage;
+  events::Outbox outbox;
+  events::Sequencer sequencer;
+  events::Feed feed;
+};
+
+}  // namespace crosskey::testing

@@ -1,0 +1,281 @@
+// The consumer of the other service's events: each takes effect once, in order, or the consumer stops where it can be seen.
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "common/db/sql_error.h"
+#include "common/events/consumer.h"
+#include "tests/conformance/event_log.h"
+#include "tests/proto/log.pb.h"
+#include "tests/support/faults.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+using absl::StatusCode;
+using events::Batch;
+using events::Consumer;
+using events::Event;
+using ::testing::ElementsAre;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+
+constexpr char kFeed[] = "user-service";  // of the checkpoint that post-service's schema has
+
+// Delivers what it is given, from the position it is asked for, and then says that the connection has ended.
+class FakeTransport final : public events::Transport {
+ public:
+  absl::Status Stream(const std::string& feed_id, Sequence after,
+                      const std::function<absl::Status(const Batch&)>& deliver) override {
+    asked.emplace_back(feed_id, Value(after));
+    for (const Batch& batch : batches) CROSSKEY_RETURN_IF_ERROR(deliver(batch));
+    return absl::UnavailableError("the stream has ended");
+  }
+  absl::StatusOr<events::PeerInfo> Info(const Call&) override { return info; }
+  void Cancel() override {}
+
+  absl::StatusOr<events::PeerInfo> info = absl::UnavailableError("no answer");
+  std::vector<Batch> batches;
+  std::vector<std::pair<std::string, int64_t>> asked;
+};
+
+constexpr char kHistory[] = "history-1";
+
+// Consecutive events of these types from `after` on.
+Batch BatchOf(int64_t after, const std::vector<std::string>& types) {
+  Batch batch{kHistory, Sequence{after}, Sequence{after}, {}};
+  for (const std::string& type : types) {
+    Event event;
+    event.sequence = batch.through = crosskey::After(batch.through);
+    event.type = type;
+    batch.events.push_back(event);
+  }
+  return batch;
+}
+
+// A consumer whose effects insert the sequence into `items`.
+struct Consuming {
+  explicit Consuming(const std::string& backend)
+      : log(backend),
+        consumer(
+            kFeed, log.outbox, transport, [this] { ++applied; }, log.storage.metrics) {
+    consumer.On(*t::Normal::descriptor(), Consumer::Kind::kNormal, Effect());
+    consumer.On(*t::Deleted::descriptor(), Consumer::Kind::kDeletion, Effect());
+    consumer.On(*t::Hint::descriptor(), Consumer::Kind::kHint, Effect());
+  }
+
+  Consumer::Effect Effect() {
+    return [this](events::Tx& tx, const Event& event, const auto&) -> absl::Status {
+      CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(kInsertItem, std::to_string(Value(event.sequence))).status());
+      return before_return ? before_return(event) : absl::OkStatus();
+    };
+  }
+
+  // The row of the checkpoint: "feed_id last_sequence last_deletion_sequence".
+  std::string Checkpoint() {
+    const auto row = log.storage.own
+                         .Query(
+                             "SELECT feed_id, last_sequence, last_deletion_sequence FROM checkpoints WHERE feed = "
+                             "'user-service'")
+                         .at(0);
+    return absl::StrCat(row[0], " ", row[1], " ", row[2]);
+  }
+  std::string Effects() { return log.storage.Names(); }
+  double Metric(const std::string& name, const std::map<std::string, std::string>& labels = {}) {
+    return MetricOf(log.storage.metrics, name, labels);
+  }
+
+  std::function<absl::Status(const Event&)> before_return;
+  std::atomic<int> applied = 0;
+  FakeTransport transport;
+  Log log;
+  Consumer consumer;
+};
+
+class Consume : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(Consume);
+
+TEST_P(Consume, MovesTheCheckpointWithTheEffects) {
+  Consuming at(GetParam());
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal", "t.Normal"})), IsOk());
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_sequence"), 2);
+  EXPECT_EQ(at.applied, 1);
+}
+
+TEST_P(Consume, ABatchDeliveredTwiceTakesEffectOnce) {
+  Consuming at(GetParam());
+  const Batch batch = BatchOf(0, {"t.Normal", "t.Deleted"});
+  EXPECT_THAT(at.consumer.Apply(batch), IsOk());
+  EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kAborted, ""));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 2");
+  EXPECT_EQ(at.applied, 1);
+}
+
+TEST_P(Consume, AsksForWhatFollowsTheCheckpoint) {
+  Consuming at(GetParam());
+  at.transport.batches = {BatchOf(0, {"t.Normal"}), BatchOf(1, {}), BatchOf(1, {"t.Normal"})};
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kUnavailable, ""));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.applied, 2);  // not for the bookmark
+  // Both are delivered again.
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kAborted, ""));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_THAT(at.transport.asked, ElementsAre(std::make_pair("", 0), std::make_pair(kHistory, 2)));
+}
+
+TEST_P(Consume, StopsWhenItsCallIsCancelled) {
+  Consuming at(GetParam());
+  at.transport.batches = {BatchOf(0, {"t.Normal"}), BatchOf(1, {"t.Normal"})};
+  Call call = TestCall();
+  call.cancelled = [&] { return at.applied > 0; };
+  EXPECT_THAT(at.consumer.Run(call), StatusIs(StatusCode::kCancelled, ""));
+  EXPECT_EQ(at.Effects(), "1");
+}
+
+TEST_P(Consume, RefusesAGap) {
+  Consuming at(GetParam());
+  Batch hole = BatchOf(0, {"t.Normal", "t.Normal", "t.Normal"});
+  hole.events.erase(hole.events.begin() + 1);
+  Batch late = BatchOf(0, {"t.Normal", "t.Normal"});
+  late.events.erase(late.events.begin());
+  Batch early_end = BatchOf(0, {"t.Normal", "t.Normal"});
+  early_end.events.pop_back();
+  Batch disordered = BatchOf(0, {"t.Normal", "t.Normal"});
+  std::swap(disordered.events[0], disordered.events[1]);
+  for (const Batch& batch : {hole, late, early_end, disordered}) {
+    EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kFailedPrecondition, ""));
+  }
+  // One that begins beyond the checkpoint.
+  EXPECT_THAT(at.consumer.Apply(BatchOf(1, {"t.Normal"})), Not(IsOk()));
+  EXPECT_EQ(at.Effects(), "");
+  EXPECT_EQ(at.Checkpoint(), " 0 0");
+}
+
+TEST_P(Consume, RefusesAnotherHistory) {
+  Consuming at(GetParam());
+  ASSERT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
+  Batch other = BatchOf(1, {"t.Normal"});
+  other.feed_id = "history-2";
+  EXPECT_THAT(at.consumer.Apply(other), StatusIs(StatusCode::kFailedPrecondition, ""));
+  EXPECT_EQ(at.Effects(), "1");
+  EXPECT_EQ(at.Checkpoint(), "history-1 1 0");
+}
+
+TEST_P(Consume, OfTwoConsumersOneLosesAndChangesNothing) {
+  Consuming at(GetParam());
+  // Where the database lets both begin, the first one waits for that with its transaction open.
+  std::atomic<int> begun = 0;
+  at.log.storage.database.set_seam(Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+    if (sql.name == "transaction.begin") ++begun;
+  }));
+  if (GetParam() != "sqlite") {
+    at.before_return = [&](const Event&) {
+      EXPECT_TRUE(WaitFor([&] { return begun >= 2; }));
+      return absl::OkStatus();
+    };
+  }
+  const Batch batch = BatchOf(0, {"t.Normal", "t.Deleted"});
+  std::mutex mutex;
+  std::vector<StatusCode> answers;
+  std::vector<std::thread> consumers;
+  for (int i = 0; i < 2; ++i) {
+    consumers.emplace_back([&] {
+      const absl::Status status = at.consumer.Apply(batch);
+      std::lock_guard lock(mutex);
+      answers.push_back(status.code());
+    });
+  }
+  for (std::thread& consumer : consumers) consumer.join();
+  EXPECT_THAT(answers, UnorderedElementsAre(StatusCode::kOk, StatusCode::kAborted));
+  EXPECT_EQ(at.Effects(), "1,2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 2");
+}
+
+// A read before the checkpoint's lock could see a reference row that a release is about to change.
+TEST_P(Consume, TheCheckpointIsTheFirstStatement) {
+  Consuming at(GetParam());
+  std::vector<std::string> statements;
+  at.log.storage.database.set_seam(
+      Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) { statements.push_back(sql.name); }));
+  ASSERT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
+  EXPECT_THAT(statements, ElementsAre("transaction.begin", "consumer.advance", "items.insert", "transaction.commit"));
+}
+
+TEST_P(Consume, AnEventThatCannotBeAppliedStopsItAndShows) {
+  Consuming at(GetParam());
+  bool broken = true;
+  at.before_return = [&](const Event& event) {
+    return broken && event.sequence == Sequence{2} ? absl::InvalidArgumentError("undecodable") : absl::OkStatus();
+  };
+  const Batch batch = BatchOf(0, {"t.Normal", "t.Deleted", "t.Normal"});
+  EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kInvalidArgument, ""));
+  EXPECT_EQ(at.Effects(), "");
+  EXPECT_EQ(at.Checkpoint(), " 0 0");
+  EXPECT_EQ(at.applied, 0);
+  at.transport.batches = {batch};
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kInvalidArgument, ""));
+  EXPECT_EQ(at.Metric("crosskey_consumer_stalled", {{"feed", kFeed}}), 1);
+
+  broken = false;
+  EXPECT_THAT(at.consumer.Apply(batch), IsOk());
+  EXPECT_EQ(at.Effects(), "1,2,3");
+  EXPECT_EQ(at.Checkpoint(), "history-1 3 2");
+  EXPECT_EQ(at.Metric("crosskey_consumer_stalled", {{"feed", kFeed}}), 0);
+}
+
+TEST_P(Consume, AHintThatFailsIsSkipped) {
+  Consuming at(GetParam());
+  at.before_return = [](const Event& event) {
+    return event.type == "t.Hint" ? absl::InvalidArgumentError("undecodable") : absl::OkStatus();
+  };
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Hint", "t.Normal"})), IsOk());
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_stalled"), 0);
+}
+
+TEST_P(Consume, AHintThatTheDatabaseRefusesIsSkippedButAConflictRepeatsTheBatch) {
+  Consuming at(GetParam());
+  at.consumer.On<t::Broken>(Consumer::Kind::kHint, [](events::Tx& tx, const Event&, const t::Broken&) {
+    return tx.db().Execute({"test.nonsense", "NONSENSE"}).status();
+  });
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Broken", "t.Normal"})), IsOk());
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 0");
+  EXPECT_EQ(at.Effects(), "2");
+
+  int conflicts = 1;
+  at.before_return = [&](const Event&) {
+    return conflicts-- > 0 ? db::MakeSqlError(db::SqlError::kRetry, "test", "conflict") : absl::OkStatus();
+  };
+  EXPECT_THAT(at.consumer.Apply(BatchOf(2, {"t.Hint"})), IsOk());
+  EXPECT_EQ(conflicts, -1);
+  EXPECT_EQ(at.Effects(), "2,3");
+}
+
+TEST_P(Consume, ATypeThatNobodyAskedForIsPassedOverAndCounted) {
+  Consuming at(GetParam());
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Future", "t.Normal", "t.Later"})), IsOk());
+  EXPECT_EQ(at.Effects(), "2");
+  EXPECT_EQ(at.Checkpoint(), "history-1 3 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_events_total", {{"handled", "false"}}), 2);
+  EXPECT_EQ(at.Metric("crosskey_consumer_events_total", {{"handled", "true"}, {"type", "t.Normal"}}), 1);
+}
+
+TEST_P(Consume, OnlyDeletionsMoveTheFenceAndNeverBack) {
+  Consuming at(GetParam());
+  const auto apply = [&](int64_t after, const std::vector<std::string>& types) {
+    EXPECT_THAT(at.consumer.Apply(BatchOf(after, types)), IsOk());
+    return at.Checkpoint();
+  };
+  EXPECT_EQ(apply(0, {"t.Normal", "t.Hint", "t.Future"}), "history-1 3 0");
+  EXPECT_EQ(apply(3, {"t.Deleted", "t.Deleted", "t.Normal"}), "history-1 6 5");
+  EXPECT_EQ(apply(6, {"t.Normal"}), "history-1 7 5");
+  at.log.storage.own.Run("UPDATE checkpoints SET last_deletion_sequence = 100");
+  EXPECT_EQ(apply(7, {"t.Deleted"}), "history-1 8 100");
+}
+
+}  // namespace
+}  // namespace crosskey::testing
