@@ -1,10 +1,11 @@
 // What it costs to add a relationship to a type that is referred to already: its proto, its table, its SQL, and the
-// lines that are marked here. common/relation/README.md, "Adding a relationship", goes by this example.
+// lines that are marked here. common/relation/README.md, "Adding a relationship", describes this example.
 #include <gmock/gmock.h>
 
 #include "common/relation/schema/check.h"
 #include "tests/conformance/relation_shop.h"
 #include "tests/proto/review.pb.h"
+#include "tests/proto/shop.pb.h"
 
 namespace crosskey::testing {
 namespace {
@@ -25,11 +26,11 @@ CREATE TABLE IF NOT EXISTS reviews (
 ) {table};
 )";
 
-// Services have these lines in relationships.cc, where the declarations are read and relationships registered. The table
-// is a migration of the child's service, and costs no line.
+// A service has these lines in its relationships.cc, which reads declarations and registers relationships. The table is
+// a migration of the child's service, and costs no line.
 Addition Reviews() {
   Addition added;
-  // Line 2, in the child's service, and line 3, in the parent's: the file that declares it.
+  // Line 2 in the child's service and line 3 in the parent's service: the file that declares the relationship.
   added.files = {review::v1::Review::descriptor()->file()};
   added.relationships = {kReviewOwner};  // line 4: registered
   added.tables = kReviewTable;
@@ -78,7 +79,7 @@ TEST_P(AddedRelationship, KeepsEveryPromise) {
   const auto deletion = shop_.owners.Delete(ada);
   ASSERT_THAT(deletion, IsOk());
   EXPECT_EQ((*deletion)->state, relation::DeletionState::kReclaiming);
-  // The release hides them all, before one is removed.
+  // The release hides all reviews of the owner before any of them is removed.
   EXPECT_THAT(List(), ElementsAre("best"));
   EXPECT_EQ(Stored(), 3);
   const absl::Status refused = Write(ada, "too late");
@@ -111,6 +112,11 @@ TEST_P(AddedRelationship, IsFoundMissingWhenTheServiceStarts) {
   ASSERT_THAT(declared, IsOk());
   // Line 4 is left out.
   relation::ReferenceTable owners = relation::ReferenceTable::To(*declared, kOwner, "peer");
+  // The shop declares the events of its owners. Its relationships are not registered here, so its file is not among
+  // those that must be.
+  const auto own_events = relation::Declarations::Read({shop::v1::Owner::descriptor()->file()});
+  ASSERT_THAT(own_events, IsOk());
+  owners.events = own_events->EventsOf(kOwner);
   const absl::Status status = relation::CheckRegistered(*declared, {{&owners}, {}, {}});
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr(kReviewOwner));
@@ -123,7 +129,8 @@ TEST_P(AddedRelationship, IsFoundMissingWhenTheServiceStarts) {
     });
   };
   ItemService without_table(GetParam());
-  // The items of the shop refer to owners as well, and this test has not registered them.
+  // The items of the shop refer to owners as well. This test has not registered them, so the check would refuse their
+  // table.
   without_table.Run("DROP TABLE items");
   EXPECT_THAT(std::string(check(without_table).message()), HasSubstr("no table reviews"));
   shop_.items.Run("DROP TABLE items");

@@ -1,4 +1,4 @@
-// The protos decide: what they declare is read from the descriptors, and nothing else states an action.
+// Relationships are read from the descriptors of the protos, and nothing else decides what a deletion does.
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
@@ -55,9 +55,19 @@ TEST(Declarations, SayWhatIsNotDeclared) {
   EXPECT_THAT(std::string(found.status().message()), HasSubstr("shop.v1.Item.id"));
 }
 
+TEST(Declarations, AReferenceTableNeedsTheEventOfADeletion) {
+  const auto declarations = ReadFile("shop.proto");
+  ASSERT_THAT(declarations, IsOk());
+  auto makers = relation::ReferenceTable::To(*declarations, "shop.v1.Maker", "maker-service");
+  const absl::Status added = makers.Add(*declarations, "shop.v1.Item.Part.maker_id");
+  EXPECT_EQ(added.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(added.message()), HasSubstr("deletion of shop.v1.Maker"));
+  EXPECT_TRUE(makers.children.empty());
+}
+
 struct Faulty {
   std::string file;
-  std::vector<std::string> names;  // that the error must have
+  std::vector<std::string> names;  // the error must contain them
 };
 
 class FaultyDeclarations : public ::testing::TestWithParam<Faulty> {};
@@ -103,7 +113,7 @@ TEST(Declarations, RefuseAnActionOfALaterVersion) {
 class DeclaredAction : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(DeclaredAction);
 
-// What one and the same deletion does to an item, by the declaration alone. The same tables, the same calls.
+// What the deletion of its owner does to an item. Tables and calls are always the same, only the declaration differs.
 struct Outcome {
   bool released = false;
   int64_t items = 0;

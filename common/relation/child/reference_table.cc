@@ -15,6 +15,9 @@ absl::Status ReferenceTable::Add(const Declarations& declarations, const std::st
   if (declaration.parent_type != parent_type) {
     return absl::InvalidArgumentError(relationship + " does not refer to " + parent_type);
   }
+  if (events.deleted == nullptr) {
+    return absl::InvalidArgumentError("no event is declared for the deletion of " + parent_type);
+  }
   ChildTable child;
   child.table = options.table.empty() ? TableOf(declaration.child_type) : options.table;
   child.is_parent = declarations.IsParent(declaration.child_type) && declaration.on_delete != Action::kSetNull;
