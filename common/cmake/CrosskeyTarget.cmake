@@ -1,4 +1,5 @@
-# Rules for our own targets: the standard, warnings as errors, hardening. Generated code is built without the warnings.
+# Rules for our own targets: the standard, warnings, hardening. Generated code is built without the warnings. They are
+# errors where CMAKE_COMPILE_WARNING_AS_ERROR says so, as `tests/run ci` does: a newer compiler must not stop a release.
 set(CROSSKEY_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 
 set(CMAKE_CXX_STANDARD 17)
@@ -18,14 +19,15 @@ endif()
 function(crosskey_warnings target)
   target_compile_options(
     ${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
-                      -Woverloaded-virtual -Wformat=2 -Wimplicit-fallthrough -Werror)
+                      -Woverloaded-virtual -Wformat=2 -Wimplicit-fallthrough)
   if(CROSSKEY_SANITIZE)
     # With instrumented code GCC takes values for uninitialized that are not; the plain builds keep the warning.
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
   endif()
 endfunction()
 
-# For targets that include SOCI: Debian's library does not export the type information that the check of virtual pointers needs.
+# For targets that include SOCI. Debian's library does not export the type information that the sanitizer's check of
+# virtual pointers needs, so these targets are built without that check.
 function(crosskey_uses_soci)
   if(CROSSKEY_SANITIZE MATCHES undefined)
     foreach(target ${ARGN})
@@ -35,8 +37,9 @@ function(crosskey_uses_soci)
   endif()
 endfunction()
 
-# crosskey_precompiled(NAME LINK libs HEADERS a.h ...): headers that many sources include, parsed once. crosskey_precompile(TARGET NAME)
-# gives them to a target of the same flags. Every source includes what it needs all the same.
+# crosskey_precompiled(NAME LINK libs HEADERS a.h ...): parses headers once that many sources include. A target that is
+# compiled with the same flags takes them with target_precompile_headers(TARGET REUSE_FROM NAME), as crosskey_library
+# does with crosskey_headers. Every source includes what it needs all the same.
 function(crosskey_precompiled name)
   cmake_parse_arguments(ARG "" "" "LINK;HEADERS" ${ARGN})
   set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
@@ -61,8 +64,8 @@ function(crosskey_library name)
   endif()
 endfunction()
 
-# crosskey_binary(NAME SOURCES a.cc ... LINK libs ...): an executable of our own code. One that has fault points links what
-# happens there: crosskey_no_faults, or crosskey_test_faults.
+# crosskey_binary(NAME SOURCES a.cc ... LINK libs ...): an executable of our own code. Where that code has fault points,
+# the executable also links what happens at them: crosskey_no_faults, or crosskey_test_faults.
 function(crosskey_binary name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -85,11 +88,10 @@ function(crosskey_migrations target component namespace header dir)
     string(APPEND body "           {${number}, \"${stem}\", R\"~~(${text})~~\"},\n")
   endforeach()
   set(out ${CMAKE_CURRENT_BINARY_DIR}/${target}_migrations.cc)
-  file(
-    GENERATE
-    OUTPUT ${out}
-    CONTENT
-      "#include \"${header}\"\n\nnamespace ${namespace} {\n\ndb::Component Tables() {\n  return {\"${component}\",\n          {\n${body}          }};\n}\n\n}  // namespace ${namespace}\n"
-  )
+  string(
+    CONCAT content "#include \"${header}\"\n\nnamespace ${namespace} {\n\ndb::Component Tables() {\n"
+                   "  return {\"${component}\",\n          {\n${body}          }};\n}\n\n"
+                   "}  // namespace ${namespace}\n")
+  file(GENERATE OUTPUT ${out} CONTENT "${content}")
   target_sources(${target} PRIVATE ${out})
 endfunction()
