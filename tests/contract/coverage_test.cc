@@ -1,4 +1,5 @@
-// The two lists: which errors proto/README.md documents for each method, and which of them have a case. They must be the same.
+// Compares two lists: the errors that proto/README.md documents for each method, and the errors that have a case. For
+// the methods of clients they must be the same.
 #include <fstream>
 #include <regex>
 #include <set>
@@ -13,19 +14,26 @@ namespace {
 
 using Reasons = std::map<std::string, std::set<std::string>>;  // by method
 
-// The rows "| `user.v1.UserService/GetUser` | `USER_NOT_FOUND`, ... |".
+// Reads the items "- `user.v1.UserService/GetUser`: `USER_NOT_FOUND`, ...", which go on in indented lines. The errors
+// of the item "every method" belong to each of them.
 Reasons Documented() {
   Reasons reasons;
+  std::set<std::string> of_every_method;
   std::ifstream file(CROSSKEY_SOURCE_DIR "/proto/README.md");
-  const std::regex row(R"(\| `([\w.]+/\w+)` \| (.*) \|)");
+  const std::regex item(R"(- (?:`([\w.]+/\w+)`|every method): .*)");
   const std::regex reason("`([A-Z_]+)`");
-  std::smatch cells;
+  std::smatch match;
+  std::set<std::string>* of_method = nullptr;
   for (std::string line; std::getline(file, line);) {
-    if (!std::regex_match(line, cells, row)) continue;
-    const std::string list = cells[2];
-    auto& of_method = reasons[cells[1]];
-    for (std::sregex_iterator at(list.begin(), list.end(), reason), end; at != end; ++at) of_method.insert((*at)[1]);
+    if (std::regex_match(line, match, item)) {
+      of_method = match[1].matched ? &reasons[match[1]] : &of_every_method;
+    } else if (line.rfind("  ", 0) != 0) {
+      of_method = nullptr;
+    }
+    if (of_method == nullptr) continue;
+    for (std::sregex_iterator at(line.begin(), line.end(), reason), end; at != end; ++at) of_method->insert((*at)[1]);
   }
+  for (auto& [method, own] : reasons) own.insert(of_every_method.begin(), of_every_method.end());
   return reasons;
 }
 
@@ -42,7 +50,7 @@ TEST(CoverageTest, EveryErrorThatIsDocumentedForAPublicMethodHasACaseAndViceVers
   const Reasons documented = Documented();
   const Reasons in_cases = InCases();
   for (const std::string& method : PublicMethods()) {
-    ASSERT_EQ(documented.count(method), 1u) << "proto/README.md has no row for " << method;
+    ASSERT_EQ(documented.count(method), 1u) << "proto/README.md does not list " << method;
     const auto found = in_cases.find(method);
     EXPECT_EQ(documented.at(method), found == in_cases.end() ? std::set<std::string>() : found->second) << method;
   }
@@ -58,13 +66,14 @@ TEST(CoverageTest, EveryMethodHasACaseThatSucceeds) {
   EXPECT_EQ(succeed, methods);
 }
 
-// The errors between the services that the caller treats in a way of their own have a case; the others all are "away" to it.
+// Between the services only the errors that the caller tells apart need a case. All others mean to it that the peer is
+// away.
 TEST(CoverageTest, EveryErrorOfItsOwnBetweenTheServicesHasACase) {
   const Reasons documented = Documented();
   const Reasons in_cases = InCases();
   const std::set<std::string> common = {"OVERLOADED", "DRAINING", "INTERNAL_ERROR"};
   for (const std::string& method : InternalMethods()) {
-    ASSERT_EQ(documented.count(method), 1u) << "proto/README.md has no row for " << method;
+    ASSERT_EQ(documented.count(method), 1u) << "proto/README.md does not list " << method;
     for (const std::string& reason : documented.at(method)) {
       if (common.count(reason) > 0) continue;
       EXPECT_EQ(in_cases.at(method).count(reason), 1u) << method << " " << reason;
@@ -72,7 +81,7 @@ TEST(CoverageTest, EveryErrorOfItsOwnBetweenTheServicesHasACase) {
   }
 }
 
-// For whoever reads the output: which cases there are.
+// Prints which cases there are, for whoever reads the output.
 TEST(CoverageTest, IsPrinted) {
   size_t client = 0;
   size_t of_every_method = 0;

@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import console
+import prose
 import reference
 import self_test
 from pair import Folder
@@ -32,15 +33,15 @@ def bring_up_loopback():
         fcntl.ioctl(control, set_flags, struct.pack("16sh14x", b"lo", flags | up))
 
 
-def readmes():
-    """All of the repository, also those that are not committed yet; the root's first."""
+def texts():
+    """All Markdown files of the repository, also those that are not committed yet; the root's first."""
     # The clone may belong to another user, as in a container.
-    git = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard", "*README.md"]
+    git = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
     found = subprocess.run(git, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout.decode().splitlines()
     if not found:  # not a git repository
         for folder, subfolders, names in os.walk(ROOT):
             subfolders[:] = [name for name in subfolders if not name.startswith((".", "build", "node_modules"))]
-            found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names if name == "README.md"]
+            found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names if name.endswith(".md")]
     found = [path for path in found if os.path.exists(os.path.join(ROOT, path))]
     return sorted(found, key=lambda path: (path.count("/"), path))
 
@@ -57,13 +58,14 @@ def check(arguments):
         return folders[-1]
 
     try:
-        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
-            readme = file.read()
-        problems = self_test.problems(ROOT)
+        paths = texts()
+        readmes = [path for path in paths if os.path.basename(path) == "README.md"]
+        problems = self_test.problems(ROOT, readmes)
         report.check("the checks notice what is wrong", "\n".join(problems))
-        for path in readmes():
+        prose.check(ROOT, paths, report)
+        for path in readmes:
             console.check_readme(ROOT, path, new_folder, report, missing, database)
-        console.check_tour(readme, ROOT, new_folder(), report)
+        console.check_tour(ROOT, readmes, new_folder(), report)
         console.check_suggestions(ROOT, new_folder(), report, missing)
         reference.check(ROOT, new_folder(), report, missing)
     finally:
@@ -91,7 +93,7 @@ def main():
     if arguments.command == "loopback":
         bring_up_loopback()
     elif arguments.command == "self-test":
-        problems = self_test.problems(ROOT)
+        problems = self_test.problems(ROOT, [path for path in texts() if os.path.basename(path) == "README.md"])
         print("\n".join(problems + [f"self test: {len(problems)} wrong"]))
         sys.exit(1 if problems else 0)
     else:

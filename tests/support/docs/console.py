@@ -2,16 +2,16 @@
 
 Which blocks are looked at:
 
-- a console session, a fenced block that begins with `$ `: each command is run, in the order of the file, beside a pair of
-  services of the file's own. Programs that are run: see PROGRAMS. `serve` takes the place of the service of that name.
+- a console session, a fenced block that begins with `$ `: each command is run, in the order of the file, beside a pair
+  of services of the file's own. PROGRAMS are those that are run. `serve` takes the place of the service of that name.
 - a log, a fenced block of lines that begin with a time: how the log of one of the services began.
 - a fenced block of SQL: executed as root of a server that is gone afterwards.
 - the output of deploy/quickstart, a fenced block with the line `== Walk-through`: that chapter is compared with what
   build/deploy/crosskey-walkthrough prints, and the lines around it have to be in deploy/quickstart. The calls that this
   suggests at its end have to succeed.
 
-Nothing else is run: neither diagrams and code, nor commands in indented blocks and tables, which install, build, test or go
-on for ever.
+Nothing else is run: neither diagrams and code, nor commands in indented blocks and tables, which install, build, test
+or go on for ever.
 """
 
 import itertools
@@ -124,7 +124,7 @@ class Console:
         while True:
             status, output = self.folder.run(command.command)
             problem = self.difference(command, status, output)
-            # What is read may take a moment to be so. Where the other service has not been found yet, nothing is stored.
+            # What is read may take a moment to be so. If the other service has not been found yet, nothing is stored.
             again = READS.search(command.command) or "Code: Unavailable" in output
             if not problem or not again or time.monotonic() > deadline:
                 return problem
@@ -152,13 +152,13 @@ class Database:
 
     def execute(self, sql):
         """Empty, or what is wrong."""
-        done = subprocess.run(["mariadb", "--no-defaults", f"--socket={self.socket}", "--user=root"], input=sql.encode(),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(["mariadb", "--no-defaults", f"--socket={self.socket}", "--user=root"],
+                              input=sql.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         return done.stdout.decode(errors="replace") if done.returncode else ""
 
 
 def canonical(walk):
-    """With the answers, which are indented by five spaces, in one layout: the order of metadata is another one each time."""
+    """With the answers, which are indented by five spaces, in one layout: the order of metadata differs each time."""
     lines = []
     for is_answer, group in itertools.groupby(walk.splitlines(), key=lambda line: line.startswith(5 * " ")):
         group = list(group)
@@ -185,11 +185,20 @@ def tour_problem(shown, walk, script):
     return "\n".join(filter(None, [problem] + absent))
 
 
-def check_tour(readme, root, folder, report):
-    block = next((block for block in markdown.blocks(readme) if is_tour(block)), None)
-    name = "README.md: the output of deploy/quickstart"
+def blocks_of(root, readmes):
+    """Of all of them."""
+    found = []
+    for path in readmes:
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            found += markdown.blocks(file.read())
+    return found
+
+
+def check_tour(root, readmes, folder, report):
+    block = next((block for block in blocks_of(root, readmes) if is_tour(block)), None)
+    name = "the output of deploy/quickstart, as a README shows it"
     if block is None:
-        report.check(name, "is not shown")
+        report.check(name, "no README shows it")
     elif not os.access(os.path.join(folder.path, "build/deploy/crosskey-walkthrough"), os.X_OK):
         report.skip(name, "build/deploy/crosskey-walkthrough has not been built")
     else:

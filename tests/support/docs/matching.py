@@ -1,8 +1,8 @@
 """Whether an output is what a README shows.
 
-A line `...` in what is shown stands for anything: for any number of lines, of members of a JSON object or of elements of a
-list. A UUID and a time stand for any other one, the same for the same, all through one README. Everything else is exact;
-only the layout of JSON and the order of its members do not matter.
+A line `...` in what is shown stands for anything: for any number of lines, of members of a JSON object or of elements
+of a list. A UUID and a time stand for any other one, the same for the same, all through one README. Everything else is
+exact; only the layout of JSON and the order of its members do not matter.
 """
 
 import difflib
@@ -206,7 +206,8 @@ def first_difference(shown, actual):
             after = f" after {shown[number - 1]!r}" if number else ""
             if len(reached) > 1:
                 near = difflib.get_close_matches(line, actual[min(reached):], 1, 0.3)
-                return f"no line{after} is as it is shown: {line!r}" + "".join(f"\nthe nearest is: {one!r}" for one in near)
+                nearest = "".join(f"\nthe nearest is: {one!r}" for one in near)
+                return f"no line{after} is as it is shown: {line!r}{nearest}"
             position = min(reached)
             return f"shown{after}: {line!r}\nis:    {actual[position] if position < len(actual) else ''!r}"
         reached = following

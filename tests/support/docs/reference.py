@@ -1,4 +1,4 @@
-"""The tables of the READMEs against the services and the code: flags, limits, metrics, errors. A function gives the list of
+"""The tables of the READMEs against the services and the code: flags, limits, metrics, errors. A function returns
 what is wrong, one line each, so that the self test can show that it notices."""
 
 import glob
@@ -12,7 +12,9 @@ from pair import PORTS, SERVICES
 
 PATIENCE = 20  # seconds until every metric is there
 ERRORS = ("reason", "code", "other details", "metadata")
-METHODS = ("method", "reasons")
+AGAIN = ("reason", "when", "the same call again")
+# An item of the list of errors by method, with its continuations.
+METHOD = re.compile(r"^- (?:`([\w.]+/\w+)`|(every method)): (.*(?:\n  .*)*)", re.MULTILINE)
 
 
 def plain(cell):
@@ -133,7 +135,7 @@ def metrics(readme, pages):
     for service in SERVICES:
         found = exposed(pages[service])
         own = {name for name in found if name.startswith("exposer_")}
-        if "The library adds three about itself, `exposer_*`" not in readme.replace("\n", " ") or len(own) != 3:
+        if "library adds three about itself, `exposer_*`" not in readme.replace("\n", " ") or len(own) != 3:
             problems.append(f"{service} exposes {len(own)} exposer_*, not as the README says")
         for name, sets in found.items():
             if name in own:
@@ -141,7 +143,8 @@ def metrics(readme, pages):
             if name not in documented or service not in documented[name][1]:
                 problems.append(f"{service} exposes {name}, of which the README does not tell")
                 continue
-            problems += [f"{service}: {name} has the labels {', '.join(sorted(labels)) or 'none'}, not those of the README"
+            problems += [f"{service}: {name} has the labels {', '.join(sorted(labels)) or 'none'}, "
+                         "not those of the README"
                          for labels in sets if labels != documented[name][0]]
         for name, (_, services) in documented.items():
             if service in services and not found.get(name):
@@ -226,10 +229,12 @@ def errors(wire, known):
             if said != done:
                 text = [", ".join(sorted(value)) if isinstance(value, set) else value for value in (said, done)]
                 problems.append(f"{reason}: the table says {what} {text[0] or 'none'}, the code {text[1] or 'none'}")
+    again = {plain(row[0]): row[2] for row in markdown.table_of(wire, *AGAIN).rows}
+    if list(again) != list(documented):
+        problems.append("the two tables of errors do not have the same reasons in the same order")
     # RetryInfo is what says that the same call may be made again, and when.
-    for row in markdown.table_of(wire, *ERRORS).rows:
-        if ("RetryInfo" in row[2]) != ("after the delay" in row[4]):
-            problems.append(f"{plain(row[0])}: 'after the delay' and RetryInfo go together")
+    problems += [f"{reason}: 'after the delay' and RetryInfo go together" for reason in documented
+                 if ("RetryInfo" in documented[reason][1]) != ("after the delay" in again.get(reason, ""))]
     return sorted(problems)
 
 
@@ -250,8 +255,8 @@ EVERY = ["CONFLICT", "OVERLOADED", "DATABASE_UNAVAILABLE", "DRAINING", "INTERNAL
 
 
 def unsaid(fields):
-    """The reasons that go without saying in the comment of a method with such a request."""
-    return set(EVERY) | ({"INVALID_FIELD"} if fields else set()) | {
+    """The reasons that the comment of a method with such a request leaves out, besides those of every method."""
+    return ({"INVALID_FIELD"} if fields else set()) | {
         reason for reason, field in (("REQUEST_ID_REUSED", "request_id"), ("INVALID_PAGE_TOKEN", "page_token"))
         if field in fields}
 
@@ -259,8 +264,9 @@ def unsaid(fields):
 def methods(wire, known):
     """`known`: {method: (comment, fields)}"""
     order = list(documented_errors(wire))
-    table = {plain(row[0]): markdown.code(row[1]) for row in markdown.table_of(wire, *METHODS).rows}
-    problems = [f"{method} is not in the table of methods" for method in known if method not in table]
+    table = {method or every: markdown.code(reasons) for method, every, reasons in METHOD.findall(wire)}
+    problems = [] if table.pop("every method", None) == EVERY else [f"every method does not have {', '.join(EVERY)}"]
+    problems += [f"{method} is not in the list of methods" for method in known if method not in table]
     problems += [f"there is no method {method}" for method in table if method not in known]
     for method in table.keys() & known.keys():
         comment, fields = known[method]
@@ -269,9 +275,9 @@ def methods(wire, known):
         if reasons != sorted(set(reasons), key=lambda reason: order.index(reason) if reason in order else -1):
             problems.append(f"{method}: its reasons are not in the order of the table of errors")
         said = set(re.findall(r"\b[A-Z][A-Z_]+\b", comment)) & set(order)
-        expected = said | unsaid(fields)
+        expected = (said | unsaid(fields)) - set(EVERY)
         problems += [f"{method}: its comment in the .proto does not say {reason}" for reason in set(reasons) - expected]
-        problems += [f"{method}: {reason} is not in its row" for reason in expected - set(reasons)]
+        problems += [f"{method}: {reason} is not in its item" for reason in expected - set(reasons)]
     return sorted(problems)
 
 
@@ -304,7 +310,9 @@ def relationships(readme, known):
 def versions(readme, tools):
     known = re.search(r"^grpcurl_version=(\S+)", tools, re.MULTILINE)[1]
     said = re.findall(r"grpcurl/cmd/grpcurl@(v[\d.]*\d)", readme)
-    return [] if said and set(said) == {known} else [f"grpcurl {known} is what runs, the README installs {', '.join(said)}"]
+    if set(said) == {known}:
+        return []
+    return [f"grpcurl {known} is what runs, the README installs {', '.join(said) or 'none'}"]
 
 
 # All of it
@@ -316,7 +324,8 @@ def read(root, *path):
 
 
 def code_errors(root):
-    paths = [path for service in SERVICES for path in glob.glob(os.path.join(root, service, "**", "*.cc"), recursive=True)]
+    paths = [path for service in SERVICES
+             for path in glob.glob(os.path.join(root, service, "**", "*.cc"), recursive=True)]
     own = "".join(read(path) for path in sorted(glob.glob(os.path.join(root, "*-service", "domain", "errors.cc"))))
     return errors_of(read(root, "common/status/errors.cc") + own, "\n".join(read(path) for path in sorted(paths)))
 
@@ -330,28 +339,31 @@ def contract(root, parse):
 
 
 def check(root, folder, report, missing):
-    readme, wire = read(root, "README.md"), read(root, "proto/README.md")
+    readme, wire, operations, clients = (
+        read(root, path, "README.md") for path in ("", "proto", "deploy", "deploy/clients"))
     helps = {service: folder.run(f"build/{service}/{service} --help")[1] for service in SERVICES}
 
     def one(name, problems):
         report.check(name, "\n".join(problems))
 
-    one("README.md: grpcurl is the version that is run", versions(readme, read(root, "tests/support/tools")))
-    one("README.md: commands, against --help", commands(readme.split("## Build and test")[0], helps))
-    one("README.md: flags, against --help", flags(readme, helps))
-    one("README.md: limits, against --help", limits(readme, helps))
+    one("deploy/clients/README.md: grpcurl is the version that is run",
+        versions(clients, read(root, "tests/support/tools")))
+    one("deploy/README.md: commands, against --help", commands(operations, helps))
+    one("deploy/README.md: flags, against --help", flags(operations, helps))
+    one("deploy/README.md: limits, against --help", limits(operations, helps))
     one("README.md: relationships, against the options", relationships(readme, contract(root, relationships_of)))
     one("proto/README.md: errors, against the code", errors(wire, code_errors(root)))
-    one("proto/README.md: errors by method, against the comments of the methods", methods(wire, contract(root, methods_of)))
-    name = "README.md: metrics, against both services"
+    one("proto/README.md: errors by method, against the comments of the methods",
+        methods(wire, contract(root, methods_of)))
+    name = "deploy/README.md: metrics, against both services"
     if "grpcurl" in missing:
         report.skip(name, missing["grpcurl"])
         return
     problems = [folder.start_pair() or load(folder)]
     if not problems[0]:
         deadline = time.monotonic() + PATIENCE
-        problems = metrics(readme, scrape(folder))
+        problems = metrics(operations, scrape(folder))
         while problems and time.monotonic() < deadline:
             time.sleep(0.2)
-            problems = metrics(readme, scrape(folder))
+            problems = metrics(operations, scrape(folder))
     one(name, problems + [folder.stop_pair()])

@@ -5,6 +5,7 @@ import re
 import console
 import markdown
 import matching
+import prose
 import reference
 from pair import SERVICES
 from report import Report
@@ -209,20 +210,29 @@ message GetUserRequest {
 }
 """
 CONTRACT = """
-| reason | code | other details | metadata | when |
-|---|---|---|---|---|
-| `INVALID_FIELD` | `INVALID_ARGUMENT` | BadRequest | field | never |
-| `USER_NOT_FOUND` | `NOT_FOUND` | ResourceInfo | resource | |
-| `CONFLICT` | `ABORTED` | RetryInfo | | after the delay |
-| `OVERLOADED` | `RESOURCE_EXHAUSTED` | RetryInfo | what | after the delay |
-| `DATABASE_UNAVAILABLE` | `UNAVAILABLE` | RetryInfo | | after the delay |
-| `DRAINING` | `UNAVAILABLE` | RetryInfo | | after the delay |
-| `INTERNAL_ERROR` | `INTERNAL` | RequestInfo | incident | |
+| reason | code | other details | metadata |
+|---|---|---|---|
+| `INVALID_FIELD` | `INVALID_ARGUMENT` | BadRequest | field |
+| `USER_NOT_FOUND` | `NOT_FOUND` | ResourceInfo | resource |
+| `CONFLICT` | `ABORTED` | RetryInfo | |
+| `OVERLOADED` | `RESOURCE_EXHAUSTED` | RetryInfo | what |
+| `DATABASE_UNAVAILABLE` | `UNAVAILABLE` | RetryInfo | |
+| `DRAINING` | `UNAVAILABLE` | RetryInfo | |
+| `INTERNAL_ERROR` | `INTERNAL` | RequestInfo | incident |
 
-| method | reasons |
-|---|---|
-| `user.v1.UserService/GetUser` | `INVALID_FIELD`, `USER_NOT_FOUND`, `CONFLICT`, `OVERLOADED`, `DATABASE_UNAVAILABLE`, \
-`DRAINING`, `INTERNAL_ERROR` |
+| reason | when | the same call again |
+|---|---|---|
+| `INVALID_FIELD` | a field is wrong | never |
+| `USER_NOT_FOUND` | there is none | no |
+| `CONFLICT` | lost | after the delay |
+| `OVERLOADED` | too many | after the delay |
+| `DATABASE_UNAVAILABLE` | away | after the delay |
+| `DRAINING` | the end | after the delay |
+| `INTERNAL_ERROR` | unforeseen | no |
+
+- every method: `CONFLICT`, `OVERLOADED`, `DATABASE_UNAVAILABLE`, `DRAINING`, `INTERNAL_ERROR`
+- `user.v1.UserService/GetUser`: `INVALID_FIELD`,
+  `USER_NOT_FOUND`
 """
 CODE = """
 absl::Status InvalidFields(int x) {
@@ -295,9 +305,13 @@ MISTAKES = [
     ("contract", r"ResourceInfo \| resource", "ResourceInfo | user"),
     ("contract", r"\| `CONFLICT`", "| `OTHER` | `ABORTED` | | | |\n| `CONFLICT`"),
     ("contract", r"`CONFLICT`, `OVERLOADED`", "`OVERLOADED`, `CONFLICT`"),
-    ("contract", r"`USER_NOT_FOUND`, ", ""),
-    ("contract", r"`INVALID_FIELD`, ", ""),
+    ("contract", r"`INVALID_FIELD`,\n  `USER_NOT_FOUND`", "`USER_NOT_FOUND`,\n  `INVALID_FIELD`"),
+    ("contract", r",\n  `USER_NOT_FOUND`", ""),
+    ("contract", r"`INVALID_FIELD`,\n", "\n"),
     ("contract", r"`DRAINING`, ", ""),
+    ("contract", r"- every method.*\n", ""),
+    ("contract", r"`USER_NOT_FOUND`\n", "`USER_NOT_FOUND`, `DRAINING`\n"),
+    ("contract", r"\| `DRAINING` \| the end.*\n", ""),
     ("contract", r"UserService/GetUser", "UserService/GetUsers"),
     ("code", r"kAborted", "kUnavailable"),
     ("code", r"\"DRAINING\"", '"STOPPING"'),
@@ -348,15 +362,15 @@ def tables():
     return wrong
 
 
-def problems(root):
+def problems(root, readmes):
     wrong = []
     for shown, actual, same in OUTPUTS:
         if (matching.compare(shown, actual, matching.Known()) == "") != same:
             wrong.append(f"{actual!r}, shown as {shown!r}, is {'refused' if same else 'accepted'}")
     # What is there to be checked must be found.
-    with open(f"{root}/README.md", encoding="utf-8") as file:
-        blocks = markdown.blocks(file.read())
-    for what, is_one in (("a console session", markdown.is_console), ("a log", console.is_log), ("a tour", console.is_tour)):
+    blocks = console.blocks_of(root, readmes)
+    for what, is_one in (("a console session", markdown.is_console), ("a log", console.is_log),
+                         ("a tour", console.is_tour)):
         if not any(map(is_one, blocks)):
-            wrong.append(f"README.md has no block that is taken for {what}")
-    return wrong + consoles() + tables()
+            wrong.append(f"no README has a block that is taken for {what}")
+    return wrong + consoles() + tables() + prose.self_test()
