@@ -21,7 +21,7 @@
 
 namespace crosskey::posts {
 
-// In the order of construction; destroyed in reverse, after the service has stopped.
+// The members are built in this order. They are destroyed in reverse, after the service has stopped.
 struct App::Parts {
   Parts(std::unique_ptr<server::Service> built, const Relationships& relationships)
       : service(std::move(built)),
@@ -77,7 +77,8 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options,
   };
   CROSSKEY_ASSIGN_OR_RETURN(
       auto service, server::Service::Create({options, "post-service", "user-service", Schema(), check_tables, hooks}));
-  // The app owns the parts before anything serves: its destructor stops the service first.
+  // The app owns the parts before anything serves. So its destructor stops the service before the parts are destroyed,
+  // even if Serve fails.
   std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(service), relationships)));
   Parts* parts = app->parts_.get();
   CROSSKEY_RETURN_IF_ERROR(parts->service->Serve({{"post.v1.PostService", &parts->post_rpc}},

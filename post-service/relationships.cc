@@ -18,8 +18,9 @@ absl::StatusOr<Relationships> Relationships::Read() {
                                 {user::v1::User::descriptor()->file(), user::v1::UserDeleted::descriptor()->file(),
                                  post::v1::Post::descriptor()->file(), post::v1::PostsDeleted::descriptor()->file()}));
   auto users = relation::ReferenceTable::To(declared, kUserType, "user-service");
-  // The likes first, those of own posts included: they count as the user's, and the fewer deleted users have likes left, the
-  // less a count of likes costs.
+  // The reclaim of a user removes rows in the order of these calls. Likes come first, so that all likes of the user are
+  // counted as such, also those of the user's own posts, which would otherwise be removed with the posts. And the
+  // sooner the likes of a deleted user are gone, the fewer of them a like_count has to subtract.
   CROSSKEY_RETURN_IF_ERROR(users.Add(declared, kLikeUser, {"", sql::kPostOfLikeIsVisible, Uncount}));
   CROSSKEY_RETURN_IF_ERROR(users.Add(declared, kPostUser));
   CROSSKEY_ASSIGN_OR_RETURN(auto posts, relation::LocalParent::Of(declared, kPostType));

@@ -10,7 +10,7 @@ namespace crosskey::users {
 
 class App : public server::Running {
  public:
-  // Serves when it returns; NOT_SERVING until the database is there.
+  // Returns once the listeners are open. The service is NOT_SERVING until the database is reachable and has its schema.
   static absl::StatusOr<std::unique_ptr<App>> Start(const process::Options& options, server::Hooks hooks = {});
   ~App() override;
 

@@ -1,4 +1,5 @@
-# SOCI 4 as Debian packages it: headers and libraries without CMake files. Defines SOCI::core, SOCI::mysql, SOCI::sqlite3.
+# SOCI 4 as Debian packages it: headers and libraries without CMake files. Defines the targets SOCI::core, SOCI::mysql
+# and SOCI::sqlite3.
 find_path(SOCI_INCLUDE_DIR soci/soci.h)
 find_path(SOCI_MYSQL_CLIENT_INCLUDE_DIR mysql.h PATH_SUFFIXES mariadb mysql)
 foreach(part core mysql sqlite3)

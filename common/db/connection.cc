@@ -18,7 +18,7 @@ class Prepared {
   Prepared(soci::session& session, const Rendered& rendered, const std::vector<bool>& is_text) : statement_(session) {
     for (const bool text : is_text) {
       auto& cell = cells_.emplace_back();
-      // Into scalars of 64 bits: SOCI's own row type reads an SQLite INTEGER with 32.
+      // Read into scalars of 64 bits, because SOCI's own row type reads an SQLite INTEGER with 32 bits.
       if (text) {
         statement_.exchange(soci::into(cell.text, cell.indicator));
       } else {

@@ -21,11 +21,11 @@ namespace crosskey::db {
 class StatementCounts;
 
 // One session, for one thread. Exceptions of the driver end here: every method returns them as the statuses of
-// sql_error.h. An error means that the statement had no effect; what the transaction did before is still there and must
-// be rolled back, because a lock timeout undoes only its statement.
+// sql_error.h. An error means that the statement had no effect. It does not undo the statements before it in the
+// transaction, because a lock timeout undoes only its own statement, so the transaction must be rolled back.
 class Connection {
  public:
-  // `counts` may be null; both must outlive it.
+  // `counts` may be null. The session, the seam and the counts must outlive the connection.
   Connection(soci::session& session, Dialect dialect, const StatementSeam& seam, StatementCounts* counts)
       : session_(session), dialect_(dialect), seam_(seam), counts_(counts) {}
   Connection(const Connection&) = delete;
@@ -33,8 +33,8 @@ class Connection {
 
   Dialect dialect() const { return dialect_; }
 
-  // The rows of a SELECT, each a tuple of the column types: int64_t, an enum, std::string, or std::optional of one of them
-  // where the column can be null. Results are held in memory whole: every query needs a limit.
+  // Returns the rows of a SELECT, each a tuple of the column types: int64_t, an enum, std::string, or std::optional of
+  // one of them where the column can be null. The whole result is held in memory, so every query needs a limit.
   template <typename... Columns, typename... Arguments>
   absl::StatusOr<std::vector<std::tuple<Columns...>>> Query(const Sql& sql, const Arguments&... arguments) {
     CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Row> rows,
@@ -45,7 +45,7 @@ class Connection {
     return typed;
   }
 
-  // The only row, or none.
+  // For a SELECT of at most one row: returns it, or nullopt if there is none.
   template <typename... Columns, typename... Arguments>
   absl::StatusOr<std::optional<std::tuple<Columns...>>> QueryOne(const Sql& sql, const Arguments&... arguments) {
     CROSSKEY_ASSIGN_OR_RETURN(auto rows, (Query<Columns...>(sql, arguments...)));
@@ -59,7 +59,7 @@ class Connection {
     return Change(sql, Render(sql, dialect_, {Argument(arguments)...}));
   }
 
-  // One INSERT of many rows.
+  // Inserts all the rows, at least one, by one INSERT.
   absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
     return Change(sql, RenderRows(sql, dialect_, rows));
   }
@@ -71,7 +71,7 @@ class Connection {
     return LastInsertId(sql);
   }
 
-  // A command without values and result: BEGIN, COMMIT, SET, DDL. `name` as in Sql.
+  // Runs a command that has no values and no result: BEGIN, COMMIT, SET, DDL. `name` is as in Sql.
   absl::Status Command(const std::string& name, const std::string& text);
 
  private:
@@ -119,12 +119,13 @@ class Connection {
   StatementCounts* const counts_;
 };
 
-// A transaction that has begun. The body that gets it neither commits nor rolls back.
+// A transaction that has begun. The body that gets it must not commit or roll back: Database does that.
 class Tx : public Connection {
  public:
   using Connection::Connection;
 
-  // Called once after the commit, and not without one: for metrics, and to wake others.
+  // `then` is called once after the commit, and never if the commit did not succeed. It is for metrics and for waking
+  // other threads.
   void OnCommit(std::function<void()> then) { on_commit_.push_back(std::move(then)); }
 
  private:

@@ -17,9 +17,9 @@ namespace crosskey::db {
 namespace {
 
 constexpr char kCommit[] = "transaction.commit";
-// What a call keeps of its time when it waits for a session, so that its caller still hears why it got none.
+// A call that waits for a session or a turn gives up this long before its deadline, so that its caller still hears why.
 constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
-// How soon a call that waits for a session notices that it was cancelled.
+// A call that waits for a session checks this often whether it was cancelled.
 constexpr absl::Duration kLook = absl::Milliseconds(100);
 
 bool IsConnectionError(const absl::Status& status) { return SqlErrorOf(status) == SqlError::kConnection; }
@@ -126,20 +126,21 @@ absl::StatusOr<Database::Lease> Database::Acquire(const Call& call) {
 void Database::NoteError(size_t position, const absl::Status& status) {
   if (!IsConnectionError(status)) return;
   std::lock_guard lock(mutex_);
-  // Only the first of those that find the same restart raises the generation.
+  // After a restart of the server each session finds its own connection lost. Only the first one raises the generation:
+  // raised again, it would make sessions that were opened since look dead.
   if (slots_[position].generation == generation_) ++generation_;
   slots_[position].generation = 0;
 }
 
 absl::Status Database::Commit(Tx& tx, const char* name) {
-  // A fault on either side of the COMMIT is a lost answer.
+  // Tests can inject a fault before and after the COMMIT. Either looks as if the answer to the COMMIT was lost.
   if (!fault::BeforeCommit(name).ok()) return MakeSqlError(SqlError::kConnection, kCommit, "lost before");
   CROSSKEY_RETURN_IF_ERROR(tx.Command(kCommit, "COMMIT"));
   if (!fault::AfterCommit(name).ok()) return MakeSqlError(SqlError::kConnection, kCommit, "lost after");
   return absl::OkStatus();
 }
 
-// Empty where nobody has to wait for a turn.
+// Waits for the turn to write on SQLite, which allows one writer. Returns nullopt on MySQL, where nobody has to wait.
 absl::StatusOr<std::optional<WriterQueue::Turn>> Database::EnterWriters(const Call& call) {
   std::optional<WriterQueue::Turn> turn;
   if (dialect() != Dialect::kSqlite) return turn;
@@ -161,7 +162,7 @@ void Database::Discard(size_t position) {
 absl::Status Database::TransactOnce(const Call& call, const char* name,
                                     absl::FunctionRef<absl::StatusOr<End>(Tx&)> body, Outcome& outcome,
                                     std::vector<std::function<void()>>& on_commit) {
-  // The turn comes before the session: writers that wait must not take the sessions away from readers.
+  // Wait for the turn before taking a session, because writers that wait must not take the sessions away from readers.
   CROSSKEY_ASSIGN_OR_RETURN(const auto turn, EnterWriters(call));
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
   Tx tx(lease.session(), dialect(), seam_, &counts_);
@@ -175,15 +176,16 @@ absl::Status Database::TransactOnce(const Call& call, const char* name,
   try {
     end = body(tx);
   } catch (const std::exception&) {
-    // No memory, for example. The session must not go back with a transaction open: the next one would commit it.
+    // Memory may have run out, for example. The transaction has to be rolled back all the same: if the session went
+    // back to the pool with the transaction open, the next one on it would commit it.
     end = absl::InternalError("an exception in the body of a transaction");
   }
   const bool commits = end.ok() && *end == End::kCommit;
-  // The body may have waited for locks longer than the caller waits for the result.
+  // The body may have waited for locks for so long that nobody waits for the result any more. Do not commit then.
   absl::Status status = end.ok() ? call.Check() : end.status();
   if (status.ok() && commits) {
     status = Commit(tx, name);
-    // Only a conflict says for certain that it has not taken effect.
+    // Only a conflict says for certain that the COMMIT has not taken effect.
     if (!status.ok() && SqlErrorOf(status) != SqlError::kRetry) outcome = Outcome::kUnknown;
   }
   if (!status.ok() || !commits) {
@@ -231,7 +233,7 @@ absl::Status Database::RunTransaction(const Call& call, const char* name,
   std::vector<std::function<void()>> on_commit;
   CROSSKEY_RETURN_IF_ERROR(
       Retry(call, name, [&](Outcome& outcome) { return TransactOnce(call, name, body, outcome, on_commit); }));
-  // The session has been given back: what is done here may use the database.
+  // The session has been given back by now, so these functions may use the database.
   for (const auto& then : on_commit) then();
   return absl::OkStatus();
 }

@@ -1,4 +1,4 @@
-// One database: a pool of sessions, and transactions that are run again when the database asks for it.
+// One database: a pool of sessions, and transactions that are run again after a conflict or a lost connection.
 #pragma once
 
 #include <functional>
@@ -34,14 +34,16 @@ struct DatabaseOptions {
   absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a single statement may take
 };
 
-// Thread-safe. Sessions are opened when first used, so a database that is away at start is no error.
+// Thread-safe. A session is opened when it is first used, so a database that is away at start is no error.
 //
-// Errors, besides those that a body returns itself: RESOURCE_EXHAUSTED OVERLOADED (no session until shortly before the
-// call's deadline), ABORTED CONFLICT (after the last retry), UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED.
-// Any other error of the database is returned as sql_error.h makes it.
+// Errors, besides those that a body returns itself: RESOURCE_EXHAUSTED OVERLOADED (until shortly before the call's
+// deadline there was no free session or, on SQLite, no turn to write), ABORTED CONFLICT (after the last retry),
+// UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED. Any other error of the database is returned as
+// sql_error.h makes it.
 //
-// Broken sessions: a session that lost its connection, or that failed to roll back, is opened anew before its next use,
-// and so is every other session opened before that moment: after a restart of the server all of them are dead.
+// Broken sessions: a session that failed to roll back is opened anew before its next use. A lost connection can mean
+// that the server was restarted, and then the connections of all sessions are dead. So after a lost connection every
+// session that was opened before that moment is opened anew before its next use.
 class Database {
  public:
   Database(DatabaseOptions options, telemetry::Metrics& metrics);
@@ -51,14 +53,16 @@ class Database {
 
   Dialect dialect() const { return options_.url.dialect; }
 
-  // Runs `body` in a write transaction, called `name` in logs and metrics, and commits if it returns OK and the call is still
-  // waited for, else rolls back. `body` takes a Tx& and returns absl::Status or absl::StatusOr<T>; its last result is returned.
-  // With T = Either<...> it can roll back without an error.
+  // Runs `body` in a write transaction. Commits if `body` returns OK and the call is neither cancelled nor past its
+  // deadline, else rolls back. `name` is the transaction's name in logs and fault points (common/fault/points.h).
+  // `body` takes a Tx& and returns absl::Status or absl::StatusOr<T>. With T = Either<...> (transaction_result.h) it
+  // can roll back without an error. Returns the last result of `body`.
   //
-  // On SQLite it holds the write lock from its beginning. Deadlocks, lock timeouts and lost connections run the whole body
-  // again, at most 5 times with a growing pause, so what it does besides its result it may do several times. OK: committed
-  // and durable (or rolled back as asked). An error: nothing is stored, except that UNAVAILABLE can mean a COMMIT whose
-  // answer was lost; it is not repeated.
+  // On SQLite the transaction holds the write lock from its beginning. After a deadlock, a lock timeout or a lost
+  // connection the whole body is run again, at most 5 times with a growing pause, so its side effects can happen
+  // several times. OK: committed and durable (or rolled back as asked). An error: nothing is stored, with one
+  // exception: UNAVAILABLE can mean that the answer to the COMMIT was lost. The body is not run again then, because the
+  // COMMIT may have taken effect.
   template <typename Body>
   std::invoke_result_t<Body&, Tx&> Transact(const Call& call, const char* name, Body&& body) {
     std::optional<std::invoke_result_t<Body&, Tx&>> result;
@@ -70,8 +74,8 @@ class Database {
     return *std::move(result);
   }
 
-  // Runs `body`, which takes a Connection&, outside a transaction: every statement sees what is committed when it begins.
-  // Results and repetitions as with Transact.
+  // Runs `body`, which takes a Connection&, outside a transaction: every statement sees what is committed when it
+  // begins. The body's results, and when it is run again, are as with Transact.
   template <typename Body>
   std::invoke_result_t<Body&, Connection&> Read(const Call& call, Body&& body) {
     std::optional<std::invoke_result_t<Body&, Connection&>> result;
@@ -111,7 +115,7 @@ class Database {
   std::unique_ptr<soci::connection_pool> pool_;
   WriterQueue writers_;  // SQLite only
 
-  std::mutex mutex_;         // guards what follows
+  std::mutex mutex_;         // guards slots_ and generation_
   std::vector<Slot> slots_;  // by pool position
   uint64_t generation_ = 1;  // raised when a connection is found dead
   std::unique_ptr<Instruments> instruments_;

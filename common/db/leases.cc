@@ -3,7 +3,8 @@
 namespace crosskey::db {
 namespace {
 
-// The last value: an end further away than that was given by a clock that has been set back since.
+// No lease ends later than one term from now, unless the database's clock has been set back since it was taken. The
+// last value is two terms: a lease that ends even later may be taken.
 const Sql kHold{
     "leases.hold",
     "UPDATE leases SET holder = ?, expires_at = {now_us} + ? WHERE name = ? AND (holder = ? OR expires_at < "

@@ -1,4 +1,4 @@
-// Who does a piece of background work, where several processes share a database.
+// Leases decide which process does a piece of background work where several processes share a database.
 #pragma once
 
 #include <chrono>
@@ -14,33 +14,33 @@
 
 namespace crosskey::db {
 
-// Leases are for efficiency alone: they keep replicas from doing the same work side by side. They do not keep anybody
-// from doing it: a holder that is slow works on after its lease has expired. What must not happen twice is secured by row
-// locks and by the checkpoint, so every task must be right with any number of workers.
+// Leases are for efficiency alone: they keep replicas from doing the same work side by side. They exclude nobody,
+// because a slow holder works on after its lease has expired. So every task must be right with any number of workers;
+// row locks and the checkpoint keep work from taking effect twice.
 //
-// A lease is a row of the table `leases`. It expires by the database's clock, so those of the
-// machines do not matter. `holder` should name the place where the process runs, not the process: one that was killed then
-// gets its leases back as soon as it is started again.
+// A lease is a row of the table `leases`. It expires by the database's clock, so the clocks of the machines do not
+// matter. `holder` should name the place where the process runs, not the process: then a process that was killed gets
+// its leases back as soon as it is started again at that place.
 //
 // Thread-safe.
 class Leases {
  public:
   Leases(Database& database, std::string holder, absl::Duration term = limits::kLease)
       : Leases(database, std::move(holder), term, term / 3) {}
-  // `renewal` is the age from which a lease is renewed; until then Hold needs no statement.
+  // Hold renews a lease once `renewal` has passed since it was taken or renewed; until then Hold needs no statement.
   Leases(Database& database, std::string holder, absl::Duration term, absl::Duration renewal)
       : database_(database), holder_(std::move(holder)), term_(term), renewal_(renewal) {}
 
   // The table `leases`.
   static Component Schema();
 
-  // Makes the rows of these tasks, where there are none yet. To be called once at start.
+  // Adds a row for each of these names that has none yet. To be called once at start.
   absl::Status Add(const Call& call, const std::vector<std::string>& names);
 
   // Takes or renews the lease, by one statement. False: another holder has it, or there is no row of this name.
   absl::StatusOr<bool> Hold(const Call& call, const std::string& name);
 
-  // Gives back what Hold has taken, so that another replica need not wait for the end.
+  // Gives back what Hold has taken, so that another replica need not wait until the lease expires.
   absl::Status Release(const Call& call, const std::string& name) { return Give(call, {name}); }
   absl::Status ReleaseAll(const Call& call);
 
@@ -53,7 +53,7 @@ class Leases {
   const absl::Duration term_;
   const absl::Duration renewal_;
   std::mutex mutex_;
-  std::map<std::string, Clock::time_point> held_since_;  // by name; the last renewal
+  std::map<std::string, Clock::time_point> held_since_;  // by name: when the lease was last taken or renewed
 };
 
 }  // namespace crosskey::db

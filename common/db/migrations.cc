@@ -14,7 +14,7 @@
 namespace crosskey::db {
 namespace {
 
-constexpr char kAdoption[] = "adoption";  // the component that its migration is recorded as
+constexpr char kAdoption[] = "adoption";  // the component under which Adoption::migration is recorded
 
 const Sql kApplied{"migrations.applied",
                    "SELECT component, number, checksum FROM schema_components ORDER BY component, number LIMIT 10000"};
@@ -37,7 +37,7 @@ std::string Sha256(const std::string& text) {
   return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
-using Applied = std::map<std::pair<std::string, int64_t>, std::string>;  // checksums
+using Applied = std::map<std::pair<std::string, int64_t>, std::string>;  // checksums, by component and number
 
 // One migration of a component.
 struct Step {
@@ -47,7 +47,7 @@ struct Step {
   bool IsIn(const Applied& applied) const { return applied.count({component, migration->number}) > 0; }
 };
 
-// All of a schema, in order.
+// All migrations of a schema, in the order in which they are applied.
 std::vector<Step> StepsOf(const Schema& schema) {
   std::vector<Step> steps;
   for (const Component& component : schema.components) {
@@ -71,7 +71,7 @@ absl::Status CheckUnchanged(const Applied& applied, const Step& step) {
                                                     step.component, " is not the known one: its checksum differs"));
 }
 
-// One statement, so that all are recorded or none.
+// Records the steps as applied. One statement does it, so that either all of them are recorded or none.
 absl::Status Record(Connection& connection, const std::vector<Step>& steps) {
   if (steps.empty()) return absl::OkStatus();
   std::vector<std::vector<Argument>> rows;
@@ -91,7 +91,8 @@ absl::Status Run(Connection& connection, const Step& step) {
   return absl::OkStatus();
 }
 
-// What a database without any component has already. Of a new one that is nothing, and there is nothing to adopt.
+// Returns the steps that have to be recorded but not run in a database without any recorded component: in an older
+// database those whose tables are there already, in a new one only the adoption, because there is nothing to adopt.
 absl::StatusOr<std::vector<Step>> FindOlder(Connection& connection, const Schema& schema) {
   const Adoption& adoption = schema.adoption;
   CROSSKEY_ASSIGN_OR_RETURN(const bool is_older, HasTable(connection, "schema_migrations"));
@@ -123,7 +124,7 @@ absl::Status Apply(Connection& connection, const Schema& schema) {
     CROSSKEY_ASSIGN_OR_RETURN(applied, ReadApplied(connection));
   }
   std::vector<Step> there;
-  // Before anything is made: a database that is refused stays as it is.
+  // Check this before anything is created, because a database that is refused must stay as it is.
   if (applied.empty() && schema.adoption.last > 0) {
     CROSSKEY_ASSIGN_OR_RETURN(there, FindOlder(connection, schema));
   }

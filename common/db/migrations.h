@@ -1,5 +1,5 @@
-// Numbered changes of the schema, applied once each, in order, under a lock. Every library ships the tables that it needs, as a
-// component with numbers of its own; a service puts its components together and adds its own tables.
+// Numbered changes of the schema, applied once each, in order, under a lock. Every library ships the tables that it
+// needs, as a component with numbers of its own; a service puts its components together and adds its own tables.
 #pragma once
 
 #include <string>
@@ -22,18 +22,19 @@ struct Component {
   std::vector<Migration> migrations;
 };
 
-// Databases that were made before there were components have their migrations in the table `schema_migrations`, one list a
-// service. That table stays, for processes of the older release that still run. `Migrate` adopts such a database: it records the
-// first migration of each component that is there already, and `text` turns what was stored in another way into the new one.
+// A database that was made before there were components has its migrations in the table `schema_migrations`, in one
+// list for each service. `Migrate` adopts such a database: it records the first migration of each component in `there`
+// as applied, and runs `migration`, which converts what the older release stored in another form. The table
+// `schema_migrations` stays, because processes of the older release may still run.
 struct Adoption {
-  int last = 0;                                // the number of the last migration that it must have
-  std::string sqlite_checksum;                 // of the checksums of all of them, see ChecksumOfAll
-  std::string mysql_checksum;                  //
+  int last = 0;                                // number of the last migration it must have; 0: nothing can be adopted
+  std::string sqlite_checksum;                 // ChecksumOfAll of its migrations if it is an SQLite database
+  std::string mysql_checksum;                  // the same for a MySQL database
   std::vector<std::string> there;              // components whose first migration it has
   Migration migration{1, "0001_adopted", ""};  // applied after everything else
 };
 
-// In the order in which the components are applied: one that refers to another one's tables comes after it.
+// Components are applied in the order of the list, so a component must come after those to whose tables it refers.
 struct Schema {
   std::vector<Component> components;
   Adoption adoption;
@@ -41,14 +42,16 @@ struct Schema {
   void Add(const std::vector<Component>& more);
 };
 
-// Applies what is missing. Safe to call from several processes at once: the others wait, at most until the call's deadline. On
-// SQLite all of it is one transaction. On MySQL every DDL statement commits by itself, so a migration must be one that can be
-// begun again; the error names it. FAILED_PRECONDITION: an applied migration is not the one known here (its checksum differs), or
-// the database was made by a release that is too old to be adopted; nothing was done.
+// Applies the migrations that are missing. Safe to call from several processes at once: one applies them, the others
+// wait, at most until the call's deadline (and on MySQL for at most 10 minutes). On SQLite everything is one
+// transaction. On MySQL every DDL statement commits by itself, so a migration that failed may have been applied in
+// part. It must be one that can be begun again; the error names it. FAILED_PRECONDITION: an applied migration is not
+// the one known here (its checksum differs), or the database was made by a release that cannot be adopted; nothing was
+// done.
 absl::Status Migrate(Database& database, const Call& call, const Schema& schema);
 
-// OK if the database has at least these migrations, unchanged. FAILED_PRECONDITION says which one is missing or another. Later
-// migrations than the known ones are fine: during an upgrade the schema goes first.
+// OK if the database has at least these migrations, unchanged. FAILED_PRECONDITION says which one is missing or
+// differs. The database may have later migrations than these, because an upgrade migrates the schema first.
 absl::Status CheckSchema(Database& database, const Call& call, const Schema& schema);
 
 // SHA-256 over "number checksum" lines, in hexadecimal.

@@ -55,7 +55,8 @@ absl::Status OpenMysql(soci::session& session, const Url& url, const std::string
   std::string version;
   session.once << "SELECT VERSION()", soci::into(version);
   if (absl::StrContains(version, "MariaDB")) {
-    // From 1,000 elements on MariaDB makes a table of an IN list, and then does not lock in the order of the key.
+    // MariaDB turns an IN list of 1,000 elements or more into a table, and then does not lock the rows in the order of
+    // the key. But locks have to be taken in that order (common/relation/README.md), so switch that off.
     session.once << "SET SESSION in_predicate_conversion_threshold = 0";
   }
   session.once << "SET SESSION innodb_lock_wait_timeout = " << kLockWaitSeconds;

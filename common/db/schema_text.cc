@@ -11,7 +11,7 @@
 namespace crosskey::db {
 namespace {
 
-// Token, SQLite, MySQL. $1 is the token's number.
+// A token, and what each dialect writes for it. $1 and $2 are the groups of the pattern.
 struct Token {
   const char* pattern;
   const char* sqlite;
@@ -28,7 +28,7 @@ const Token kTokens[] = {
     {R"(\{blob\})", "BLOB", "MEDIUMBLOB"},
     {R"(\{table\})", "", "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4"},
     {R"(\{keep (\w+)\})", "ON CONFLICT ($1) DO NOTHING", "ON DUPLICATE KEY UPDATE $1 = $1"},
-    // What is left of these on SQLite is taken out before.
+    // On SQLite TakeIndexes has already made statements of these.
     {R"(\{index (\w+) (\([^)]*\))\})", "", "KEY $1 $2"},
     {R"(\{unique (\w+) (\([^)]*\))\})", "", "UNIQUE KEY $1 $2"},
 };

@@ -35,8 +35,9 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   std::abort();
 }
 
-// Appends `text` and its values. SQLite looks every named parameter up among all others, so thousands of them take seconds
-// there: it gets plain question marks. The driver for MySQL pastes the values in itself and only knows names.
+// Appends `text`, with its `?` expanded, and the values. SQLite gets plain question marks, because it looks every named
+// parameter up among all others, and thousands of names take seconds. MySQL gets names, because its driver pastes the
+// values in itself and only knows names.
 void Expand(const Sql& sql, Dialect dialect, const std::string& text, const std::vector<Argument>& arguments,
             Rendered& out) {
   size_t next = 0;

@@ -14,13 +14,14 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 
 // A statement. The name labels metrics and logs: "users.get".
 //
-// In the text `?` stands for a value; a list value expands to as many as it has elements, so it is written `IN (?)`. No
-// `?` and no `:` may stand anywhere else. What the dialects say differently is written as a token:
+// In the text `?` stands for a value; a list expands to as many values as it has elements, so it is written `IN (?)`.
+// No `?` and no `:` may stand anywhere else. Where the dialects differ, the text has a token:
 //   {share} {update}  trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
 //   {binary}          before a `?` that holds bytes instead of text
 //   {now_us}          the database's clock, in microseconds since 1970
 //   {then}            instead of JOIN: the tables are read in this order
-//   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (infer nothing from the row count)
+//   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (the row count does not tell whether
+//                     there was one)
 //   {keep_named}      the same for a row with the same `name`
 struct Sql {
   std::string name;
@@ -29,7 +30,7 @@ struct Sql {
 
 using Value = std::variant<std::monostate, int64_t, std::string>;
 
-// What can be passed for a `?`.
+// A value, or a list of values, that can be passed for a `?`.
 class Argument {
  public:
   Argument(int64_t v) : values_{Value(v)} {}                     // NOLINT: implicit on purpose
@@ -42,7 +43,7 @@ class Argument {
   }
   Argument(const std::vector<int64_t>& v) : values_(v.begin(), v.end()) {}      // NOLINT
   Argument(const std::vector<std::string>& v) : values_(v.begin(), v.end()) {}  // NOLINT
-  // Ids of their own type (common/status/ids.h), and states.
+  // Enums: ids (common/status/ids.h) and states.
   template <typename Enum, typename = std::enable_if_t<std::is_enum_v<Enum>>>
   Argument(Enum v) : Argument(static_cast<int64_t>(v)) {}  // NOLINT
   template <typename Enum, typename = std::enable_if_t<std::is_enum_v<Enum>>>
@@ -61,17 +62,18 @@ class Argument {
   std::vector<Value> values_;
 };
 
-// A statement ready for SOCI: placeholders as the dialect wants them, and the values in that order.
+// A statement ready for SOCI: its text has placeholders as the dialect wants them, and the values are in their order.
 struct Rendered {
   std::string text;
   std::vector<Value> values;
 };
 
-// Ends the process if the number of arguments is not the number of `?`: that is a mistake in the program, not in its
-// input.
+// Replaces the tokens and expands each `?`. Ends the process if the number of arguments is not the number of `?`: that
+// is a mistake in the program, not in its input.
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments);
 
-// The same for an INSERT whose last part is `VALUES (...)` (and perhaps {keep_existing}): one group for each row.
+// The same for an INSERT that ends with `VALUES (...)` and perhaps {keep_existing} or {keep_named}: the group in
+// parentheses is repeated for each row. Also ends the process if there is no row.
 Rendered RenderRows(const Sql& sql, Dialect dialect, const std::vector<std::vector<Argument>>& rows);
 
 }  // namespace crosskey::db

@@ -70,7 +70,7 @@ SqlError KindOfMysql(unsigned int number) {
 }
 
 SqlError KindOfSqlite(int result) {
-  using namespace sqlite_api;  // where SOCI puts sqlite3.h
+  using namespace sqlite_api;  // SOCI includes sqlite3.h in this namespace
   switch (result) {
     case SQLITE_CONSTRAINT_UNIQUE:
     case SQLITE_CONSTRAINT_PRIMARYKEY:

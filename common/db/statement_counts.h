@@ -14,7 +14,7 @@ class StatementCounts {
  public:
   explicit StatementCounts(telemetry::Metrics& metrics);
 
-  // A statement has succeeded. `rows` are those returned by a query, else those changed.
+  // Counts a statement that has succeeded. `rows` is how many rows it returned (a query) or changed.
   void Count(const std::string& statement, int64_t rows);
 
  private:
@@ -26,7 +26,7 @@ class StatementCounts {
   prometheus::Family<prometheus::Counter>& statements_;
   prometheus::Family<prometheus::Counter>& rows_;
   std::mutex mutex_;
-  std::map<std::string, Counters> by_name_;  // the families' own look-up builds and hashes labels
+  std::map<std::string, Counters> by_name_;  // because the look-up of a family builds and hashes labels
 };
 
 }  // namespace crosskey::db

@@ -1,4 +1,5 @@
-// Where a test takes hold of a service's SQL. In production there is none, and nothing of it lies in the product.
+// Lets a test act before and after each SQL statement of a service. In production both functions are empty; what a test
+// does in them is not part of the product.
 #pragma once
 
 #include <functional>
@@ -12,10 +13,10 @@ class Connection;
 
 // Both functions run on the thread that runs the statement; either may be empty.
 struct StatementSeam {
-  // Before a statement runs. It may run others on the connection, and may change the text. An error is the statement's result:
-  // then it does not run.
+  // Called before a statement runs. It may run other statements on the connection, and may change the text of this one.
+  // If it returns an error, the statement does not run, and the error is its result.
   std::function<absl::Status(Connection&, const Sql&, Rendered&)> before;
-  // After a statement has succeeded. `rows` are those returned by a query, else those changed.
+  // Called after a statement has succeeded. `rows` is how many rows it returned (a query) or changed.
   std::function<void(const Sql&, const Rendered&, int64_t rows)> after;
 };
 

@@ -5,7 +5,7 @@
 namespace crosskey::db {
 namespace {
 
-// In the order of Dialect.
+// A statement as each dialect writes it, in the order of Dialect.
 struct ForBoth {
   Sql sqlite;
   Sql mysql;

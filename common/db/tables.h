@@ -1,4 +1,4 @@
-// What tables a database has, and what they are made of.
+// Looks up the tables of a database, with their columns, foreign keys and indexes.
 #pragma once
 
 #include <map>
@@ -12,7 +12,8 @@ namespace crosskey::db {
 
 absl::StatusOr<bool> HasTable(Connection& connection, const std::string& table);
 
-// The types of a table's columns by name, in lower case and without a length: "bigint", "varchar". Empty: no such table.
+// The types of a table's columns by the names of the columns. A type is in lower case and without a length: "bigint",
+// "varchar". Empty: no such table.
 absl::StatusOr<std::map<std::string, std::string>> ColumnsOf(Connection& connection, const std::string& table);
 
 // A foreign key of one column.
@@ -26,7 +27,7 @@ struct ForeignKey {
 // All foreign keys of the database, in no order; at most 1,000.
 absl::StatusOr<std::vector<ForeignKey>> ForeignKeys(Connection& connection);
 
-// The first columns of the table's indexes.
+// The first column of each index of the table.
 absl::StatusOr<std::vector<std::string>> IndexedColumns(Connection& connection, const std::string& table);
 
 }  // namespace crosskey::db

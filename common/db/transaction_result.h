@@ -1,4 +1,4 @@
-// What the body of a transaction returns, and what that says about its end.
+// What the body of a transaction returns, and whether the transaction then commits or rolls back.
 #pragma once
 
 #include <type_traits>
@@ -10,14 +10,14 @@
 
 namespace crosskey::db {
 
-// A body's way to undo its transaction without an error: it has found out something that the caller acts on.
+// A body returns this to undo its transaction without an error: it has found something that the caller acts on.
 template <typename Finding>
 struct RollBack {
   Finding finding;
 };
 
-// What a body that may do either returns, as absl::StatusOr<Either<T, Finding>>: OK with a T commits, OK with a RollBack
-// undoes everything, and both reach the caller.
+// For a body that either commits or rolls back. It returns absl::StatusOr<Either<T, Finding>>: OK with a T commits, OK
+// with a RollBack undoes everything. In both cases the caller gets what the body returned.
 template <typename T, typename Finding>
 using Either = std::variant<T, RollBack<Finding>>;
 
@@ -29,7 +29,7 @@ struct MayRollBack<std::variant<T, RollBack<Finding>>> : std::true_type {};
 // How a transaction ends after its body.
 enum class End { kCommit, kRollBack };
 
-// The end that a body's result stands for, or the error that undoes the transaction.
+// Returns the end that the result of a body asks for. If the result is an error, returns it; it undoes the transaction.
 inline absl::StatusOr<End> EndOf(const absl::Status& result) {
   if (!result.ok()) return result;
   return End::kCommit;

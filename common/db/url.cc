@@ -7,7 +7,7 @@
 namespace crosskey::db {
 namespace {
 
-// Without the text itself: it may hold a password, and the message is printed and logged.
+// The error leaves out the URL itself: it may hold a password, and the message is printed and logged.
 absl::Status Bad(const std::string& why) {
   return absl::InvalidArgumentError(
       absl::StrCat("the database URL: ", why, "; expected sqlite:PATH or mysql://user@host:port/database"));

@@ -17,13 +17,13 @@ struct Url {
   std::string database;
 };
 
-// `sqlite:PATH` or `mysql://user@host:port/database`. INVALID_ARGUMENT says what is wrong, without repeating the
-// text, in case there is a password in it. An in-memory SQLite database
-// is refused: every session of the pool would get an empty one of its own. The host "localhost" means 127.0.0.1, for
-// MySQL clients would take it as the local socket and ignore the port.
+// Parses `sqlite:PATH` or `mysql://user@host:port/database`. INVALID_ARGUMENT says what is wrong, without repeating the
+// text, in case there is a password in it. An in-memory SQLite database is refused, because every session of the pool
+// would get an empty one of its own. The host "localhost" becomes 127.0.0.1, because MySQL clients would take it as the
+// local socket and ignore the port.
 absl::StatusOr<Url> ParseUrl(const std::string& text);
 
-// As ParseUrl takes it.
+// Returns the URL as ParseUrl takes it.
 std::string ToText(const Url& url);
 
 }  // namespace crosskey::db

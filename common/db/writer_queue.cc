@@ -6,7 +6,7 @@ namespace crosskey::db {
 
 namespace {
 
-// How soon a call that waits notices that it was cancelled.
+// A call that waits for its turn checks this often whether it was cancelled.
 constexpr absl::Duration kLook = absl::Milliseconds(100);
 
 }  // namespace

@@ -1,5 +1,5 @@
-// First come, first served for the one writer that SQLite allows: its own busy handler polls, and starves some for
-// seconds.
+// A first-in first-out queue for writers, of which SQLite allows one at a time. SQLite's own busy handler would not do,
+// because it polls, and some writers starve for seconds.
 #pragma once
 
 #include <condition_variable>
@@ -30,10 +30,11 @@ class WriterQueue {
     WriterQueue* queue_;
   };
 
-  // Waits until all who came before are done; nullopt once the call's deadline has passed, or soon after it was cancelled.
+  // Waits until all who came before are done. Returns nullopt once the call's deadline has passed, or soon after the
+  // call was cancelled.
   std::optional<Turn> Enter(const Call& call);
 
-  // How many write or wait.
+  // The number of callers that write or wait.
   size_t size() const;
 
  private:
@@ -41,7 +42,7 @@ class WriterQueue {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<uint64_t> waiting_;  // the front one writes
+  std::deque<uint64_t> waiting_;  // tickets; the one at the front writes
   uint64_t next_ = 0;
 };
 

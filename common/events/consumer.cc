@@ -14,7 +14,7 @@
 namespace crosskey::events {
 namespace {
 
-// The same error, with the event in its message. What kind of error of the database it is stays with it.
+// Adds the event to the message of an error. The payloads are kept: they say which kind of database error it is.
 absl::Status NameTheEvent(const absl::Status& status, const Event& event) {
   if (status.ok()) return status;
   absl::Status named(status.code(), absl::StrCat("event ", Value(event.sequence), " (", event.type,
@@ -60,14 +60,15 @@ absl::Status Consumer::Run(const Call& call, const std::function<absl::Status()>
     if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
     if (before_each) CROSSKEY_RETURN_IF_ERROR(before_each());
     if (!batch.events.empty()) return Apply(batch);
-    stalled_.Set(0);  // a bookmark: all there is has been taken in
+    stalled_.Set(0);  // a bookmark: every event before it has been applied
     return absl::OkStatus();
   });
   NoteEnd(end);
   return end;
 }
 
-// A feed that ended because the peer or the database went away comes back; every other reason stays until somebody mends it.
+// Some ends pass by themselves: the peer or the database is away or busy, another process consumes, or this one stops.
+// Any other problem stays until somebody mends it, so it is logged and sets the metric.
 void Consumer::NoteEnd(const absl::Status& end) {
   const bool passes = end.ok() || absl::IsUnavailable(end) || absl::IsAborted(end) || absl::IsCancelled(end) ||
                       absl::IsResourceExhausted(end) || absl::IsDeadlineExceeded(end);

@@ -1,4 +1,4 @@
-// Takes a peer's events, each exactly once.
+// Applies the events of a peer's feed, each exactly once.
 #pragma once
 
 #include <functional>
@@ -14,38 +14,41 @@
 
 namespace crosskey::events {
 
-// One transaction a batch: it moves the checkpoint first, which locks it and fails if another consumer has moved it,
-// and then runs the effects. So a batch takes effect once, whatever is delivered twice and whoever else consumes.
+// Each batch is applied by one transaction. Its first statement moves the checkpoint, which locks the row and fails if
+// another consumer has moved it already. Then the effects run. So a batch takes effect once, even if it is delivered
+// twice or several processes consume.
 //
-// An event that cannot be applied stops the consumer: it is logged, shown by the metric crosskey_consumer_stalled, and
-// tried again until it can. An event of a type that nobody asked for is counted and passed over.
+// An event that cannot be applied ends Run, so that no later event takes effect before it. It is logged and shown by
+// the metric crosskey_consumer_stalled, and the next Run tries it again. An event of a type that has no handler is
+// counted and passed over.
 class Consumer {
  public:
-  // Gets the event, and its payload decoded.
+  // What an event does. `payload` is the decoded payload of the event.
   using Effect = std::function<absl::Status(Tx&, const Event&, const google::protobuf::Message& payload)>;
   enum class Kind {
     kNormal,
-    kDeletion,  // moves the fence of common/relation
-    kHint,      // may fail: then it is skipped, unless the transaction as a whole has to be repeated
+    kDeletion,  // raises last_deletion_sequence, the fence of common/relation
+    kHint,      // skipped if it fails; but a conflict or a lost connection fails the whole transaction
   };
 
-  // `feed` names the row of `checkpoints`: the service that publishes. `on_applied` is called after each commit with
-  // events.
+  // `feed` is the name of the service that publishes, and of its row in `checkpoints`. `on_applied` is called after
+  // each commit with events.
   Consumer(std::string feed, Outbox& outbox, Transport& transport, std::function<void()> on_applied,
            telemetry::Metrics& metrics);
 
-  // What the events of a type do. Before the first round only.
+  // Registers what the events of a type do. Only before the first Run, because nothing locks the handlers.
   template <typename Message>
   void On(Kind kind, std::function<absl::Status(Tx&, const Event&, const Message&)> effect) {
     On(*Message::descriptor(), kind, [effect = std::move(effect)](Tx& tx, const Event& event, const auto& payload) {
       return effect(tx, event, static_cast<const Message&>(payload));
     });
   }
-  // The same for a type that is known by its descriptor only. It is one of the generated ones.
+  // The same for a type that is known only by its descriptor. It must be a generated type, because the generated
+  // factory makes its messages.
   void On(const google::protobuf::Descriptor& type, Kind kind, Effect effect);
 
-  // Streams from the checkpoint on until the stream ends. Always returns an error: why it ended. `before_each` is called
-  // before each batch or bookmark; its error ends the stream.
+  // Streams from the checkpoint on until the stream ends. Always returns an error, which says why it ended.
+  // `before_each` is called before each batch or bookmark; its error ends the stream.
   absl::Status Run(const Call& call, const std::function<absl::Status()>& before_each = nullptr);
 
   // Applies one batch. ABORTED: another consumer was faster; read the checkpoint again. FAILED_PRECONDITION: the batch
@@ -65,11 +68,11 @@ class Consumer {
   };
 
   absl::StatusOr<Position> ReadCheckpoint(const Call& call);
-  // Moves the checkpoint over the batch.
+  // Moves the checkpoint from the `after` of the batch to its `through`.
   absl::Status Advance(Tx& tx, const Batch& batch, Sequence last_deletion);
   // The checkpoint did not move: says why.
   absl::Status WhyNotMoved(Tx& tx, const Batch& batch);
-  // FAILED_PRECONDITION: the events of the batch are not those after `after`, one by one.
+  // FAILED_PRECONDITION: the sequences of the events do not go from `after` + 1 to `through` one by one.
   absl::Status CheckGapless(const Batch& batch) const;
   Sequence LastDeletionOf(const Batch& batch) const;
   void NoteEnd(const absl::Status& end);
@@ -81,7 +84,7 @@ class Consumer {
   Transport& transport_;
   const std::function<void()> on_applied_;
   std::map<std::string, Handler> handlers_;  // by the name of the type
-  std::string last_problem_;                 // so that it is logged once
+  std::string last_problem_;                 // what ended the last Run, if it stays; so it is logged once
   prometheus::Gauge& stalled_;
   prometheus::Gauge& position_;
   prometheus::Family<prometheus::Counter>& events_;

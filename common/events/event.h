@@ -12,7 +12,7 @@
 
 namespace crosskey::events {
 
-// What a change publishes.
+// An event that is not stored yet: what a change publishes.
 struct Draft {
   std::string type;     // full name of the payload's message
   std::string subject;  // "users/7"
@@ -37,7 +37,8 @@ struct Event {
   std::string payload;
 };
 
-// Consecutive events of one feed: all with after < sequence <= through. Without events: a bookmark.
+// Consecutive events of one feed: all with after < sequence <= through. A batch without events is a bookmark: it shows
+// that the peer is alive and has nothing newer.
 struct Batch {
   std::string feed_id;
   Sequence after{};

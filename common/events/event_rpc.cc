@@ -9,7 +9,7 @@
 namespace crosskey::events {
 namespace {
 
-// How often a stream at rest looks by itself: another process may have numbered events.
+// An idle stream reads the log this often even if nothing wakes it: another process may have numbered events.
 constexpr absl::Duration kPoll = absl::Milliseconds(250);
 
 void Fill(const Event& event, event::v1::Event& out) {
@@ -42,7 +42,7 @@ grpc::Status EventRpc::Subscribe(grpc::ServerContext* context, const event::v1::
 absl::Status EventRpc::Follow(const Call& call, const event::v1::SubscribeRequest& request,
                               grpc::ServerWriter<event::v1::SubscribeResponse>& writer) {
   CROSSKEY_RETURN_IF_ERROR(calls_.admission().CheckStream());
-  // A stream has no deadline, but each of its reads has.
+  // A stream has no deadline, so each of its reads is given one.
   const auto limited = [&call] {
     Call read = call;
     read.deadline = std::min(call.deadline, absl::Now() + limits::kDefaultDeadline);

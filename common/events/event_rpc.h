@@ -9,8 +9,8 @@
 
 namespace crosskey::events {
 
-// At most limits::kFeedSubscribers streams at a time; one more gets RESOURCE_EXHAUSTED OVERLOADED. Streams end with
-// UNAVAILABLE DRAINING once the admission drains.
+// Serves at most limits::kFeedSubscribers streams at a time; one more gets RESOURCE_EXHAUSTED OVERLOADED. Streams end
+// with UNAVAILABLE DRAINING once the admission ends streams or drains.
 class EventRpc final : public event::v1::EventService::Service {
  public:
   EventRpc(Feed& feed, std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)

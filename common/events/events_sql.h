@@ -21,8 +21,8 @@ inline const db::Sql kRead{"feed.read",
                            "SELECT sequence, event_id, type, subject, time, traceparent, payload FROM outbox "
                            "WHERE sequence > ? ORDER BY sequence LIMIT ?"};
 
-// Numbered events never change, so what is old enough can be looked for without a lock. Moving the floor is the first
-// statement of the transaction that removes: it locks the feed's row, and fails if another process has been faster.
+// Numbered events never change, so the statement that looks for old ones needs no lock. The transaction that removes
+// events raises the floor first: that locks the feed's row, and changes nothing if another process has been faster.
 inline const db::Sql kOldest{
     "trim.oldest", "SELECT sequence, time FROM outbox WHERE sequence > ? AND sequence <= ? ORDER BY sequence"};
 inline const db::Sql kRaiseFloor{"trim.raise_floor",
@@ -35,13 +35,15 @@ inline const db::Sql kPositions{
     "feed.positions", "SELECT feed, feed_id, last_sequence FROM checkpoints WHERE feed > '' ORDER BY feed LIMIT 100"};
 inline const db::Sql kCheckpoint{"consumer.checkpoint",
                                  "SELECT feed_id, last_sequence FROM checkpoints WHERE feed = ?"};
-// The first statement of every consuming transaction: it locks the checkpoint and fences off another consumer.
+// The first statement of every consuming transaction: it locks the checkpoint, and changes nothing if another consumer
+// has moved it.
 inline const db::Sql kAdvance{
     "consumer.advance",
     "UPDATE checkpoints SET feed_id = ?, last_sequence = ?, last_deletion_sequence = CASE WHEN last_deletion_sequence "
     "< ? "
     "THEN ? ELSE last_deletion_sequence END WHERE feed = ? AND last_sequence = ? AND feed_id IN ('', ?)"};
-// Held in shared mode while a reference row is added: the fence of common/relation.
+// The fence of common/relation. The transaction that adds a reference row holds this shared lock, so that no deletion
+// is consumed before it ends.
 inline const db::Sql kLastDeletion{"consumer.last_deletion",
                                    "SELECT last_deletion_sequence FROM checkpoints WHERE feed = ? {share}"};
 

@@ -54,7 +54,8 @@ absl::StatusOr<std::vector<Event>> Feed::Read(const Call& call, Sequence after) 
         auto rows,
         (connection.Query<Sequence, std::string, std::string, std::string, int64_t, std::string, std::string>(
             sql::kRead, after, limits::kEventBatch)));
-    // Anything missing at the beginning? Looked at after the events, so that none can have gone in between.
+    // The event after `after` is missing if there is none yet or if it has been trimmed. The floor is read after the
+    // events, so that events that were trimmed in between cannot go unnoticed.
     if (rows.empty() || std::get<0>(rows.front()) != After(after)) {
       CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, ReadInfo(connection));
       if (after < info.floor) return errors::EventsTrimmed(info.floor);

@@ -18,10 +18,10 @@ struct FeedInfo {
   Sequence head{};      // the last numbered event
 };
 
-// How far somebody has consumed a feed.
+// How far a service has consumed the feed of another one.
 struct FeedPosition {
   std::string feed;     // the service that publishes it
-  std::string feed_id;  // of its history; empty: nothing has been consumed yet
+  std::string feed_id;  // the history of last_sequence; empty: nothing has been consumed yet
   Sequence last_sequence{};
 };
 
@@ -30,21 +30,22 @@ class Feed {
  public:
   Feed(db::Database& database, std::string source) : database_(database), source_(std::move(source)) {}
 
-  // The head, for use inside another read or transaction. It is the highest *numbered* sequence.
+  // Reads the head inside another read or transaction. It is the last number that was given, never the highest id of
+  // the outbox: ids run ahead of numbers, and a lookup would then cover deletions that are still to be numbered.
   static absl::StatusOr<Sequence> Head(db::Connection& connection);
 
   // Gives the feed its name if it has none yet. To be called once at start.
   absl::Status EnsureNamed(const Call& call);
   absl::StatusOr<FeedInfo> Info(const Call& call);
-  // The events after `after` in order: at most limits::kEventBatch of them and, beyond the first, at most 1 MiB of
-  // payload. OUT_OF_RANGE EVENTS_TRIMMED: some of them are no longer kept.
+  // The events after `after` in order: at most limits::kEventBatch and, unless it is only one, at most
+  // limits::kEventBatchBytes. OUT_OF_RANGE EVENTS_TRIMMED: some events after `after` are no longer kept.
   absl::StatusOr<std::vector<Event>> Read(const Call& call, Sequence after);
   // How far this service has consumed the feeds of others.
   absl::StatusOr<std::vector<FeedPosition>> Positions(const Call& call);
-  // When the oldest event was appended that has no number yet; nullopt: all have one.
+  // When the oldest event without a number was appended; nullopt: all events have one.
   absl::StatusOr<std::optional<absl::Time>> OldestUnnumbered(const Call& call);
 
-  // Notified when events were numbered.
+  // Wakes the streams that wait for new events. Whoever has numbered events notifies it.
   Signal& news() { return news_; }
 
  private:

@@ -29,7 +29,7 @@ Batch FromWire(event::v1::SubscribeResponse& response) {
   return batch;
 }
 
-// Cancels a call that makes no progress: each wait is given a limit when it begins.
+// Cancels a call that makes no progress. The thread of the call says with Allow how long its next wait may take.
 class Watch {
  public:
   explicit Watch(grpc::ClientContext& context) : context_(context), thread_([this] { Run(); }) {}
@@ -44,7 +44,7 @@ class Watch {
     thread_.join();
   }
 
-  // Replaces the limit before.
+  // Cancels the call after `limit`, unless Allow is called again before.
   void Allow(absl::Duration limit) {
     {
       std::lock_guard lock(mutex_);
@@ -77,14 +77,15 @@ class Watch {
   absl::Time deadline_ = absl::InfiniteFuture();
   bool ended_ = false;
   bool fired_ = false;
-  std::thread thread_;  // last: it uses the others
+  std::thread thread_;  // declared last, because the thread uses the other members
 };
 
 }  // namespace
 
 absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after,
                                    const std::function<absl::Status(const Batch&)>& deliver) {
-  // No deadline, for the stream follows the feed; but there are bookmarks, so a silent peer is a dead one.
+  // The call has no deadline, because the stream follows the feed without an end. A dead peer is known by its silence,
+  // because a live one sends bookmarks.
   grpc::ClientContext context;
   {
     std::lock_guard lock(mutex_);
@@ -106,8 +107,8 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after,
     watch.Allow(silence_);
   }
   const bool silent = watch.fired();
-  // Read also ends at a message that cannot be decoded. Then the server sees no reason to end the stream, and Finish would wait
-  // for ever; otherwise it returns at once.
+  // Read also returns false for a message that cannot be decoded. The server then sees no reason to end the stream, and
+  // Finish would wait for ever. In all other cases Finish returns at once.
   watch.Allow(kFinish);
   const grpc::Status finish = reader->Finish();
   const bool undecodable = watch.fired() && !silent;
@@ -118,7 +119,7 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after,
   CROSSKEY_RETURN_IF_ERROR(status);
   if (silent) return absl::UnavailableError("the peer sends nothing, not even bookmarks");
   if (undecodable) return absl::InternalError("a message of the stream cannot be decoded");
-  // These do not pass by themselves.
+  // These errors do not pass by themselves. The consumer reports a FAILED_PRECONDITION, but not an UNAVAILABLE.
   if (finish.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||
       finish.error_code() == grpc::StatusCode::INVALID_ARGUMENT ||
       finish.error_code() == grpc::StatusCode::OUT_OF_RANGE) {

@@ -14,7 +14,7 @@ namespace crosskey::events {
 
 class GrpcTransport final : public Transport {
  public:
-  // A stream without a message for `silence` ends with UNAVAILABLE: the peer sends bookmarks more often.
+  // A stream without a message for `silence` ends with UNAVAILABLE, because a live peer sends bookmarks more often.
   explicit GrpcTransport(std::shared_ptr<grpc::Channel> channel, absl::Duration silence = 3 * limits::kBookmarkInterval)
       : channel_(std::move(channel)), silence_(silence) {}
 

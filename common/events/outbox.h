@@ -1,4 +1,4 @@
-// The transactional outbox: an event is stored by the transaction that makes the change, or there is neither.
+// The transactional outbox: the transaction that makes a change also stores its event, so there are both or neither.
 // (Pattern: Transactional outbox, C. Richardson, "Microservices Patterns", 2018.)
 #pragma once
 
@@ -21,12 +21,13 @@ class Tx {
   Tx& operator=(const Tx&) = delete;
 
   db::Tx& db() { return db_; }
-  // Stored when the body has returned OK, in the order of the calls, before the commit.
+  // The event is stored after the body has returned OK and before the commit, in the order of these calls.
   void Append(Draft draft) {
     draft.traceparent = traceparent_;
     drafts_.push_back(std::move(draft));
   }
-  // On whose behalf the rest of the body works: that of the call, unless it goes on with what another one has begun.
+  // The trace context of the rest of the body, which its events get. At first it is the call's own; a body that goes on
+  // with what an earlier call has begun sets the context of that call.
   void set_traceparent(const std::string& traceparent) { traceparent_ = traceparent; }
   const std::string& traceparent() const { return traceparent_; }
   void OnCommit(std::function<void()> then) { db_.OnCommit(std::move(then)); }

@@ -10,7 +10,7 @@ FeedPosition PositionIn(const std::vector<FeedPosition>& positions, const std::s
   return found == positions.end() ? FeedPosition{feed, "", Sequence{}} : *found;
 }
 
-// A position in another history is none.
+// A position in another history says nothing about this one, so it counts as 0.
 Sequence Within(const FeedPosition& position, const FeedInfo& feed) {
   return position.feed_id == feed.feed_id ? position.last_sequence : Sequence{};
 }
@@ -60,7 +60,8 @@ absl::Status PeerWatch::LookAtOwn(const Call& call) {
 }
 
 absl::Status PeerWatch::AskPeer(const Call& call) {
-  // Heads are read before the positions that they are compared with: who has caught up with an older head has caught up.
+  // Each head is read before the position that is compared with it. In the other order the head could move on between
+  // the two reads, and a reader that keeps up would look as if it were behind.
   const absl::Time now = now_();
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo own, feed_.Info(call));
   head_.Set(static_cast<double>(Value(own.head)));

@@ -1,4 +1,5 @@
-// Whether events get through, as seen every few seconds: for metrics, for trimming, and to tell why a deletion waits.
+// Looks every few seconds whether events get through in both directions. Metrics, trimming, and the reason why a
+// deletion waits are based on it.
 #pragma once
 
 #include <functional>
@@ -14,17 +15,19 @@
 
 namespace crosskey::events {
 
-// How far a reader follows a feed, in time. A reader that is a few events behind may be quick or stuck; this tells.
+// The time up to which a reader has caught up with a feed. A count of events does not tell whether a reader that is a
+// few events behind is quick or stuck; this time does.
 class CaughtUp {
  public:
-  // `head` was read at `now`, and `position` after it.
+  // The caller takes the time `now`, then reads `head`, then `position`. So a position at the head covers all that had
+  // been published at `now`.
   void Note(Sequence head, Sequence position, absl::Time now);
 
-  // What had been published by then has been read.
+  // The reader has read everything that was published before this time.
   absl::Time until() const { return until_; }
 
  private:
-  std::optional<Sequence> mark_;  // a head, waited for since `mark_time_`
+  std::optional<Sequence> mark_;  // a head, read at `mark_time_`, that the reader has yet to reach
   absl::Time mark_time_;
   absl::Time until_ = absl::InfinitePast();
 };
@@ -32,19 +35,20 @@ class CaughtUp {
 // Thread-safe.
 class PeerWatch {
  public:
-  // What was last seen. Times are those of the clock that the watch was given.
+  // What the rounds have seen so far. Times are by the clock that the watch was given.
   struct View {
-    bool asked = false;                                // at least once
-    bool answers = false;                              // the last time
+    bool asked = false;                                // the peer has been asked at least once
+    bool answers = false;                              // it answered the last time
     FeedPosition of_peer;                              // how far the peer has consumed this service's feed
-    absl::Time peer_caught_up = absl::InfinitePast();  // it has consumed what was published until then
-    absl::Time own_caught_up = absl::InfinitePast();   // so has this service
+    absl::Time peer_caught_up = absl::InfinitePast();  // the peer has consumed what was published until then
+    absl::Time own_caught_up = absl::InfinitePast();   // this service has consumed what the peer published until then
   };
 
   PeerWatch(std::string own, std::string peer, Feed& feed, Transport& transport, std::function<absl::Time()> now,
             telemetry::Metrics& metrics);
 
-  // Asks the peer once, looks at the own tables, and sets the gauges. Each of its few statements reads one row by an index.
+  // Asks the peer once, looks at the own tables, and sets the gauges. Its few statements are cheap: each reads one row
+  // by an index, or the few rows of `checkpoints`.
   absl::Status Round(const Call& call);
 
   View view() const;
@@ -63,7 +67,7 @@ class PeerWatch {
   prometheus::Gauge& oldest_unnumbered_;
   prometheus::Gauge& lag_;
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below
   View view_;
   CaughtUp peer_progress_;
   CaughtUp own_progress_;

@@ -22,7 +22,7 @@ absl::Status Number(db::Tx& tx, Sequence head, const std::vector<int64_t>& ids) 
 }  // namespace
 
 absl::StatusOr<int64_t> Sequencer::Round(const Call& call) {
-  // Without the lock first: a service at rest writes nothing.
+  // Looks without the lock first, so that an idle service writes nothing.
   CROSSKEY_ASSIGN_OR_RETURN(const auto any, database_.Read(call, [](db::Connection& connection) {
     return connection.QueryOne<int64_t>(sql::kUnnumbered, 1);
   }));
@@ -31,7 +31,7 @@ absl::StatusOr<int64_t> Sequencer::Round(const Call& call) {
   return database_.Transact(call, "sequencer", [](db::Tx& tx) -> absl::StatusOr<int64_t> {
     CROSSKEY_ASSIGN_OR_RETURN(const auto head, tx.QueryOne<Sequence>(sql::kLockHead));
     if (!head.has_value()) return absl::InternalError("the feed has no row");
-    // A plain read: READ COMMITTED shows committed rows only and waits for nobody.
+    // A read without locks: READ COMMITTED shows only committed rows, and does not wait for the other ones.
     CROSSKEY_ASSIGN_OR_RETURN(const auto rows, tx.Query<int64_t>(sql::kUnnumbered, limits::kEventBatch));
     std::vector<int64_t> ids;
     for (const auto& [id] : rows) ids.push_back(id);

@@ -1,5 +1,5 @@
-// Tells threads of this process that something is new. Only saves waiting: who waits also looks again after a while by
-// itself, because another process may have made the change.
+// Tells threads of this process that something is new. It only shortens their wait: a thread that waits also looks by
+// itself after a while, because another process may have made the change.
 #pragma once
 
 #include <condition_variable>
@@ -13,10 +13,11 @@ namespace crosskey::events {
 // Thread-safe.
 class Signal {
  public:
-  // The count of notifications; pass it to Wait so that none in between is missed.
+  // The number of notifications so far. Take it before looking for news and pass it to Wait, so that a notification in
+  // between is not missed.
   uint64_t Now() const;
   void Notify();
-  // Returns when there was a notification after `seen`, or after `limit`.
+  // Waits until there is a notification after those that `seen` counts, at most for `limit`.
   void Wait(uint64_t seen, absl::Duration limit) const;
 
  private:

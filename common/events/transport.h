@@ -14,7 +14,7 @@ namespace crosskey::events {
 
 struct PeerInfo {
   FeedInfo feed;
-  std::vector<FeedPosition> positions;  // of what the peer has consumed
+  std::vector<FeedPosition> positions;  // how far the peer has consumed the feeds of others
 };
 
 // A transport delivers one feed, from a position on, in order and without a gap; a batch may be delivered more than
@@ -28,10 +28,10 @@ class Transport {
   virtual absl::Status Stream(const std::string& feed_id, Sequence after,
                               const std::function<absl::Status(const Batch&)>& deliver) = 0;
 
-  // What the peer says about its feed now. UNAVAILABLE: no answer. Blocks, for a second or so at most; from any thread.
+  // What the peer says about its feed now. UNAVAILABLE: no answer. Blocks for about a second at most. From any thread.
   virtual absl::StatusOr<PeerInfo> Info(const Call& call) = 0;
 
-  // Ends the Stream that runs, and every later one at once. From any thread.
+  // Ends the Stream that is running; every later Stream ends at once. From any thread.
   virtual void Cancel() = 0;
 };
 

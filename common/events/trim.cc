@@ -10,12 +10,13 @@ namespace crosskey::events {
 absl::StatusOr<int64_t> Trim::Round(const Call& call, const FeedPosition& consumed, absl::Time before) {
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
   if (consumed.feed_id != info.feed_id || consumed.last_sequence <= info.floor) return 0;
-  // The head is read after the position. A position beyond it is one in what this database has forgotten, restored from a backup.
+  // The head was read after the position. So a position beyond it means that this database has lost events: it has been
+  // restored from a backup.
   if (consumed.last_sequence > info.head) {
     return absl::FailedPreconditionError("the peer has consumed events that this log has never had");
   }
   const Sequence last = std::min(consumed.last_sequence, After(info.floor, limits::kTrimBatch));
-  // Without a lock: a service at rest writes nothing.
+  // Looks without a lock first, so that an idle service writes nothing.
   CROSSKEY_ASSIGN_OR_RETURN(
       const Sequence through, database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<Sequence> {
         CROSSKEY_ASSIGN_OR_RETURN(const auto rows,

@@ -8,16 +8,18 @@
 
 namespace crosskey::events {
 
-// Removes the oldest events and raises the feed's floor, in one transaction. Only events that are numbered, older than
-// asked for and consumed by the peer: the log is the only copy of what it has not consumed. What has been removed is always
-// a beginning of the feed, so one event that must stay keeps all later ones. Thread-safe; several may run at once, on one
-// or on many processes: moving the floor decides who removes.
+// Removes the oldest events and raises the feed's floor, in one transaction. The log is the only copy of what the peer
+// has not consumed, so an event is removed only if it is numbered, old enough, and consumed by the peer. What has been
+// removed is always a beginning of the feed, so one event that must stay keeps all later ones.
+//
+// Thread-safe. Several may run at once, in one process or in many: only the one that raises the floor removes.
 class Trim {
  public:
   Trim(db::Database& database, Feed& feed) : database_(database), feed_(feed) {}
 
-  // One batch, at most limits::kTrimBatch events, of those appended before `before` and not beyond `consumed`, the peer's
-  // position in this feed. One that belongs to another history removes nothing. Returns how many were removed.
+  // Removes one batch: at most limits::kTrimBatch events that were appended before `before` and are not beyond
+  // `consumed`, the peer's position in this feed. A position in another history removes nothing. Returns how many were
+  // removed. FAILED_PRECONDITION: the position is beyond the head, so this database has been restored from a backup.
   absl::StatusOr<int64_t> Round(const Call& call, const FeedPosition& consumed, absl::Time before);
 
  private:

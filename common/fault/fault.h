@@ -7,11 +7,13 @@
 
 namespace crosskey::fault {
 
-// The process is at this point of points.h. An error stands for a peer or a database that is away.
+// To be called where the process reaches this point of points.h. On an error the caller acts as if the peer or the
+// database were away.
 absl::Status Hit(const char* point);
 
-// The same for the two points of a write transaction; one that points.h does not list has none. An error here means that the
-// answer to the COMMIT is lost, before or after it took effect.
+// The same for the two points of a write transaction. A transaction that points.h does not list has no points, and
+// these return OK. On an error the caller acts as if the answer to the COMMIT were lost, before or after it took
+// effect.
 absl::Status BeforeCommit(const char* transaction);
 absl::Status AfterCommit(const char* transaction);
 

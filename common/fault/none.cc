@@ -1,4 +1,4 @@
-// What the services that are shipped do at a fault point: nothing.
+// The services that are shipped link this file: at a fault point they do nothing.
 #include "common/fault/fault.h"
 
 namespace crosskey::fault {

@@ -3,8 +3,8 @@
 
 namespace crosskey::fault {
 
-// Write transactions. Each has two points, "NAME.before_commit" and "NAME.after_commit"; to fail there means that the answer
-// to the COMMIT is lost, before or after it took effect.
+// Write transactions. Each has two points, "NAME.before_commit" and "NAME.after_commit"; to fail there means that the
+// answer to the COMMIT is lost, before or after it took effect.
 inline constexpr const char* kTransactions[] = {
     "deletion.intent",        // parent: the row is DELETING
     "deletion.decide",        // parent: the drop, or the refusal
@@ -17,19 +17,20 @@ inline constexpr const char* kTransactions[] = {
     "consumer",               // both: a batch of the peer's events
 };
 
-// A send is reached before the message leaves, an answered when it has come back, a received before the receiver acts.
+// Messages. A point "send" is reached before the message leaves, "received" before the receiver acts, and "answered"
+// when the answer has come back.
 inline constexpr char kReleaseSend[] = "release.send";
 inline constexpr char kReleaseReceived[] = "release.received";
 inline constexpr char kReleaseAnswered[] = "release.answered";
 inline constexpr char kLookupSend[] = "lookup.send";
 inline constexpr char kLookupReceived[] = "lookup.received";
 inline constexpr char kLookupAnswered[] = "lookup.answered";
-inline constexpr char kFeedSend[] = "feed.send";          // a batch of events, not a bookmark
-inline constexpr char kFeedSent[] = "feed.sent";          //
-inline constexpr char kFeedReceived[] = "feed.received";  // by the consumer, before its transaction
-// Between the lock of the reference rows and the write that it protects.
+inline constexpr char kFeedSend[] = "feed.send";          // before a batch of events is written, but not a bookmark
+inline constexpr char kFeedSent[] = "feed.sent";          // after it has been written
+inline constexpr char kFeedReceived[] = "feed.received";  // in the consumer, before its transaction
+// Reached between the lock of the reference rows and the write that it protects.
 inline constexpr char kGuardLocked[] = "guarded_write.locked";
-// Between the exclusive lock of the reference row and the decision.
+// Reached between the exclusive lock of the reference row and the decision.
 inline constexpr char kReleaseLocked[] = "release.locked";
 
 inline constexpr const char* kMessages[] = {kReleaseSend,    kReleaseReceived, kReleaseAnswered, kLookupSend,

@@ -7,7 +7,7 @@
 namespace crosskey::idempotency {
 namespace {
 
-constexpr int kPurgeBatch = 50;  // an answer can have megabytes
+constexpr int kPurgeBatch = 50;  // few, because one answer can have megabytes
 
 const db::Sql kFind{"requests.find", "SELECT fingerprint, answer, time FROM requests WHERE request_id = ?"};
 const db::Sql kInsert{"requests.insert",
@@ -45,7 +45,8 @@ absl::StatusOr<std::optional<StoredAnswer>> Answers::Find(const Call& call, cons
 absl::StatusOr<int64_t> Answers::Record(db::Tx& tx, const Request& request, const std::string& bytes,
                                         std::optional<int64_t> replaced) {
   const int64_t time = absl::ToUnixMicros(now_());
-  // Only the one that was seen: another call may have replaced it since, and that one's answer counts.
+  // Removes only the answer that this call has seen. If another call has replaced it since, the answer of that call
+  // counts, and the insert fails as a duplicate.
   if (replaced.has_value()) CROSSKEY_RETURN_IF_ERROR(tx.Execute(kReplace, request.id, *replaced).status());
   CROSSKEY_RETURN_IF_ERROR(tx.Execute(kInsert, request.id, request.fingerprint, bytes, time).status());
   return time;

@@ -1,6 +1,5 @@
-// The answers to writes that carry a request_id, an idempotency key: a write that is sent again is answered with what it
-// was answered at first, and has no second effect. (Idempotency-Key header, draft-ietf-httpapi-idempotency-key-header;
-// AIP-155.)
+// Stores the answers to writes that carry a request_id, an idempotency key. A write that is sent again gets its first
+// answer again, and has no second effect. (Idempotency-Key header, draft-ietf-httpapi-idempotency-key-header; AIP-155.)
 #pragma once
 
 #include <cstdint>
@@ -15,17 +14,17 @@
 
 namespace crosskey::idempotency {
 
-// A request under its key.
+// What identifies a request.
 struct Request {
   std::string id;           // a UUID in lower case
-  std::string fingerprint;  // of everything that was asked: the same for the same request only
+  std::string fingerprint;  // a hash of everything that was asked: only equal requests have the same one
 };
 
 struct StoredAnswer {
   std::string fingerprint;
   std::string bytes;
   int64_t time = 0;      // microseconds since 1970, when it was stored
-  bool expired = false;  // longer ago than limits::kRequestIdRetention: it does not count any more
+  bool expired = false;  // older than limits::kRequestIdRetention, so it does not count any more
 };
 
 // The table `requests`. Thread-safe.
@@ -35,11 +34,12 @@ class Answers {
 
   Answers(db::Database& database, std::function<absl::Time()> now) : database_(database), now_(std::move(now)) {}
 
-  // What is stored under this id.
+  // The answer that is stored under this id, expired or not; nullopt: none.
   absl::StatusOr<std::optional<StoredAnswer>> Find(const Call& call, const std::string& id);
 
-  // Stores an answer in the transaction of its effect, in place of the one of the time `replaced`. Another one under the
-  // same id is a duplicate (db::SqlError::kDuplicate), and undoes the effect with the transaction. Returns its time.
+  // Stores an answer in the transaction of its effect, and returns the time that it is stored with. `replaced` is the
+  // time of an earlier answer under the same id, which is removed first; nullopt: there is none. If any other answer is
+  // stored under the id, the error is db::SqlError::kDuplicate; it undoes the transaction, and with it the effect.
   absl::StatusOr<int64_t> Record(db::Tx& tx, const Request& request, const std::string& bytes,
                                  std::optional<int64_t> replaced);
 
@@ -47,7 +47,7 @@ class Answers {
   absl::StatusOr<bool> Purge(const Call& call);
 
  private:
-  int64_t Oldest() const;  // what was stored before that has expired
+  int64_t Oldest() const;  // microseconds since 1970; what was stored before has expired
 
   db::Database& database_;
   const std::function<absl::Time()> now_;

@@ -6,7 +6,7 @@ absl::Status Recorder::Store(db::Tx& tx) {
   if (!key_.has_value()) return absl::OkStatus();
   std::string bytes = answer_.SerializeAsString();
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t time, answers_.Record(tx, *key_, bytes, replaced_));
-  // Not before: the transaction may be undone, or nobody may know what became of it.
+  // Noted only after the commit: before, the transaction may still be undone, or its outcome may stay unknown.
   tx.OnCommit([this, stored = Stored{std::move(bytes), time}] { stored_ = stored; });
   return absl::OkStatus();
 }

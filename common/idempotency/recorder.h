@@ -1,4 +1,4 @@
-// The way of an answer into the transaction of its effect.
+// Carries an answer into the transaction of its effect.
 #pragma once
 
 #include <functional>
@@ -11,16 +11,19 @@
 
 namespace crosskey::idempotency {
 
-// Takes the result of a write, in the transaction of its effect and as its last statement: the answer is made of it, and stored
-// if the call has a request_id. Called again if the transaction is run again. An error undoes the effect.
+// A write calls it with its result, as the last statement of the transaction of its effect. It makes the answer from
+// the result, and stores it if the call has a request_id. A transaction that is run again calls it again. Its error
+// must be returned by the transaction, which undoes the effect.
 template <typename Result>
 using Record = std::function<absl::Status(db::Tx&, const Result&)>;
 
-// Of one attempt at a write: completes its answer. What has a transaction is given the recorder, or a Record made from it; an
-// answer that nobody has recorded is stored afterwards, before it is sent. For one thread.
+// Completes and stores the answer of one attempt at a write. The code that runs the transaction is given the recorder,
+// or a Record made from it. If it has not stored the answer, Writes does so afterwards, before the answer is sent. For
+// one thread.
 class Recorder {
  public:
-  // Without a key nothing is stored. `replaced`: the time of a stored answer that does not stand. All must outlive it.
+  // Without a key nothing is stored. `replaced` is the time of a stored answer that the new one replaces, because it
+  // has expired or is provisional. `answers`, `key` and `answer` must outlive the recorder.
   Recorder(Answers& answers, const std::optional<Request>& key, std::optional<int64_t> replaced,
            google::protobuf::Message& answer)
       : answers_(answers), key_(key), replaced_(replaced), answer_(answer) {}
@@ -30,7 +33,7 @@ class Recorder {
   // Stores the answer as it is now.
   absl::Status Store(db::Tx& tx);
 
-  // `fill` makes the answer, which is empty before, of the result.
+  // Makes a Record that empties the answer, lets `fill` make it from the result, and stores it.
   template <typename Result>
   Record<Result> Of(std::function<void(const Result&)> fill) {
     return [this, fill = std::move(fill)](db::Tx& tx, const Result& result) {
@@ -40,9 +43,10 @@ class Recorder {
     };
   }
 
-  // Whether a transaction has stored an answer and is known to have been committed.
+  // True if a transaction has stored an answer and is known to have committed.
   bool stored() const { return stored_.has_value(); }
-  // After the call: what is stored is not the answer that is to be sent. The next Store replaces it.
+  // To be asked after the write: true if there is a key and the answer that is to be sent is not the stored one. The
+  // next Store then replaces what is stored.
   bool IsOutdated();
 
  private:

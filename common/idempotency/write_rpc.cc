@@ -22,7 +22,7 @@ std::string RequestIdOf(const Message& request) {
   return field == nullptr ? "" : request.GetReflection()->GetString(request, field);
 }
 
-// Everything that is asked, except under which id.
+// A hash of the method and of every field except the request_id.
 std::string Fingerprint(const std::string& method, const Message& request) {
   const std::unique_ptr<Message> asked(request.New());
   asked->CopyFrom(request);
@@ -46,8 +46,8 @@ struct Writes::Attempt {
   Message& response;
   const Body& body;
   const std::function<bool()>& is_provisional;
-  std::optional<int64_t> replaceable;  // the time of the stored answer that does not stand: expired or provisional
-  bool resumes = false;                // it is a provisional one, and in the response
+  std::optional<int64_t> replaceable;  // time of the stored answer, if it has expired or is provisional
+  bool resumes = false;                // the stored answer is provisional, and is in the response
 };
 
 grpc::Status Writes::Run(grpc::ServerContext& context, const std::string& method, const Message& request,
@@ -61,7 +61,7 @@ grpc::Status Writes::Run(grpc::ServerContext& context, const std::string& method
                          Message& response, const Body& body, const std::function<bool()>& is_provisional) {
   const std::string id = RequestIdOf(request);
   return calls_.Unary(context, method, [&](const Call& call) -> absl::Status {
-    // One that is no UUID is refused by the body, together with what else is wrong.
+    // The body refuses an id that is neither empty nor a UUID, so that one error names all fields that are wrong.
     if (!rpc::IsUuid(id)) {
       const std::optional<Request> none;
       Recorder recorder(answers_, none, std::nullopt, response);
@@ -82,7 +82,8 @@ absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {
     if (status.ok()) return status;
     // A concurrent call with the same id has been faster: its answer counts.
     if (db::SqlErrorOf(status) == db::SqlError::kDuplicate) continue;
-    // What this one ran into may be what that one has changed.
+    // The error may come from what a concurrent call with the same id has changed. If that call has stored an answer
+    // since, its answer counts; if the answer is provisional, the next round goes on from it.
     const std::optional<int64_t> seen = attempt.replaceable;
     const absl::StatusOr<bool> since = Recall(call, attempt);
     if (since.ok() && *since) return absl::OkStatus();
@@ -93,7 +94,7 @@ absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {
   return errors::Conflict();
 }
 
-// Whether the answer is known already; it is in the response then.
+// True if the final answer is stored already; it is in the response then.
 absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
   CROSSKEY_ASSIGN_OR_RETURN(const std::optional<StoredAnswer> answer, answers_.Find(call, attempt.key->id));
   attempt.replaceable.reset();
@@ -111,13 +112,14 @@ absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
   return false;
 }
 
-// `stored`: whether the effect has been committed with an answer, whatever became of the call after that.
+// Sets `stored` to whether the effect has been committed with an answer. It can be true although the call failed later.
 absl::Status Writes::Perform(const Call& call, Attempt& attempt, bool& stored) {
   Recorder recorder(answers_, attempt.key, attempt.replaceable, attempt.response);
   const absl::Status status = attempt.body(call, recorder, attempt.resumes);
   stored = recorder.stored();
   CROSSKEY_RETURN_IF_ERROR(status);
-  // A method that had nothing to do has had no transaction, and one that goes on after it knows more now.
+  // A method that had nothing to do has run no transaction, so nothing is stored. One that went on after its
+  // transaction may have a newer answer than the stored one.
   if (!recorder.IsOutdated()) return absl::OkStatus();
   return database_.Transact(call, "requests.settle", [&](db::Tx& tx) { return recorder.Store(tx); });
 }

@@ -14,21 +14,25 @@ namespace crosskey::idempotency {
 // Runs the writing methods of one gRPC service. Thread-safe.
 class Writes {
  public:
-  // All must outlive it. `service` is its full name, part of what a request_id stands for.
+  // `calls`, `database` and `answers` must outlive it. `service` is the full name of the gRPC service; it is part of
+  // the fingerprint of a request.
   Writes(std::string service, rpc::Calls& calls, db::Database& database, Answers& answers)
       : service_(std::move(service)), calls_(calls), database_(database), answers_(answers) {}
 
-  // rpc::Calls::Unary, once for each request_id (a string field of that name). `body` fills `response` and hands the recorder to
-  // the transaction of its effect. Of concurrent calls with one request_id one has an effect, and all get its answer. `body`
-  // refuses a request_id that is not a UUID.
+  // Runs `body` by rpc::Calls::Unary, with one effect for each request_id (a string field of that name in `request`).
+  // `body` fills `response` and passes the recorder to the transaction of its effect. Of concurrent calls with the same
+  // request_id one has an effect, and all get its answer. Without a request_id every call has its own effect. A
+  // request_id that is not a UUID is not looked at here: `body` has to refuse it.
   //
-  // INVALID_ARGUMENT REQUEST_ID_REUSED, and the errors of `body`.
+  // INVALID_ARGUMENT REQUEST_ID_REUSED, ABORTED CONFLICT (concurrent calls with the same request_id were faster too
+  // often), and the errors of `body`.
   grpc::Status Run(grpc::ServerContext& context, const std::string& method, const google::protobuf::Message& request,
                    google::protobuf::Message& response,
                    const std::function<absl::Status(const Call&, Recorder&)>& body);
 
-  // The same for a method whose answer may be stored before its outcome is known. As long as `is_provisional` says so of the
-  // stored answer, `body` runs although there is one, and is given it; else it is given null.
+  // The same for a method that may store an answer before its outcome is known. While `is_provisional` is true for the
+  // stored answer, a call that is sent again runs `body` with that answer as `begun`, so that it can go on from there.
+  // Otherwise `begun` is null.
   template <typename Response>
   grpc::Status RunResumable(grpc::ServerContext& context, const std::string& method,
                             const google::protobuf::Message& request, Response& response,

@@ -1,5 +1,5 @@
-// What is wrong with the value of a flag. Each check returns the reason in words, or an empty string if the value is
-// good.
+// Checks of the values of flags. Each check says in words what is wrong with the value, or returns an empty string if
+// the value is good.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ std::string CheckReadableFile(const std::string& path);
 // Decimal digits without sign or leading zero, from `min` to `max`.
 std::string CheckNumber(const std::string& text, int min, int max);
 
-// A whole number with a unit, `s`, `m` or `h`: 30s, 15m, 168h. At most ten years; not less than nothing.
+// A whole number with a unit, `s`, `m` or `h`: 30s, 15m, 168h. From 0 to ten years (87600h).
 std::string CheckDuration(const std::string& text);
 
 std::string CheckOneOf(const std::string& text, const std::vector<std::string>& words);

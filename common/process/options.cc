@@ -36,7 +36,8 @@ Check OneOf(const std::vector<std::string>& words) {
   return [&words](const std::string& text) { return CheckOneOf(text, words); };
 }
 
-// The flags of one command line. CLI11 could read the environment itself, but its errors would not say so.
+// The flags of one command line. CLI11 could read the environment itself, but its errors would not say that a value
+// came from there.
 class Flags {
  public:
   Flags(CLI::App* app, std::string env_prefix) : app_(*app), env_prefix_(std::move(env_prefix)) {}
@@ -89,7 +90,7 @@ std::string LimitsTable(const std::vector<limits::Limit>& own) {
   return table;
 }
 
-// Flags whose value is not stored as it is written.
+// The values of some flags as they are written. Options has them in another form.
 struct Words {
   std::string db;
   std::string log_level = "info";
@@ -114,7 +115,7 @@ void AddFlags(Flags* flags, Options* options, Words* words) {
   flags->Add("--log-format", &words->log_format, "FORMAT", "text or json", OneOf(kFormats));
 }
 
-// Unknown arguments come first: what looks like a wrong command may be the value of an unknown flag.
+// Complains about unknown flags first, because what looks like a wrong command may be the value of an unknown flag.
 void CheckRest(const std::vector<std::string>& rest, const std::string& command) {
   for (const std::string& argument : rest) {
     if (argument[0] == '-') throw std::invalid_argument("unknown flag " + argument.substr(0, argument.find('=')));

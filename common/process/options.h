@@ -12,8 +12,8 @@
 
 namespace crosskey::process {
 
-// What a service was told to do. Every value has been checked: addresses are host:port, as gRPC takes them, numbers are in their
-// range, the password file could be read.
+// What a service was told to do. Every value has been checked: addresses are host:port, as gRPC takes them, numbers are
+// in their range, the password file could be read.
 struct Options {
   std::string command = "serve";  // or "migrate", "healthcheck", "version"
   db::Url db;
@@ -24,12 +24,12 @@ struct Options {
   std::string metrics_listen;
   std::string peer;  // the other service's internal listener
   int max_in_flight = 256;
-  absl::Duration event_retention = limits::kEventRetention;  // an event is kept at least as long
+  absl::Duration event_retention = limits::kEventRetention;  // an event is kept at least this long
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
 };
 
-// In what the services differ.
+// The values that differ between the services.
 struct ServiceDefaults {
   std::string name;        // "user-service"
   std::string env_prefix;  // "CROSSKEY_USER_"
@@ -41,17 +41,17 @@ struct ServiceDefaults {
   std::vector<limits::Limit> limits = {};  // the service's own, for --help
 };
 
-// Either options, or what to print and to exit with.
+// Has either the options, or a text to print and the code with which the process should exit.
 struct ParseResult {
   std::optional<Options> options;
   int exit_code = 0;  // 2 for a mistake, 0 for --help
   std::string out;    // for stdout
-  std::string err;    // for stderr: one line that names the flag, and the variable if the value came from one
+  std::string err;    // for stderr: one line that names the flag, and the environment variable if that had the value
 };
 
-// Flags may stand before or after the command. `--db-pool` is also `CROSSKEY_USER_DB_POOL` in the environment; the flag
-// wins, and then the variable is not even looked at; an empty variable counts as not set. Does not exit, print, or
-// throw.
+// Flags may stand before or after the command. Each flag can also be set by an environment variable, such as
+// `--db-pool` by `CROSSKEY_USER_DB_POOL`. If the flag is given, the variable is not looked at, not even to check it. An
+// empty variable counts as not set. Does not exit, print, or throw.
 ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defaults);
 
 }  // namespace crosskey::process

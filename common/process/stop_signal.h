@@ -1,4 +1,4 @@
-// Being told to stop. No signal handler runs: a thread that waits may do anything.
+// How a process is told to stop. A thread waits for the signal instead of a signal handler, in which little is allowed.
 #pragma once
 
 #include <condition_variable>
@@ -9,19 +9,20 @@
 
 namespace crosskey::process {
 
-// Blocks SIGTERM and SIGINT in this thread and in those that it starts from now on, and ignores SIGPIPE. The first
-// thing that main does: a thread started earlier would take the signal and end the process.
+// Blocks SIGTERM and SIGINT in this thread and in those that it starts from now on, and ignores SIGPIPE. Must be the
+// first thing that main does: a thread started earlier would take the signal, which would end the process.
 void BlockStopSignals();
 
-// Ends WaitForStopSignal as a SIGTERM would. From any thread; without effect in a process that has not called BlockStopSignals,
-// as the programs of the tests have not.
+// Ends WaitForStopSignal as a SIGTERM would. May be called from any thread. Has no effect in a process that has not
+// called BlockStopSignals, such as a test program that runs a service in its own process.
 void RequestStop();
 
 // Waits for SIGTERM or SIGINT and returns its number. One that came after BlockStopSignals() is not missed.
 int WaitForStopSignal();
 
-// An end by a fixed time, whatever the ordinary one waits for: a database that hangs holds its sessions for longer than
-// whoever sent the signal waits. What was not acknowledged then is not stored, or is as after a lost connection.
+// Ends the process by a fixed time, whatever an orderly stop still waits for. If the database hangs, it keeps sessions
+// busy for longer than whoever sent the signal waits. A write that was not acknowledged by then may be stored or not,
+// as after a lost connection.
 class ExitAfter {
  public:
   // Ends the process with exit code 0 unless this object is destroyed before `limit` has passed.
@@ -36,7 +37,7 @@ class ExitAfter {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool in_time_ = false;
-  std::thread thread_;  // last: it uses the others
+  std::thread thread_;  // the last member, because it uses the others
 };
 
 }  // namespace crosskey::process

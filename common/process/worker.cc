@@ -41,7 +41,7 @@ void Worker::Run() {
     try {
       pause = round_(call);
     } catch (const std::exception&) {
-      // Only a lack of memory gets here; the next round tries again.
+      // A round throws only when memory runs out. The next round tries again.
       log::Error("a worker's round failed", {{"worker", name_}});
     }
     std::unique_lock lock(mutex_);

@@ -19,8 +19,8 @@ namespace process {
 struct Task {
   enum class Kind {
     kEverywhere,       // every process does it
-    kLeased,           // one replica does it for all, under a lease of this name
-    kLeasedNeedsPeer,  // and leaves it to another one while the peer does not answer
+    kLeased,           // one replica does it for all, under a lease called `name`
+    kLeasedNeedsPeer,  // the same, but a replica leaves the task to another one while it gets no answer from the peer
   };
 
   std::string name;                                  // of the thread, and of the lease
@@ -30,8 +30,9 @@ struct Task {
 
 }  // namespace process
 
-// Runs `round` until it is stopped. A round returns how long to wait before the next one; Wake() ends the wait. The
-// call given to a round is cancelled when the worker is told to stop, so a long round should look at it. Thread-safe.
+// Runs `round` again and again until it is stopped. A round returns how long to wait before the next one; Wake() ends
+// the wait or, called during a round, skips the wait after it. The call given to a round is cancelled when the worker
+// is told to stop, so a long round should look at it. Thread-safe.
 class Worker {
  public:
   using Round = std::function<absl::Duration(const Call&)>;
@@ -44,7 +45,7 @@ class Worker {
 
   void Start();
   void Wake();
-  // Cancels the round that runs and waits for its end. Without effect the second time.
+  // Cancels the round that runs and waits for its end. Has no effect the second time.
   void Stop();
 
  private:

@@ -24,7 +24,7 @@ std::string IdColumnOf(const std::string& type) { return ShortName(type) + "_id"
 std::string ReferenceTableOf(const std::string& type) { return ShortName(type) + "_refs"; }
 std::string DeletionsTableOf(const std::string& type) { return ShortName(type) + "_deletions"; }
 
-// The names of packages are in lower case, and those of messages are not.
+// Package names are in lower case and message names begin with a capital, so the first capital ends the package.
 std::string PackageOf(const std::string& type) {
   size_t dot = type.find('.');
   while (dot != std::string::npos && !absl::ascii_isupper(static_cast<unsigned char>(type[dot + 1]))) {

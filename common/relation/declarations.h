@@ -1,4 +1,4 @@
-// The relationships as the protos declare them: the only place where a referential action is stated.
+// The relationships, read from the protos. Nothing else states a referential action, so no two places can disagree.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@
 
 namespace crosskey::relation {
 
-// The stored and compared values; those of relation.v1.ReferentialAction.
+// The numbers are stored in the database and cast from and to relation.v1.ReferentialAction.
 enum class Action { kRestrict = 1, kCascade = 2, kSetNull = 3 };
 
 // A declared foreign key.
@@ -24,7 +24,7 @@ struct Declaration {
   bool has_uid;  // the child's message has a field `uid`
 };
 
-// The events of a type; null where none is declared. See relation/v1/relation.proto for what fields each of them has.
+// The events that are declared for a type; null: none. relation/v1/relation.proto says which fields each of them has.
 struct RowEvents {
   const google::protobuf::Descriptor* created = nullptr;
   const google::protobuf::Descriptor* updated = nullptr;
@@ -34,17 +34,17 @@ struct RowEvents {
 
 class Declarations {
  public:
-  // Reads the options of relation/v1/relation.proto in these files. INVALID_ARGUMENT, with the names: a field that is not an
-  // int64, an action that is not stated or not known, a type that no linked file declares, an event without a field that its
-  // kind must have, two events of one kind for one type.
+  // Reads the options of relation/v1/relation.proto in these files. INVALID_ARGUMENT, with the names: a foreign key
+  // that is not a single int64, an action that is not stated or not known, a type that no linked file declares, an
+  // event without a field that its kind must have, two events of one kind for one type.
   static absl::StatusOr<Declarations> Read(const std::vector<const google::protobuf::FileDescriptor*>& files);
 
   // NOT_FOUND: no such relationship is declared.
   absl::StatusOr<Declaration> Find(const std::string& relationship) const;
   const std::vector<Declaration>& all() const { return declarations_; }
-  // Those that refer to the type.
+  // The relationships that refer to the type.
   std::vector<Declaration> To(const std::string& parent_type) const;
-  // Whether any refers to it.
+  // Whether any relationship refers to the type.
   bool IsParent(const std::string& type) const { return !To(type).empty(); }
   RowEvents EventsOf(const std::string& type) const;
 
@@ -57,14 +57,15 @@ class Declarations {
   std::map<std::string, RowEvents> events_;  // by type
 };
 
-// Names that follow from a type's: "user.v1.User" is stored in `users`, referred to by `user_id`, shadowed in `user_refs`, and its
-// deletions are recorded in `user_deletions`.
+// The names of tables and columns follow from the name of the type: "user.v1.User" is stored in `users`, referred to by
+// `user_id`, shadowed in `user_refs`, and its deletions are recorded in `user_deletions`.
 std::string TableOf(const std::string& type);
 std::string IdColumnOf(const std::string& type);
 std::string ReferenceTableOf(const std::string& type);
 std::string DeletionsTableOf(const std::string& type);
 
-// "user.v1" of "user.v1.User", and of "user.v1.User.Part": the types of one package belong to one service.
+// Returns "user.v1" for "user.v1.User" and for "user.v1.User.Part". The types of one package belong to one service, so
+// two types are of the same service if their packages are equal.
 std::string PackageOf(const std::string& type);
 
 }  // namespace crosskey::relation

@@ -1,4 +1,4 @@
-// What one service asks of the other to keep references right. Two implementations: gRPC, and the tests' fake.
+// What one service asks of the other to keep references right. Implemented by GrpcPeer, and by a fake in the tests.
 #pragma once
 
 #include <map>
@@ -28,15 +28,15 @@ struct ReleaseRequest {
   std::string type;
   Row parent;
   DeletionId deletion_id{};
-  Sequence as_of_sequence{};                // the head of the sender's feed, read before it confirmed the intent
-  std::map<std::string, Action> overrides;  // by relationship
+  Sequence as_of_sequence{};  // the head of the sender's feed, read before it checked that the deletion is still INTENT
+  std::map<std::string, Action> overrides;  // in place of the declared actions, by relationship
   bool validate_only = false;
-  bool without_counts = false;  // with validate_only: only whether it would be refused
+  bool without_counts = false;  // with validate_only: say only whether it would be refused, count nothing else
 };
 
 // A definite answer.
 struct ReleaseAnswer {
-  bool released = false;                    // else refused, for good
+  bool released = false;                    // false: refused, for good
   std::vector<errors::Referencing> counts;  // see relation.v1.ReleaseReferencedResponse
 };
 
@@ -44,11 +44,11 @@ class Peer {
  public:
   virtual ~Peer() = default;
 
-  // Any error: UNAVAILABLE PEER_UNAVAILABLE.
+  // Asks the owner of the type which of the rows exist. Every error is UNAVAILABLE PEER_UNAVAILABLE.
   virtual absl::StatusOr<LookupAnswer> Lookup(const Call& call, const std::string& type,
                                               const std::vector<RowId>& ids) = 0;
-  // ABORTED: nothing was done, read the head again and repeat. Every other error, UNAVAILABLE PEER_UNAVAILABLE, leaves
-  // the outcome unknown.
+  // Asks a service that refers to the row to release it. ABORTED: nothing was done; read the head again and repeat.
+  // Every other error is UNAVAILABLE PEER_UNAVAILABLE and leaves the outcome unknown.
   virtual absl::StatusOr<ReleaseAnswer> Release(const Call& call, const ReleaseRequest& request) = 0;
 };
 

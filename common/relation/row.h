@@ -13,7 +13,7 @@ struct Row {
   std::string uid;  // names this incarnation of the id
 };
 
-// How many rows of each relationship.
+// Numbers of rows, by the full name of the relationship.
 using RowCounts = std::map<std::string, int64_t>;
 
 // What a finished reclaim reports.

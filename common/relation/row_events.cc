@@ -26,7 +26,7 @@ absl::Status CheckRow(const Descriptor& event) {
   return CheckField(event, "uid", FieldDescriptor::TYPE_STRING);
 }
 
-// The repeated field of an event of several rows; null: an event of one.
+// Returns the repeated field that holds the rows; null if an event of this type is about one row.
 const FieldDescriptor* ManyRows(const Descriptor& event) {
   for (int i = 0; i < event.field_count(); ++i) {
     const FieldDescriptor* field = event.field(i);

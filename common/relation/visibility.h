@@ -1,5 +1,5 @@
-// What a reader may see: rows whose parents are all there. The SQL for that follows from the registrations, and a statement names
-// it by a token.
+// Makes the SQL by which readers see only rows whose parents are not deleted. It is built from the registrations, and a
+// statement asks for it by a token.
 #pragma once
 
 #include <map>
@@ -11,17 +11,21 @@
 
 namespace crosskey::relation {
 
-// Expands these tokens, of which the alias is part of every name that it makes:
-//   {visible posts p}                 in FROM: the table with this alias, joined so that it has only rows that are not hidden
-//                                     themselves, and whose parents, and theirs, are not deleted
+// Expands these tokens:
+//   {visible posts p}                 in FROM: the table with this alias, joined with its parents and their parents.
+//                                     Only rows are left that are not hidden themselves and whose parents are all
+//                                     ACTIVE. Parents by SET NULL are not joined: a row stays when they are deleted.
 //   {visible users.pinned_post_id u}  a value: the column of this alias, null while its parent is deleted (SET NULL)
-// That is what makes a deletion visible to all readers at one instant. Immutable.
+// The names of the joined tables begin with the alias, so one statement can have several tokens.
+//
+// As every read looks at the state of the parent, the one commit that changes that state hides all child rows from all
+// readers at once. Immutable.
 class Visibility {
  public:
   Visibility(const std::vector<const ReferenceTable*>& references, const std::vector<const LocalParent*>& locals);
 
-  // The statement with its tokens expanded. Ends the process if a table or column is not registered: that is a mistake in the
-  // program.
+  // Returns the statement with its tokens expanded. Ends the process if a table or column is not registered, because
+  // that is a mistake in the program.
   db::Sql Expand(const db::Sql& sql) const;
   std::string ExpandText(const std::string& text) const;
 

@@ -17,8 +17,9 @@ namespace {
 // No call waits longer than this for locks and sessions, whatever deadline its client sets.
 constexpr absl::Duration kLongestCall = absl::Minutes(5);
 
-// Version 00 of W3C Trace Context: two, 32, 16 and two lower-case hexadecimal digits with dashes between them. Anything else is
-// dropped: the value goes on into events and into calls to the peer, where other bytes would be an error.
+// Tells whether a text has the form of W3C Trace Context version 00: 2, 32, 16 and 2 lower-case hexadecimal digits with
+// dashes between them. Anything else is dropped, because the value goes on into events and into calls to the peer,
+// where other bytes would be an error.
 bool IsTraceparent(const grpc::string_ref& text) {
   constexpr char kForm[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
   if (text.size() != sizeof(kForm) - 1) return false;
@@ -72,7 +73,8 @@ absl::Status Admission::Enter() {
   return errors::Overloaded("calls");
 }
 
-// What is counted of one method. The counters by code come when a code is first answered, and are kept.
+// The metrics of one method. The counter of a code is made when that code is first answered, and kept because looking
+// it up again costs more than counting.
 struct Calls::Method {
   Method(telemetry::Metrics& metrics, const prometheus::Labels& method_labels)
       : labels(method_labels),
@@ -87,7 +89,7 @@ struct Calls::Method {
     if (known == nullptr) {
       prometheus::Labels with_code = labels;
       with_code["grpc_code"] = CodeName(code);
-      counter = known = &handled.Add(with_code);  // the same one for whoever comes at the same time
+      counter = known = &handled.Add(with_code);  // concurrent calls get the same one
     }
     known->Increment();
   }
@@ -154,7 +156,7 @@ grpc::Status Calls::Run(const std::string& name, const Call& call,
   in_flight_.Decrement();
   method.Handled(wire.error_code());
   method.seconds.Observe(absl::ToDoubleSeconds(took));
-  // Refusals are the client's to log: under overload they would flood this log.
+  // Only faults of the server are logged. A client can log its refusals; under overload they would flood this log.
   const bool fault = wire.error_code() == grpc::StatusCode::INTERNAL;
   if (!fault && !log::IsEnabled(log::Level::kDebug)) return wire;
   (fault ? log::Warning : log::Debug)("call", {{"service", service_},

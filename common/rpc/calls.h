@@ -1,4 +1,4 @@
-// What every call goes through, whatever it does.
+// The wrapper that every call to our services goes through.
 #pragma once
 
 #include <atomic>
@@ -16,18 +16,19 @@
 
 namespace crosskey::rpc {
 
-// How many calls of a listener may be in flight, and whether it takes any. Begins closed. Thread-safe.
+// Decides whether a listener takes a call, and bounds how many are in flight. Begins closed. Thread-safe.
 class Admission {
  public:
   explicit Admission(int max_in_flight) : max_in_flight_(max_in_flight) {}
 
-  // OK: a place is taken, give it back with Leave. Else at once, without waiting: RESOURCE_EXHAUSTED OVERLOADED, or
-  // what Check says.
+  // OK: the call has taken a place, which Leave gives back. Otherwise refuses at once, without waiting:
+  // RESOURCE_EXHAUSTED OVERLOADED if all places are taken, or the error of Check.
   absl::Status Enter();
   void Leave() { --in_flight_; }
   // UNAVAILABLE DATABASE_UNAVAILABLE before Open, UNAVAILABLE DRAINING after Drain.
   absl::Status Check() const;
-  // For calls that have no end of their own: DRAINING after EndStreams, too.
+  // The same for streams. They have no end of their own, so EndStreams can end them before Drain: UNAVAILABLE DRAINING
+  // after either.
   absl::Status CheckStream() const;
   void Open() { open_ = true; }
   void EndStreams() { streams_end_ = true; }
@@ -50,12 +51,13 @@ class Calls {
   Calls(std::string service, std::shared_ptr<Admission> admission, telemetry::Metrics& metrics);
   ~Calls();
 
-  // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none, 5 minutes at most), cancellation and trace
-  // context.
+  // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none, 5 minutes at most),
+  // cancellation and trace context.
   grpc::Status Unary(grpc::ServerContext& context, const std::string& method,
                      const std::function<absl::Status(const Call&)>& body);
 
-  // The same for a stream, which has no deadline and does not count as a call in flight.
+  // The same for a stream. It has no deadline unless the client sets one, and takes no place of the admission, so
+  // `body` has to ask Admission::CheckStream itself.
   grpc::Status ServerStream(grpc::ServerContext& context, const std::string& method,
                             const std::function<absl::Status(const Call&)>& body);
 
@@ -69,7 +71,7 @@ class Calls {
   const std::string service_;
   const std::shared_ptr<Admission> admission_;
   prometheus::Gauge& in_flight_;
-  std::map<std::string, std::unique_ptr<Method>> methods_;  // all that the service declares
+  std::map<std::string, std::unique_ptr<Method>> methods_;  // by name, all that the service declares
 };
 
 }  // namespace crosskey::rpc

@@ -10,20 +10,20 @@
 namespace crosskey::rpc {
 namespace {
 
-constexpr absl::Duration kMargin = absl::Milliseconds(20);  // to answer the caller in time
+constexpr absl::Duration kMargin = absl::Milliseconds(20);  // left to answer the caller in time
 constexpr absl::Duration kConnect = absl::Milliseconds(300);
 
 }  // namespace
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a peer is never behind one, whatever the environment says
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a peer is never behind a proxy, whatever the environment says
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);  // also the time a connection attempt is given
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);  // also the time that a connection attempt may take
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 250);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }

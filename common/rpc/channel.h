@@ -15,9 +15,9 @@ namespace crosskey::rpc {
 // wait for the connection.
 std::shared_ptr<grpc::Channel> Connect(const std::string& address);
 
-// Before a call to a peer: waits at most 300 ms for the connection, so that a peer's restart is not taken for its
-// absence, and gives the call what is left of the caller's deadline less a margin, at most limits::kPeerCallTimeout,
-// and the trace context.
+// Prepares a call to a peer. First waits at most 300 ms for the connection, so that a peer that is being restarted is
+// not taken for absent. Then gives the call the trace context and a deadline: the caller's less a margin, but at most
+// limits::kPeerCallTimeout from now.
 void Prepare(grpc::ClientContext& context, const Call& call, grpc::Channel& channel);
 
 }  // namespace crosskey::rpc

@@ -12,22 +12,22 @@ namespace crosskey::rpc {
 class FieldErrors {
  public:
   void Add(const std::string& field, const std::string& description) { violations_.push_back({field, description}); }
-  // Ids are positive.
+  // Adds a violation unless the id is positive.
   void RequireId(const std::string& field, int64_t id);
-  // Empty, or a UUID.
+  // Adds a violation unless the request_id is empty or a UUID.
   void CheckRequestId(const std::string& field, const std::string& request_id);
-  // From `min` to `max` ids, each positive.
+  // Adds a violation unless there are `min` to `max` ids; if so, one for each id that is not positive.
   template <typename Ids>
   void RequireIds(const std::string& field, const Ids& ids, int min, int max) {
-    if (!RequireCount(field, ids.size(), min, max)) return;  // not every one of a million more
+    if (!RequireCount(field, ids.size(), min, max)) return;  // a million ids too many are one violation
     for (int i = 0; i < ids.size(); ++i) {
       if (ids[i] <= 0) RequireId(field + "[" + std::to_string(i) + "]", ids[i]);
     }
   }
-  // False if it adds a violation.
+  // Adds a violation and returns false unless `count` is from `min` to `max`.
   bool RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max);
 
-  // OK, or INVALID_FIELD with all of them.
+  // OK, or INVALID_ARGUMENT INVALID_FIELD with the violations (errors::InvalidFields limits how many are sent).
   absl::Status status() const;
 
  private:
@@ -37,7 +37,8 @@ class FieldErrors {
 // 36 characters: hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 bool IsUuid(const std::string& text);
 
-// 0 means the default, more than the maximum means the maximum, negative is an error.
+// How many rows a page has. 0 means the default, more than the maximum means the maximum, a negative number is added to
+// `errors`.
 int64_t PageSize(int32_t requested, FieldErrors& errors);
 
 }  // namespace crosskey::rpc

@@ -5,7 +5,7 @@
 namespace crosskey::rpc {
 namespace {
 
-constexpr size_t kMaxPathBytes = 60;  // of a path that is repeated in an error
+constexpr size_t kMaxPathBytes = 60;  // an error repeats at most this much of an unknown path
 
 }  // namespace
 

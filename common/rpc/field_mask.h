@@ -11,8 +11,9 @@
 
 namespace crosskey::rpc {
 
-// The fields of `resource` to change, all from `mutable_fields`. Without a mask (nullptr) or without paths in it: those that are populated.
-// With "*": all of them. A path that is unknown or output only is added to `errors`.
+// Returns the names of the fields to change, all of them from `mutable_fields`. Without a mask (nullptr) or without
+// paths in it these are the fields that are populated in `resource`. The path "*" stands for all of `mutable_fields`. A
+// path that is unknown or output only is added to `errors`.
 std::set<std::string> FieldsToUpdate(const google::protobuf::FieldMask* mask, const google::protobuf::Message& resource,
                                      const std::set<std::string>& mutable_fields, FieldErrors& errors);
 

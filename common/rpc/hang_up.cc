@@ -53,9 +53,9 @@ void HangUp(int port) {
   for (const int fd : SocketsOf(port)) {
     if (PortOf(fd) == port && Listens(fd)) shutdown(fd, SHUT_RD);
   }
-  // Listed anew: what was accepted in the meantime is among them.
+  // The sockets are listed again, so that connections that were accepted in the meantime are among them.
   for (const int fd : SocketsOf(port)) {
-    // The number may have been given to another file meanwhile.
+    // The port is checked again, because the descriptor may belong to another file by now.
     if (PortOf(fd) == port && !Listens(fd)) shutdown(fd, SHUT_RDWR);
   }
 }

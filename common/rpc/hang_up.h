@@ -1,14 +1,14 @@
-// The end of a listener's sockets, before gRPC's own.
+// Ends the sockets of a listener, before gRPC shuts its server down.
 #pragma once
 
 namespace crosskey::rpc {
 
 // Ends the sockets of this process that listen on the TCP port, so that nobody can connect any more, and then all
-// connections that were accepted there. What gRPC has handed to the system usually still arrives; a client that waits for more, or sends more,
-// gets UNAVAILABLE from its own gRPC.
+// connections that were accepted there. What gRPC has handed to the system usually still arrives. A client that waits
+// for more, or sends more, gets UNAVAILABLE from its own gRPC.
 //
-// grpc::Server::Shutdown alone asks clients to leave, and answers CANCELLED to calls that arrive until they have heard of it.
-// That does not say what it is, and clients do not repeat such a call.
+// grpc::Server::Shutdown alone asks clients to leave, and answers CANCELLED to calls that arrive before they have heard
+// of it. CANCELLED does not tell a client that the server is stopping, and clients do not repeat such a call.
 void HangUp(int port);
 
 }  // namespace crosskey::rpc

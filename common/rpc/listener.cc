@@ -18,10 +18,11 @@
 namespace crosskey::rpc {
 namespace {
 
-// From then on gRPC complains of sockets that have been ended on purpose.
+// True once a listener shuts down. From then on gRPC complains about sockets that were ended on purpose, so its entries
+// become debug entries.
 std::atomic<bool> hung_up = false;
 
-// What gRPC has to say, which is about connections of others, in the form of our log.
+// Writes gRPC's log entries to our log, all of them at one level, because they are about connections of others.
 void Log(gpr_log_func_args* entry) {
   (hung_up ? log::Debug : log::Info)("gRPC", {{"text", std::string(entry->message)}});
 }
@@ -44,7 +45,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   grpc::ServerBuilder builder;
   builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(), &listener->port_);
   builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kRequestBytes));
-  // Two processes on one port would each get some of the calls: an error at start is better.
+  // With port reuse, two processes on one port would each get some of the calls. An error at start is better.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
@@ -54,9 +55,9 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 15 * 60 * 1000);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 1000);
   }
-  // Nor can one connection take all threads with calls.
+  // One connection must not take all threads with its calls.
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_threads / 2);
-  // How long a thread that waits for calls takes to notice the shutdown: 10 s unless set.
+  // A thread that waits for calls takes this long to notice the shutdown. Unless it is set, that is 10 s.
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::CQ_TIMEOUT_MSEC, 250);
   grpc::ResourceQuota quota;
   quota.SetMaxThreads(options.max_threads);

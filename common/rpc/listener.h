@@ -12,8 +12,8 @@
 
 namespace crosskey::rpc {
 
-// Serves some services with health and reflection, the latter on limits::kReflectionStreams streams at most. Every health
-// name begins as NOT_SERVING. The services must outlive it.
+// Serves gRPC services together with health and reflection. Reflection has at most limits::kReflectionStreams streams
+// at a time. Every health name except "liveness" begins as NOT_SERVING. The services must outlive it.
 class Listener {
  public:
   struct Options {
@@ -23,7 +23,7 @@ class Listener {
     std::vector<std::string> health_names;  // full names of the services, besides "", "readiness" and "liveness"
   };
 
-  // UNAVAILABLE names the address if it cannot be bound.
+  // UNAVAILABLE: the address cannot be bound; the message names it.
   static absl::StatusOr<std::unique_ptr<Listener>> Start(const Options& options,
                                                          const std::vector<grpc::Service*>& services);
 
@@ -31,8 +31,8 @@ class Listener {
   // Sets the health of "", "readiness" and each service. "liveness" is SERVING from the start to the end of the
   // process.
   void SetServing(bool serving);
-  // Ends all connections: clients see UNAVAILABLE, also for calls in flight. Waits until the handlers are done, and cancels
-  // them at the deadline.
+  // Ends all connections, so that clients get UNAVAILABLE, also for calls in flight. Then waits until the handlers are
+  // done, and cancels them at the deadline.
   void Shutdown(absl::Time deadline);
 
  private:

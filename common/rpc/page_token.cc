@@ -37,7 +37,7 @@ absl::StatusOr<int64_t> DecodePageToken(const std::string& list, const std::stri
   uint64_t id = 0;
   for (size_t i = 0; i < kIdBytes; ++i) id = (id << 8) | static_cast<unsigned char>(bytes[i]);
   const auto last_id = static_cast<int64_t>(id);
-  // The second comparison refuses other spellings of the same bytes.
+  // The second comparison refuses other base64 spellings of the same bytes.
   if (bytes.substr(kIdBytes) != Digest(list, last_id) || EncodePageToken(list, last_id) != token) {
     return errors::InvalidPageToken();
   }

@@ -1,4 +1,4 @@
-// Page tokens: where a list goes on (a keyset page), bound to the list that they came from.
+// Page tokens say where a list goes on (keyset pages). A token is valid only for the list that it came from.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace crosskey::rpc {
 // makes one by hand can only begin at another id of a list that they may read anyway.
 std::string EncodePageToken(const std::string& list, int64_t last_id);
 
-// The last id of the previous page; 0 for an empty token. INVALID_PAGE_TOKEN for a token of another list, or none at
-// all.
+// The last id of the previous page; 0 for an empty token. INVALID_ARGUMENT INVALID_PAGE_TOKEN: the text is a token of
+// another list, or no token.
 absl::StatusOr<int64_t> DecodePageToken(const std::string& list, const std::string& token);
 
 }  // namespace crosskey::rpc

@@ -7,7 +7,7 @@
 namespace crosskey::rpc {
 namespace {
 
-// Lives as long as its call.
+// The place of one call among the open ones. gRPC destroys it with the call, which frees the place.
 class Place : public grpc::experimental::Interceptor {
  public:
   Place(std::shared_ptr<std::atomic<int>> open, int limit, grpc::ServerContextBase& context)
@@ -15,7 +15,7 @@ class Place : public grpc::experimental::Interceptor {
   ~Place() override { --*open_; }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
-    // The handler still runs, and its first read fails.
+    // The handler still runs, but its first read fails and ends it.
     if (refused_ &&
         methods->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::POST_RECV_INITIAL_METADATA)) {
       context_.TryCancel();
@@ -33,7 +33,7 @@ class Place : public grpc::experimental::Interceptor {
 
 grpc::experimental::Interceptor* StreamLimit::CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) {
   if (!absl::StartsWith(info->method(), prefix_)) return nullptr;
-  return new Place(open_, limit_, *info->server_context());  // the call's from here on
+  return new Place(open_, limit_, *info->server_context());  // gRPC owns it from here on
 }
 
 }  // namespace crosskey::rpc

@@ -1,4 +1,4 @@
-// Bounds the open streams of a service that is not ours, and so does not go through Calls: reflection.
+// Limits the open streams of reflection. That service is gRPC's own, so its calls do not go through rpc::Calls.
 #pragma once
 
 #include <atomic>
@@ -9,10 +9,10 @@
 
 namespace crosskey::rpc {
 
-// For a server's interceptors: the calls whose method begins with `prefix` are counted, and those beyond `limit` are cancelled
-// as they begin, so that they hold no thread. Their clients get CANCELLED. An open stream of a synchronous service holds a
-// thread even if it is idle, whatever its connection: without this a few clients could take all threads of a listener.
-// Thread-safe.
+// An open stream of a synchronous service holds a thread even if it is idle, and a limit for each connection does not
+// bound them all. Without this a few clients could take all threads of a listener. So this interceptor factory counts
+// the open calls whose method begins with `prefix`, and cancels those beyond `limit` as they begin, so that they hold
+// no thread. Their clients get CANCELLED. Thread-safe.
 class StreamLimit : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
   StreamLimit(std::string prefix, int limit) : prefix_(std::move(prefix)), limit_(limit) {}

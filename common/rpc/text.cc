@@ -35,7 +35,7 @@ std::string Problem(const std::string& text, const TextRule& rule) {
   if (rule.max_bytes > 0 && static_cast<int64_t>(text.size()) > rule.max_bytes) {
     return absl::StrCat("must have at most ", rule.max_bytes, " bytes, not ", text.size());
   }
-  // Before anything that takes time or memory for each character.
+  // A code point has 4 bytes at most. This is checked before anything that takes time or memory for each character.
   if (rule.max_code_points > 0 && static_cast<int64_t>(text.size()) > 4 * rule.max_code_points) {
     return absl::StrCat("must have at most ", rule.max_code_points, " code points");
   }

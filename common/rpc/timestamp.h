@@ -1,4 +1,4 @@
-// Stored times, microseconds since 1970, as Protobuf has them.
+// Converts stored times, which are microseconds since 1970, to those of Protobuf.
 #pragma once
 
 #include <cstdint>

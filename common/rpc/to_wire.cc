@@ -16,7 +16,7 @@ namespace {
 constexpr char kUrlPrefix[] = "type.googleapis.com/";
 constexpr char kErrorInfo[] = "type.googleapis.com/google.rpc.ErrorInfo";
 
-// ErrorInfo first, then the others by name: absl keeps payloads in no order.
+// Puts ErrorInfo first, then the other details by name, because absl keeps payloads in no order.
 grpc::Status WithDetails(const absl::Status& status) {
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));

@@ -1,4 +1,4 @@
-// From absl::Status to what a gRPC client gets.
+// Turns an absl::Status into what a gRPC client gets.
 #pragma once
 
 #include <string>

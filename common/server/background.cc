@@ -10,10 +10,10 @@ namespace crosskey::server {
 namespace {
 
 constexpr absl::Duration kReconnect = absl::Milliseconds(100);
-constexpr absl::Duration kStandby = absl::Seconds(1);        // until a replica without the lease looks again
-constexpr absl::Duration kDeaf = absl::Seconds(5);           // without the peer, until another replica may try
+constexpr absl::Duration kStandby = absl::Seconds(1);  // until a replica without the lease asks for it again
+constexpr absl::Duration kDeaf = absl::Seconds(5);     // without a message of the peer, until another replica may try
 constexpr absl::Duration kYield = absl::Milliseconds(5);     // between batches of a large removal
-constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // when nobody wakes it
+constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // between rounds, if nobody wakes the worker
 constexpr absl::Duration kHold = absl::Milliseconds(50);
 constexpr absl::Duration kRelease = absl::Seconds(1);
 const absl::Duration kLookAtLease = limits::kLease / 3;
@@ -38,7 +38,7 @@ Worker& Background::AddLeased(const std::string& name, Worker::Round round, bool
   const auto leased = [this, name, needs_peer, round = std::move(round),
                        due = absl::InfinitePast()](const Call& call) mutable {
     if (!Holds(call, name)) return kStandby;
-    if (absl::Now() < due) return kLookAtLease;  // only the lease had to be renewed
+    if (absl::Now() < due) return kLookAtLease;  // this round came only to renew the lease
     const absl::Duration pause = round(call);
     due = pause > kLookAtLease ? absl::Now() + pause : absl::InfinitePast();
     const events::PeerWatch::View seen = watch_.view();
@@ -49,7 +49,8 @@ Worker& Background::AddLeased(const std::string& name, Worker::Round round, bool
   return *workers_.back();
 }
 
-// It may be this process alone that cannot reach the peer.
+// Gives the lease back, because it may be only this process that cannot reach the peer. The pause is long enough for
+// another replica to take the lease.
 absl::Duration Background::LetAnotherTry(const std::string& lease) {
   const absl::Status released = leases_.Release(Call::Background(kRelease), lease);
   if (!released.ok()) log::Debug("a lease runs out by itself", {{"lease", lease}});
@@ -58,7 +59,7 @@ absl::Duration Background::LetAnotherTry(const std::string& lease) {
 
 bool Background::Holds(const Call& call, const std::string& lease) {
   const absl::StatusOr<bool> held = leases_.Hold(call, lease);
-  // That the database is away is the service's to say.
+  // Service logs it if the database is away, so that is not logged here.
   if (!held.ok() && !absl::IsUnavailable(held.status()) && call.Check().ok()) {
     log::Warning("could not ask for a lease", {{"lease", lease}, {"error", std::string(held.status().message())}});
   }
@@ -79,10 +80,10 @@ Worker& Background::AddReclaimer(std::vector<std::function<absl::StatusOr<bool>(
 }
 
 void Background::AddConsumer(events::Consumer& consumer) {
-  std::optional<absl::Time> heard;  // when something arrived, or this process began to listen
+  std::optional<absl::Time> heard;  // the last message or, before the first one, the start of listening
   const auto consume = [this, &consumer, heard](const Call& call) mutable {
     if (!heard.has_value()) heard = absl::Now();
-    // Bookmarks arrive in time to renew the lease.
+    // The lease is asked for before each batch and bookmark. Bookmarks come often enough to renew it without events.
     const absl::Status end = consumer.Run(call, [&]() -> absl::Status {
       heard = absl::Now();
       if (Holds(Call::Background(limits::kDefaultDeadline), "consumer")) return absl::OkStatus();

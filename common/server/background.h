@@ -14,29 +14,29 @@
 
 namespace crosskey::server {
 
-// Everything is added before Start. Wake of what Add returns is thread-safe.
+// Add everything before Start. The Wake of a Worker that is returned here is thread-safe.
 class Background {
  public:
-  // `hold`: see Hooks. All must outlive it.
+  // `hold`: see Hooks. `leases` and `watch` must outlive it.
   Background(db::Leases& leases, const events::PeerWatch& watch, std::function<bool(const std::string& task)> hold)
       : leases_(leases), watch_(watch), hold_(std::move(hold)) {}
 
-  // A leased task runs only while this process holds the lease of its name, and looks at it every 5 s at least, so that it is
-  // renewed. The other replicas look again every second.
+  // A leased task runs only while this process holds the lease of its name. Between its rounds it asks for the lease at
+  // least every 5 s, so that it is renewed. A replica without the lease asks for it every second.
   Worker& Add(process::Task task);
 
-  // The leased task "reclaim", which removes what deletions have hidden: each of the rounds says whether it has more to do. Wake it
-  // when there is something new.
+  // Adds the leased task "reclaim", which removes what deletions have hidden. Each of `rounds` returns whether it has
+  // more to do. Wake the returned worker when something has been hidden.
   Worker& AddReclaimer(std::vector<std::function<absl::StatusOr<bool>(const Call&)>> rounds);
 
-  // The leased task "consumer", which runs the consumer from the peer's feed again whenever the stream has ended.
+  // Adds the leased task "consumer", which runs `consumer` again whenever the stream of the peer's feed has ended.
   void AddConsumer(events::Consumer& consumer);
 
-  // Of the leased tasks.
+  // The names of the leased tasks, which are also the names of their leases.
   const std::vector<std::string>& lease_names() const { return lease_names_; }
 
   void Start();
-  // Waits for the rounds that run, which are cancelled, and gives the leases back.
+  // Cancels the rounds that are running, waits for their end, and gives the leases back.
   void Stop();
 
  private:

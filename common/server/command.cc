@@ -8,9 +8,10 @@
 namespace crosskey::server {
 namespace {
 
-// For the whole of a migration, and so for its longest statement too.
+// The limit of a whole migration. Each statement gets it too, because one alone may take nearly all of that time.
 constexpr absl::Duration kMigration = absl::Hours(1);
-// Ordinarily much less; it includes the 10 s that calls in flight are given. Kubernetes, for example, waits for 30 s.
+// The limit of a stop, which usually takes much less. It includes the 10 s that calls in flight are given, and is below
+// the 30 s that Kubernetes, for example, waits.
 constexpr absl::Duration kStop = absl::Milliseconds(11'500);
 
 int Fail(const char* what, const absl::Status& status) {
@@ -28,7 +29,7 @@ int RunMigrate(const process::Options& options, const Program& program) {
 }
 
 int RunHealthcheck(const process::Options& options) {
-  // A server that listens on all addresses is reached on the loopback one.
+  // 0.0.0.0 is no address to connect to, but a server that listens on all addresses is reached on the loopback one.
   std::string address = options.listen;
   if (address.rfind("0.0.0.0:", 0) == 0) address = "127.0.0.1" + address.substr(7);
   const absl::Status status = rpc::CheckHealth(address, absl::Seconds(3));
@@ -39,7 +40,7 @@ int RunHealthcheck(const process::Options& options) {
 }  // namespace
 
 int Main(int argc, char** argv, const Program& program) {
-  // Before any thread starts, so that all inherit it.
+  // Must come before any thread starts, so that all threads inherit the blocked signals.
   process::BlockStopSignals();
   const process::ServiceDefaults& defaults = program.defaults;
   const process::ParseResult parsed = process::Parse(argc, argv, defaults);

@@ -11,7 +11,7 @@
 
 namespace crosskey::server {
 
-// A service that runs, until it is destroyed.
+// A service that is running. Its destructor stops it.
 class Running {
  public:
   virtual ~Running() = default;

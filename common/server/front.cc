@@ -62,20 +62,20 @@ void Front::BeginDrain() {
   internal_admission_->EndStreams();
 }
 
-// Clients first. The other service may be in the middle of calls of its own clients, and has nobody else to ask until it has
-// found another replica: it is answered as long as there is time.
+// Waits for the calls of clients first. Meanwhile the other service is still answered: it may be in the middle of calls
+// of its own clients, and has nobody else to ask until it has found another replica.
 void Front::FinishCalls(absl::Time deadline) const {
   if (listener_ == nullptr) return;
   if (!options_.no_drain_grace) absl::SleepFor(kDrainGrace);
   AwaitNone(*admission_, deadline);
   internal_admission_->Drain();
   AwaitNone(*internal_admission_, std::min(deadline, absl::Now() + kClose));
-  // The last answers are with gRPC, which still has to send them.
+  // gRPC has been given the last answers, but still has to send them.
   if (!options_.no_drain_grace) absl::SleepFor(kFlush);
 }
 
 void Front::Close() {
-  // Hardly anything is in flight any more; what is, is about to notice.
+  // Hardly any call is in flight any more. Those that are have this long to notice that they are to end.
   const absl::Time close = absl::Now() + kClose;
   if (listener_ != nullptr) listener_->Shutdown(close);
   if (internal_listener_ != nullptr) internal_listener_->Shutdown(close);

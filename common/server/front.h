@@ -1,4 +1,4 @@
-// What a service shows to others: its two listeners, its health, and the end of both.
+// What others see of a service: its two listeners and its health, and how both end.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,8 @@ struct Endpoint {
   grpc::Service* service;
 };
 
-// The public and the internal listener. The internal one has threads and an admission of its own, so that two services that call
-// each other cannot use up each other's threads.
+// The public and the internal listener. The internal one has threads and an admission of its own, so that two services
+// that call each other cannot use up each other's threads.
 class Front {
  public:
   struct Options {
@@ -35,7 +35,8 @@ class Front {
   const std::shared_ptr<rpc::Admission>& admission() const { return admission_; }
   const std::shared_ptr<rpc::Admission>& internal_admission() const { return internal_admission_; }
 
-  // NOT_SERVING, and every call is refused, until Admit and SetServing. UNAVAILABLE: an address cannot be bound.
+  // Opens both listeners. Health is NOT_SERVING until SetServing(true), and calls are refused until Admit. UNAVAILABLE:
+  // an address cannot be bound.
   absl::Status Open(const std::vector<Endpoint>& endpoints, const std::vector<Endpoint>& internal_endpoints);
   void Admit();
   void SetServing(bool serving);
@@ -43,10 +44,12 @@ class Front {
   int port() const { return listener_->port(); }
   int internal_port() const { return internal_listener_->port(); }
 
-  // The end, in three steps. From the first one on, new calls are refused with DRAINING, and internal streams end.
+  // The front ends in three steps. From BeginDrain on health is NOT_SERVING, new calls of the public listener are
+  // refused with DRAINING, and internal streams end. Other internal calls are still taken.
   void BeginDrain();
-  // Waits until the calls in flight have been answered, until `deadline` at most. The refusals go on for 300 ms at least, which
-  // tells clients more than a connection that ends.
+  // Waits until the public calls in flight have been answered, then refuses new internal calls too and waits for those
+  // in flight, 500 ms at most; all that until `deadline` at most. Public calls are refused for 300 ms at least, because
+  // a refusal tells clients more than a connection that ends.
   void FinishCalls(absl::Time deadline) const;
   // Ends all connections.
   void Close();

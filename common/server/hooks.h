@@ -11,9 +11,9 @@ namespace crosskey::server {
 
 struct Hooks {
   db::StatementSeam seam;
-  std::function<absl::Time()> now;                    // the clock for the age of deletions and events
-  std::function<bool(const std::string& task)> hold;  // while true, this background task rests
-  bool migrate = false;                               // MySQL too gets its schema when it is first reachable
+  std::function<absl::Time()> now;                    // the clock for the age of deletions, events and stored answers
+  std::function<bool(const std::string& task)> hold;  // while it returns true, the background task rests
+  bool migrate = false;                               // MySQL is migrated when it is first reachable, as SQLite is
   bool no_drain_grace = false;                        // stop as soon as no call is in flight
 };
 

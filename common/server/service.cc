@@ -16,7 +16,7 @@ namespace {
 
 constexpr absl::Duration kDrain = absl::Seconds(10);
 constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
-// How long the sequencer rests when nobody wakes it: another process may have appended events.
+// The sequencer looks this often even if nobody wakes it, because another process may have appended events.
 constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
 constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
 constexpr absl::Duration kPurgePeriod = absl::Minutes(1);
@@ -34,7 +34,7 @@ absl::StatusOr<std::string> ReadPassword(const std::string& path) {
   return password;
 }
 
-// Names the place, so that a process that is started there again has its leases at once.
+// Names the place and not the process, so that a process that is started there again gets its leases back at once.
 std::string LeaseHolder(const std::string& internal_listen) {
   char host[256] = "";
   gethostname(host, sizeof(host) - 1);
@@ -132,7 +132,7 @@ absl::Duration Service::Monitor(const Call& call) {
   }
   LogProblem(status.ok() ? "" : std::string(status.message()));
   if (!failure().ok()) process::RequestStop();
-  // A database that is merely busy is no reason to be taken out of service: then nobody would serve.
+  // A busy database is no reason to stop serving: every replica sees the same database, so none would be left.
   front_.SetServing(status.ok() || (ready_ && status.code() == absl::StatusCode::kResourceExhausted));
   return kMonitorPeriod;
 }

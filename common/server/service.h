@@ -1,4 +1,4 @@
-// What both services are built on: database, event log, front and background work, and their beginning and end.
+// What both services are built on. It owns database, event log, front and background work, and starts and stops them.
 #pragma once
 
 #include <atomic>
@@ -36,7 +36,8 @@ class Service {
     std::string name;  // "user-service": the source of its events
     std::string peer;  // the other service, by the name of its feed
     db::Schema schema;
-    // Whether the tables are what the service takes them for. An error is final: the process ends.
+    // Checks that the tables are what the service takes them for. FAILED_PRECONDITION is final: the process ends. Any
+    // other error is tried again.
     std::function<absl::Status(db::Connection&)> check_tables;
     Hooks hooks;
     absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a statement may take
@@ -57,17 +58,18 @@ class Service {
   Front& front() { return front_; }
   Background& background() { return background_; }
 
-  // Opens the listeners, NOT_SERVING until the database is reachable and has its schema (which SQLite gets here).
-  // Returns at once. The internal listener serves EventService as well.
+  // Opens the listeners and returns at once. Health is NOT_SERVING until the database is reachable and has its schema;
+  // the monitor thread migrates SQLite, and only checks MySQL. The internal listener serves EventService as well.
+  // UNAVAILABLE: an address cannot be bound.
   absl::Status Serve(const std::vector<Endpoint>& endpoints, std::vector<Endpoint> internal_endpoints);
 
   // True once it has been SERVING.
   bool ready() const { return ready_; }
-  // Why it can never serve; OK as long as it may.
+  // The reason why it can never serve; OK as long as it may serve some time.
   absl::Status failure() const;
 
-  // NOT_SERVING, and new calls are refused with DRAINING, while those in flight finish; then the listeners close, and the
-  // workers end. At most 10 s.
+  // Sets health to NOT_SERVING and refuses new calls with DRAINING while those in flight finish, for 10 s at most. Then
+  // closes the listeners and ends the workers.
   void Stop();
 
  private:
@@ -101,7 +103,7 @@ class Service {
   Background background_;
   Worker monitor_;
   std::atomic<bool> ready_ = false;
-  std::string last_problem_;  // the monitor's, so that it is logged once
+  std::string last_problem_;  // what the monitor has logged last, so that it is logged once
   mutable std::mutex mutex_;  // guards failure_
   absl::Status failure_;
   bool stopped_ = false;

@@ -18,13 +18,13 @@ struct Call {
   // W3C Trace Context; empty if the caller sent none.
   std::string traceparent;
 
-  // A call of this process itself, for at most `limit`.
+  // A call that this process makes by itself. Its deadline is `limit` from now.
   static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, ""}; }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 
-  // CANCELLED or DEADLINE_EXCEEDED once it is of no use to go on. Asked before each transaction and each call to a
-  // peer.
+  // CANCELLED or DEADLINE_EXCEEDED once it is of no use to go on. The database asks before each attempt at a
+  // transaction or read, and before each COMMIT; loops over batches ask before each batch.
   absl::Status Check() const {
     if (cancelled && cancelled()) return absl::CancelledError("the caller has cancelled the call");
     if (Remaining() <= absl::ZeroDuration()) return absl::DeadlineExceededError("the call's deadline has passed");

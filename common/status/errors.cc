@@ -17,7 +17,7 @@ constexpr size_t kMaxFieldViolations = 20;
 constexpr size_t kMaxMissingReferences = 10;
 constexpr size_t kMaxText = 120;
 constexpr size_t kMaxMessage = 500;
-constexpr size_t kMaxFieldViolationBytes = 2800;  // all of them, so that the whole stays under 4 KB
+constexpr size_t kMaxFieldViolationBytes = 2800;  // of all together, so that the details stay under 4 KB
 
 const std::string kUrlPrefix = "type.googleapis.com/";
 
@@ -38,7 +38,7 @@ void AttachRetry(absl::Status& status, absl::Duration delay) {
 
 std::string ShortName(const std::string& type) { return type.substr(type.rfind('.') + 1); }
 
-// By its name on the wire.
+// The reasons by their names on the wire.
 const std::map<std::string, Reason>& Reasons() {
   static const auto* const reasons = new std::map<std::string, Reason>{
       {"", Reason::kNone},

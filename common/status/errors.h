@@ -1,9 +1,11 @@
-// Every error that a client can get from a handler, as the table in proto/README.md has it (tests/docs compares the two).
+// Every error that a client can get from a handler, except those that only one service has. The table of errors in
+// proto/README.md lists them all; tests/docs compares it with the code.
 //
 // Each function gives a status with one google.rpc.ErrorInfo (domain "crosskey", the reason, and every variable of the
-// message as metadata) and the further details of its row. The details travel as payloads of absl::Status, keyed by
-// their Any type URL; common/rpc puts them on the wire. Their size stays under 4 KB: texts that came from a client are
-// cut, lists are capped. A status without an ErrorInfo that reaches the wire becomes INTERNAL_ERROR.
+// message as metadata) and the further details that the table names. The details travel as payloads of absl::Status,
+// keyed by their Any type URL; common/rpc puts them on the wire. Their size stays under 4 KB: texts that came from a
+// client are cut, lists are capped. A status without an ErrorInfo that reaches the wire becomes INTERNAL_ERROR, unless
+// it is CANCELLED or DEADLINE_EXCEEDED.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +19,8 @@
 
 namespace crosskey::errors {
 
-// What code decides by. On the wire a reason is its name in capitals; kNotFound and kTaken stand for all reasons that end so.
+// Code decides by these values. On the wire a reason is its name in capitals: INVALID_FIELD. kNotFound and kTaken stand
+// for all reasons that end with _NOT_FOUND and _TAKEN, except DELETION_NOT_FOUND.
 enum class Reason {
   kNone,  // no ErrorInfo
   kInvalidField,
@@ -38,7 +41,7 @@ enum class Reason {
   kFeedMismatch,
   kEventsTrimmed,
   kInternalError,
-  kOther,  // one of a service's own
+  kOther,  // one that only one service has
 };
 
 Reason ReasonOf(const absl::Status& status);
@@ -47,7 +50,8 @@ inline bool Is(const absl::Status& status, Reason reason) { return ReasonOf(stat
 // The reason as it is on the wire, for logs and tests; empty for kNone.
 std::string ReasonName(const absl::Status& status);
 
-// For the errors that only one service has: a status with an ErrorInfo. Texts that came from a client are cut.
+// Makes a status with an ErrorInfo, for the errors that only one service has. Cuts the message and the metadata if they
+// are long.
 absl::Status Make(absl::StatusCode code, const std::string& reason, const std::string& message,
                   const std::map<std::string, std::string>& metadata = {});
 // Adds a google.rpc.ResourceInfo.
@@ -83,30 +87,31 @@ absl::Status ForeignKeyViolation(const std::vector<MissingReference>& missing);
 // A change of, or a reference to, a row whose deletion is undecided.
 absl::Status ParentDeleting(const std::string& type, RowId id);
 
-// A RESTRICT relationship has rows.
+// The rows of a RESTRICT relationship that keep the row from being deleted.
 struct Referencing {
   std::string relationship;
   int64_t rows;
-  bool is_minimum;  // there are more
+  bool is_minimum;  // there are more than `rows`
 };
 absl::Status Restricted(const std::string& type, RowId id, const std::vector<Referencing>& referencing);
 
 absl::Status EtagMismatch(const std::string& type, RowId id);
-// Lost against other transactions, however often it was tried.
+// The change lost against other transactions every time that it was tried.
 absl::Status Conflict();
 absl::Status PeerUnavailable(const std::string& peer);
 absl::Status DatabaseUnavailable();
-// `what` is full: "calls", "database sessions", "database writers", "feed subscribers".
+// `what` names what is used up: "calls", "database sessions", "database writers", "feed subscribers".
 absl::Status Overloaded(const std::string& what);
 absl::Status Draining();
-// A subscriber that knows another history of the feed.
+// The subscriber knows another history of the feed than `feed_id`, which is the one of this service.
 absl::Status FeedMismatch(const std::string& feed_id);
-// A subscriber that asks for events that are no longer kept: those up to and including `floor`.
+// The subscriber asks for events that are no longer kept: those up to and including `floor` have been removed.
 absl::Status EventsTrimmed(Sequence floor);
-// `incident` is the id that the log has too.
+// `incident` is an id under which the log tells what happened.
 absl::Status Internal(const std::string& incident);
 
-// A text for an error: as it is, or its first `max_bytes` bytes (less what would split a UTF-8 sequence) and "...".
+// A text for an error: as it is or, if it is longer than `max_bytes`, its first `max_bytes` bytes (less where that
+// would split a UTF-8 sequence) and "...".
 std::string Shortened(const std::string& text, size_t max_bytes);
 
 // "user.v1.User", 7 -> "users/7": the name of a resource in details, events and logs.

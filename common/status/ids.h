@@ -1,5 +1,5 @@
-// Numbers that must not be taken for each other. An enum class without names is a number with a type of its own: it compares,
-// but does not turn into another one by itself.
+// Types of numbers that must not be taken for each other. An enum class without enumerators is a number with a type of
+// its own: it can be compared, but is not converted to another type implicitly.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Every limit of the API that both services have, in one place: the constants, and below them the table that --help prints. What only
-// one service has is in its domain/limits.h.
+// Every limit of the API that both services have, in one place: the constants, and below them the table that --help
+// prints. Limits that only one service has are in domain/limits.h of that service.
 #pragma once
 
 #include <variant>

@@ -69,7 +69,7 @@ ordered_json ToJson(const Value& value) {
       value.content());
 }
 
-// ASCII without a control character, so one line and harmless to a terminal. Does not throw on bad UTF-8.
+// Returns ASCII without a control character: it is one line, and harmless to a terminal. Does not throw on bad UTF-8.
 std::string Dump(const ordered_json& json) { return json.dump(-1, ' ', true, ordered_json::error_handler_t::replace); }
 
 bool IsPrintable(char c) { return c >= 0x20 && c < 0x7f; }

@@ -3,9 +3,10 @@
 //   text  2026-01-31T12:00:00.000Z info user created user_id=7 name="two words"
 //   json  {"ts":"2026-01-31T12:00:00.000Z","level":"info","service":"user-service","message":"user created",...}
 //
-// An entry is one line of ASCII whatever the message and the fields hold: in text a value that has more than plain
-// visible characters is written as a JSON string; bytes that are not UTF-8 become U+FFFD. In JSON the values keep their
-// types (nan and infinity become null), and a field called ts, level, service or message gets a `_` behind its name.
+// An entry is one line of ASCII whatever the message and the fields hold. In the format "text" a value is written as a
+// JSON string if it is empty, or has a blank, `"`, `\`, `=`, a control character or anything that is not ASCII. In the
+// format "json" the values keep their types (nan and infinity become null), and a field called ts, level, service or
+// message gets a `_` behind its name. Bytes that are not UTF-8 become U+FFFD.
 #pragma once
 
 #include <cstdint>
@@ -58,10 +59,11 @@ struct Field {
   Value value;
 };
 
-// Entries below `level` are dropped. Before the first Setup: info, text. Not thread-safe; everything else here is.
+// Entries below `level` are dropped. Before the first call of Setup the level is info and the format is text. Setup is
+// not thread-safe; everything else here is.
 void Setup(Level level, Format format, std::string service);
 
-// Whether entries of this level are written: for what is costly to put together.
+// Returns whether entries of this level are written, so that a caller can save itself what is costly to put together.
 bool IsEnabled(Level level);
 
 // `message` is a constant that says what happened; what it happened to goes into the fields.

@@ -26,7 +26,7 @@ void Touch(int port) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(port));
-  // Whether it succeeds does not matter: at worst the end takes its two seconds.
+  // Whether this succeeds does not matter: without a connection the server takes its two seconds at worst.
   static_cast<void>(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
   close(fd);
 }
@@ -68,7 +68,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Metric
     if (ports.empty()) return absl::UnavailableError(absl::StrCat("metrics: nothing listens on ", address));
     return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(exposer), ports.front()));
   } catch (const std::exception&) {
-    // The library's text only guesses that it could be the port.
+    // The library's own text is left out, because it only guesses that the port could be the reason.
     return absl::UnavailableError(absl::StrCat("metrics: cannot listen on ", address,
                                                ": the port is taken, or it is no address of this machine"));
   }
@@ -78,7 +78,8 @@ MetricsServer::MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, int p
     : exposer_(std::move(exposer)), port_(port) {}
 
 MetricsServer::~MetricsServer() {
-  // The HTTP server looks only every two seconds, or when somebody connects, whether it should end.
+  // The HTTP server checks only every two seconds, or when somebody connects, whether it should end. So connect to it
+  // until it has ended.
   std::atomic<bool> ended = false;
   std::thread end([this, &ended] {
     exposer_.reset();

@@ -17,20 +17,21 @@ class Exposer;
 
 namespace crosskey::telemetry {
 
-// Owns the registry that every part of the process adds its metrics to. Holds `crosskey_build_info{service,version}` =
-// 1 from the start. Thread-safe.
+// Owns the registry that every part of the process adds its metrics to. From the start it has
+// `crosskey_build_info{service,version}` = 1. Thread-safe.
 class Metrics {
  public:
   Metrics(const std::string& service, const std::string& version);
 
-  // One metric, to be declared once and kept: finding it again builds and hashes its labels. Declared again with the same name,
-  // it is the same one.
+  // Each declares one metric and returns it. The caller should keep it, because finding it again builds and hashes its
+  // labels. Declared again with the same name and labels, it is the same metric.
   prometheus::Counter& Counter(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
   prometheus::Gauge& Gauge(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
   prometheus::Histogram& Histogram(const std::string& name, const std::string& help,
                                    const prometheus::Histogram::BucketBoundaries& buckets,
                                    const prometheus::Labels& labels = {});
-  // Counters whose labels are not all known beforehand: Add gives the one of these labels, for the caller to keep.
+  // Declares counters whose labels are not all known beforehand. Add of the family gives the counter of the labels that
+  // it is given; the caller should keep it.
   prometheus::Family<prometheus::Counter>& Counters(const std::string& name, const std::string& help);
 
   prometheus::Registry& registry() { return *registry_; }
@@ -45,8 +46,8 @@ class Metrics {
 // none.
 class MetricsServer {
  public:
-  // `address` is host:port; port 0 takes a free one. IPv4 only, as Debian builds the HTTP server. UNAVAILABLE, with the
-  // address, if it cannot be listened on.
+  // `address` is host:port; port 0 takes a free port. IPv4 only, because Debian builds the HTTP server so. UNAVAILABLE,
+  // with the address in its message, if the server cannot listen on it.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const Metrics& metrics, const std::string& address);
 
   ~MetricsServer();

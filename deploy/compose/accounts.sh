@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The two databases and their accounts, made by the image of MariaDB when it begins with an empty volume: it sources this
-# file, because it is not executable, beside a function that takes SQL on its standard input: docker_process_sql. The
-# passwords come from /run/secrets, or from the folder in CROSSKEY_SECRETS.
+# Makes the two databases and their accounts. The image of MariaDB sources this file when it begins with an empty
+# volume. It sources it because it is not executable, and it has docker_process_sql, a function that takes SQL on its
+# standard input. The passwords come from /run/secrets, or from the folder in CROSSKEY_SECRETS.
 #
-# It can be sourced again later, and sets the passwords to what they are then: see README.md.
+# When this file is sourced again later, it sets the passwords to what they are then: see README.md.
 #
-# For each service one account that serves, which can read and write rows but change no table, and one that migrates.
+# Each service has one account that serves, which can read and write rows but change no table, and one that migrates.
 
 crosskey_accounts() {
   local database=$1 secret=$2 serve migrate all

@@ -33,13 +33,14 @@ absl::StatusOr<db::Either<ExistingPost::Written, ExistingPost::Moved>> ExistingP
 absl::Status ExistingPost::Write(const Call& call, const Target& target,
                                  absl::FunctionRef<absl::Status(events::Tx&, Post&)> body) {
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
-    // Which references to lock stands in the post, and the post may be locked only after them: so it is read first, and
-    // compared again under the locks.
+    // The post says which references to lock, but it may be locked only after them. So it is read without a lock first,
+    // and its author is compared again under the locks.
     CROSSKEY_ASSIGN_OR_RETURN(const Post seen, Get(call, target.id));
     const auto outcome = WriteOnce(call, target, seen, body);
     if (outcome.ok() && std::holds_alternative<db::RollBack<Moved>>(*outcome)) continue;
     if (errors::Is(outcome.status(), errors::Reason::kForeignKeyViolation)) {
-      // If it is the post's own user that is gone, so is the post, unless it has moved away in time.
+      // If the author is the user that is missing, the post is gone with it, unless it has moved to another user
+      // before.
       CROSSKEY_ASSIGN_OR_RETURN(const Post now, Get(call, target.id));
       if (now.user_id != seen.user_id) continue;
     }

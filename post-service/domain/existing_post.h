@@ -1,4 +1,4 @@
-// Writing to a post that is there already.
+// Runs writes to a post that exists already.
 #pragma once
 
 #include <optional>
@@ -21,16 +21,16 @@ class ExistingPost {
 
   struct Target {
     RowId id{};
-    std::optional<int64_t> version;  // only if the post still has it
-    std::optional<RowId> user;       // a further user that the write refers to
-    std::string relationship;        // by which it does
-    // Of both users. kMissing: nobody is asked about them.
+    std::optional<int64_t> version;  // write only if the post still has this version
+    std::optional<RowId> user;       // another user that the write refers to, besides the author
+    std::string relationship;        // named in errors about a user
+    // What to do if the author or `user` has no reference row. kMissing: nobody is asked, the user counts as deleted.
     relation::Guard::Unknown if_unknown = relation::Guard::Unknown::kAsk;
   };
 
   // Runs `body` with the post, locked, in a transaction that holds the references to its author and to `target.user`.
-  // NOT_FOUND POST_NOT_FOUND (the author is gone, or the post alone), ABORTED ETAG_MISMATCH, and the errors of
-  // relation::Guard::Write about the further user.
+  // NOT_FOUND POST_NOT_FOUND (the post or its author is deleted), ABORTED ETAG_MISMATCH, ABORTED CONFLICT (the post has
+  // moved to another user at each of 5 attempts), and the errors of relation::Guard::Write about `target.user`.
   absl::Status Write(const Call& call, const Target& target, absl::FunctionRef<absl::Status(events::Tx&, Post&)> body);
 
  private:

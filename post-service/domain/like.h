@@ -10,7 +10,7 @@ namespace crosskey::posts {
 inline constexpr char kLikePost[] = "post.v1.Like.post_id";
 inline constexpr char kLikeUser[] = "post.v1.Like.user_id";
 
-// That a user likes a post.
+// Says that a user likes a post.
 struct Like {
   RowId post_id{};
   RowId user_id{};

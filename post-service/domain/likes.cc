@@ -14,12 +14,13 @@ absl::Status Likes::Add(const Call& call, Like like, const idempotency::Record<L
     if (!liked) CROSSKEY_RETURN_IF_ERROR(LikeTx(tx).Add(like));
     return record(tx.db(), like);
   });
-  // To the like the post is a foreign key as well.
+  // For the like, the post is a foreign key as well as the user.
   return absl::IsNotFound(status) ? errors::ForeignKeyViolation({{kLikePost, kPostType, like.post_id}}) : status;
 }
 
 absl::Status Likes::Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record) {
-  // A like that is there has a user that is known here: nobody is asked about users that like nothing.
+  // Without such a like there is nothing to do, and user-service need not be asked about its user. The user of a like
+  // that exists has a reference row here (kMissing).
   CROSSKEY_ASSIGN_OR_RETURN(const bool is_there, likes_.Has(call, like));
   if (!is_there) return absl::OkStatus();
   const ExistingPost::Target target{like.post_id, std::nullopt, like.user_id, kLikeUser,

@@ -11,7 +11,8 @@
 
 namespace crosskey::posts {
 
-// Thread-safe. Arguments are valid: rpc has checked them. Writes hand the like to `record`, in the transaction of the effect.
+// Thread-safe. Arguments are valid: rpc/ has checked them. Each write hands the like to `record` in the transaction of
+// its effect, so that the answer is stored with it.
 class Likes {
  public:
   Likes(PostStore& posts, LikeStore& likes, relation::Guard& users)
@@ -20,11 +21,11 @@ class Likes {
   // A like that is there already stays as it is. FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: there is no such post or no
   // such user; and the other errors of relation::Guard::Write.
   absl::Status Add(const Call& call, Like like, const idempotency::Record<Like>& record);
-  // Where there is no such like, no such post or no such user, there is nothing to do, and nothing to record.
+  // If there is no such like, no such post or no such user, there is nothing to do and nothing to record: OK.
   absl::Status Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record);
   // NOT_FOUND POST_NOT_FOUND.
   absl::StatusOr<Page<Like>> OfPost(const Call& call, RowId post_id, int64_t after, int64_t limit);
-  // The posts that the user likes.
+  // Returns a page of the posts that the user likes.
   absl::StatusOr<Page<Post>> OfUser(const Call& call, RowId user_id, int64_t after, int64_t limit);
 
  private:

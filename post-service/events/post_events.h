@@ -1,4 +1,4 @@
-// What post-service publishes, besides what the relationships publish themselves.
+// The events that post-service makes itself. common/relation publishes the others: PostsDeleted and UserPostsReclaimed.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Reading users at user-service, to include them in an answer.
+// Reads users from user-service, to include them in answers.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,8 @@ class UserDirectory {
   explicit UserDirectory(std::shared_ptr<grpc::Channel> channel)
       : channel_(std::move(channel)), stub_(user::v1::UserService::NewStub(channel_)) {}
 
-  // Adds those that exist to `users`, as user-service sends them, with one call; at most 1,000 ids, none for no ids.
-  // UNAVAILABLE PEER_UNAVAILABLE.
+  // Adds the users that exist to `users`, as user-service sends them. Makes one call, or none if `ids` is empty. At
+  // most 1,000 ids. UNAVAILABLE PEER_UNAVAILABLE.
   absl::Status Fetch(const Call& call, const std::set<int64_t>& ids,
                      google::protobuf::Map<int64_t, user::v1::User>& users) const;
 

@@ -51,7 +51,8 @@ absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::CreatePostRequest&
 absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::BatchCreatePostsRequest& request) {
   rpc::FieldErrors errors;
   errors.RequireCount("requests", request.requests_size(), 1, limits::kBatchIds);
-  // The answer is somewhat larger than the request, and clients take 4 MiB by default.
+  // The answer repeats the posts and is somewhat larger than the request. Clients accept 4 MiB by default, so the
+  // request has to be smaller than that.
   if (request.ByteSizeLong() > kBatchCreateBytes) {
     errors.Add("requests", absl::StrCat("must have at most ", kBatchCreateBytes, " bytes together"));
   }

@@ -1,4 +1,4 @@
-// Between the wire and the domain.
+// Checks requests, and converts between the messages of the wire and the types of the domain.
 #pragma once
 
 #include <vector>
@@ -14,11 +14,12 @@ namespace crosskey::posts {
 void ToWire(const Post& post, post::v1::Post* out);
 void ToWire(const Like& like, post::v1::Like* out);
 
-// INVALID_ARGUMENT INVALID_FIELD, with every bad field.
+// These functions check a request, and FromWire also converts it. INVALID_ARGUMENT INVALID_FIELD, with every bad field;
+// but if a batch has no posts, too many posts or too many bytes, its posts are not looked at.
 absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::CreatePostRequest& request);
 absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::BatchCreatePostsRequest& request);
 absl::Status CheckDelete(const post::v1::DeletePostRequest& request);
-// LikePostRequest or UnlikePostRequest.
+// `Request` is LikePostRequest or UnlikePostRequest.
 template <typename Request>
 absl::Status CheckLike(const Request& request) {
   rpc::FieldErrors errors;

@@ -1,4 +1,4 @@
-// post.v1.PostService: check, convert, call the domain, convert.
+// Serves post.v1.PostService. Each method checks and converts the request, calls the domain, and converts the result.
 #pragma once
 
 #include "common/idempotency/write_rpc.h"

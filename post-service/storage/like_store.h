@@ -11,8 +11,8 @@
 
 namespace crosskey::posts {
 
-// Changes within one transaction that has locked the post. The counter is changed first: two users that like one post wait there
-// for each other.
+// Changes likes within one transaction that has locked the post. The counter of the post is changed before the row of
+// `likes`, because locks on posts are taken before locks on likes (common/relation/README.md).
 class LikeTx {
  public:
   explicit LikeTx(events::Tx& tx) : tx_(tx) {}
@@ -25,13 +25,13 @@ class LikeTx {
   events::Tx& tx_;
 };
 
-// Reads see no like of a user, of a post or of a post's author that is deleted. Thread-safe.
+// Reads do not see a like whose user, whose post or whose post's author is deleted. Thread-safe.
 class LikeStore {
  public:
   LikeStore(db::Database& database, const relation::Visibility& visibility) : database_(database), sql_(visibility) {}
 
   absl::StatusOr<bool> Has(const Call& call, const Like& like);
-  // By ascending user id; see Scan.
+  // Returns a page of likes by ascending user id. Scan says where a page ends.
   absl::StatusOr<Page<Like>> OfPost(const Call& call, RowId post_id, int64_t after, int64_t limit);
 
  private:
@@ -39,7 +39,8 @@ class LikeStore {
   const LikesSql sql_;
 };
 
-// Takes likes of one user, which are about to be removed, off the counters of their posts.
+// Subtracts likes that are about to be removed from the counters of their posts. All of them must be of one user, so
+// that each post loses one like.
 absl::Status Uncount(db::Tx& tx, const std::vector<RowId>& like_ids);
 
 }  // namespace crosskey::posts

@@ -1,4 +1,4 @@
-// The SQL of likes that is not the relationships' own.
+// The SQL of likes, except the statements that common/relation builds for the relationships.
 #pragma once
 
 #include "common/db/sql.h"
@@ -6,12 +6,12 @@
 
 namespace crosskey::posts::sql {
 
-// After the post is locked.
+// These run in a transaction that has locked the post.
 inline const db::Sql kHasLike{"likes.has", "SELECT id FROM likes WHERE post_id = ? AND user_id = ?"};
 inline const db::Sql kInsertLike{"likes.insert", "INSERT INTO likes (post_id, user_id, create_time) VALUES (?, ?, ?)"};
 inline const db::Sql kRemoveLike{"likes.remove", "DELETE FROM likes WHERE post_id = ? AND user_id = ?"};
 
-// The outer table first, so that LIMIT bounds the rows that are examined.
+// The left joins make the database begin with `likes`, so that LIMIT bounds the rows that are examined.
 inline const db::Sql kScanLikesOfPost{
     "likes.scan_post",
     "SELECT k.user_id, 0, u.state = 1 FROM likes k LEFT JOIN user_refs u ON u.id = k.user_id "
@@ -21,14 +21,16 @@ inline const db::Sql kScanLikesOfUser{"likes.scan_user",
                                       "LEFT JOIN posts p ON p.id = k.post_id LEFT JOIN user_refs r ON r.id = p.user_id "
                                       "WHERE k.user_id = ? AND k.post_id > ? ORDER BY k.post_id LIMIT ?"};
 
-// A condition on `likes`. A value, not EXISTS, of which a server may make a join that begins with all users.
+// A condition on `likes`: the post of the like and the author of the post are visible. It compares the value of a
+// subquery and does not use EXISTS, because a server may make a join of EXISTS that begins with all users.
 inline constexpr char kPostOfLikeIsVisible[] =
     "(SELECT r.state FROM posts p JOIN user_refs r ON r.id = p.user_id "
     "WHERE p.id = likes.post_id AND p.state = 1) = 1";
 
-// A user likes each post once: as many posts lose one like as likes are removed.
+// The posts of likes that are all of one user. A user likes each post at most once, so as many posts lose one like as
+// likes are removed.
 inline const db::Sql kPostsOfLikes{"likes.posts", "SELECT post_id FROM likes WHERE id IN (?) ORDER BY post_id"};
-// The counter of a post.
+// Changes the counter of a post.
 inline const db::Sql kCountLike{"posts.count_like", "UPDATE posts SET like_count = like_count + ? WHERE id = ?"};
 inline const db::Sql kUncountLikes{"posts.uncount_likes",
                                    "UPDATE posts SET like_count = like_count - 1 WHERE id IN (?)"};
@@ -37,8 +39,8 @@ inline const db::Sql kUncountLikes{"posts.uncount_likes",
 
 namespace crosskey::posts {
 
-// What reads likes. One is visible while its user, its post and its post's author are: all of that is in the statement, so that likes
-// vanish with any of them at one instant.
+// The statements that read likes. A like is visible while its user, its post and the author of the post are. Each
+// statement joins all three, so that likes vanish at the same instant as any of them.
 struct LikesSql {
   explicit LikesSql(const relation::Visibility& visibility)
       : visible(visibility.Expand(

@@ -8,7 +8,7 @@
 namespace crosskey::posts {
 namespace {
 
-constexpr int64_t kBytesBesides = 700;  // of a post in a response, title and times included, without the content
+constexpr int64_t kBytesBesides = 700;  // of a post in a response, without its content; title and times included
 
 template <typename... Arguments>
 absl::StatusOr<std::vector<Post>> Select(db::Connection& connection, const db::Sql& sql,
@@ -55,7 +55,7 @@ absl::Status PostTx::Insert(std::vector<Post>& posts) {
 absl::StatusOr<std::optional<Post>> PostTx::Lock(RowId id) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().QueryOne<RowId>(sql::kLock, id));
   if (!locked.has_value()) return std::nullopt;
-  // Nobody else can change it from here on.
+  // Nobody else can change the post from here on, so it is read without a lock.
   CROSSKEY_ASSIGN_OR_RETURN(auto posts, Select(tx_.db(), sql_.get, id));
   if (posts.empty()) return std::nullopt;
   return std::move(posts.front());
@@ -85,7 +85,7 @@ absl::StatusOr<Page<Post>> PostStore::List(const Call& call, const PostQuery& qu
     CROSSKEY_RETURN_IF_ERROR(scan.Run());
     Page<Post> page{{}, scan.next()};
     if (scan.keys().empty()) return page;
-    // This statement decides what is visible: users deleted since the scan are missing whole.
+    // This statement decides what is visible. If a user was deleted since the scan, all posts of the user are missing.
     CROSSKEY_ASSIGN_OR_RETURN(page.rows, Select(connection, sql_.get, scan.keys()));
     if (back) std::reverse(page.rows.begin(), page.rows.end());
     return page;

@@ -13,14 +13,16 @@
 
 namespace crosskey::posts {
 
-// Changes within one transaction that holds the references to the users of all posts it touches (relation::Guard).
+// Changes posts within one transaction. The transaction holds the references to the users of all posts that it touches
+// (relation::Guard).
 class PostTx {
  public:
   PostTx(events::Tx& tx, const PostsSql& sql) : tx_(tx), sql_(sql) {}
 
   // Fills in the ids. At most 1,000.
   absl::Status Insert(std::vector<Post>& posts);
-  // The post, locked against every change until the end of the transaction; none if it is hidden.
+  // Returns the post, locked against every change until the end of the transaction; nullopt if there is none or it is
+  // hidden.
   absl::StatusOr<std::optional<Post>> Lock(RowId id);
   // Stores everything except id, uid, like_count and create_time.
   absl::Status Update(const Post& post);
@@ -35,7 +37,7 @@ struct PostQuery {
   PageStart start;
 };
 
-// Reads see no post that is deleted, or whose user is. Thread-safe.
+// Reads do not see a post that is deleted or whose user is deleted. Thread-safe.
 class PostStore {
  public:
   PostStore(db::Database& database, const relation::Visibility& visibility) : database_(database), sql_(visibility) {}
@@ -43,11 +45,12 @@ class PostStore {
   // The posts within a transaction.
   PostTx In(events::Tx& tx) const { return {tx, sql_}; }
 
-  // Those that exist, by ascending id; at most 1,000 ids.
+  // Returns the posts that exist, by ascending id. At most 1,000 ids.
   absl::StatusOr<std::vector<Post>> Get(const Call& call, const std::vector<RowId>& ids);
-  // By id; see Scan. The posts are all or none of each user's, as of one instant.
+  // Returns a page of posts by id. Scan says where a page ends. One statement reads the posts, so of each user the page
+  // shows all posts that belong on it or none, as of one instant.
   absl::StatusOr<Page<Post>> List(const Call& call, const PostQuery& query);
-  // The posts that a user likes, by ascending id.
+  // Returns a page of the posts that a user likes, by ascending id. Scan says where a page ends.
   absl::StatusOr<Page<Post>> ListLiked(const Call& call, RowId user_id, int64_t after, int64_t limit);
 
  private:

@@ -1,4 +1,4 @@
-// The SQL of posts that is not the relationships' own.
+// The SQL of posts, except the statements that common/relation builds for the relationships.
 #pragma once
 
 #include "common/db/sql.h"
@@ -6,9 +6,10 @@
 
 namespace crosskey::posts::sql {
 
-// The stored counter less the likes of deleted users that are not removed yet. Of the two ways to find those the shorter: one
-// look into an index for each like, if there are hardly any, else one for each such user. So there are few looks, however many
-// likes the post has.
+// The number of visible likes: the stored counter less the likes of deleted users that are not removed yet. Those likes
+// are found by the shorter of two ways: if the post has at most 10 likes, one look into an index for each like,
+// otherwise one look for each deleted user that is not reclaimed yet. So there are few looks, however many likes the
+// post has.
 #define CROSSKEY_LIKE_COUNT                                                                                       \
   "CASE WHEN p.like_count = 0 THEN 0 WHEN p.like_count <= 10 THEN p.like_count - "                                \
   "(SELECT COUNT(*) FROM likes k {then} user_refs g ON g.id = k.user_id AND g.state > 1 WHERE k.post_id = p.id) " \
@@ -24,16 +25,16 @@ inline const db::Sql kInsert{
     "posts.insert",
     "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"};
-// The ids that a multi-row insert gave: not every server gives consecutive ones.
+// Finds the ids that a multi-row insert gave, because not every server gives consecutive ones.
 inline const db::Sql kIdsByUid{"posts.ids_by_uid", "SELECT id, uid FROM posts WHERE uid IN (?)"};
-// After the reference is locked.
+// Runs after the references to the users are locked: that is the order of locks (common/relation/README.md).
 inline const db::Sql kLock{"posts.lock", "SELECT id FROM posts WHERE id = ? {update}"};
 inline const db::Sql kUpdate{"posts.update",
                              "UPDATE posts SET user_id = ?, title = ?, content = ?, content_bytes = ?, version = ?, "
                              "update_time = ? WHERE id = ?"};
 
-// Scans say what a page can hold, hidden rows included: an outer join, so that the posts come first and LIMIT bounds
-// the rows that are examined, however many of them are hidden.
+// The scans find out what a page can hold, see scan.h. Their rows include hidden ones. They join outer, so that the
+// database begins with the posts and LIMIT bounds the rows that are examined, however many of them are hidden.
 inline const db::Sql kScan{"posts.scan", CROSSKEY_SCAN "WHERE p.id > ? ORDER BY p.id LIMIT ?"};
 inline const db::Sql kScanBack{"posts.scan_back", CROSSKEY_SCAN "WHERE p.id < ? ORDER BY p.id DESC LIMIT ?"};
 inline const db::Sql kScanUser{"posts.scan_user",
@@ -45,8 +46,8 @@ inline const db::Sql kScanUserBack{"posts.scan_user_back", CROSSKEY_SCAN
 
 namespace crosskey::posts {
 
-// What reads posts: those that are visible. A cascade is seen by all readers at one instant, because every one of these joins the
-// row that it changes.
+// The statements that read posts, visible ones only. A cascade changes one row, the reference row of the user, and each
+// of these statements joins that row. So all readers see a cascade at the same instant.
 struct PostsSql {
   explicit PostsSql(const relation::Visibility& visibility)
       : get(visibility.Expand(
@@ -60,7 +61,7 @@ struct PostsSql {
             {"posts.lookup", "SELECT p.id, p.uid, p.state FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id"})) {}
 
   const db::Sql get;        // (ids)
-  const db::Sql get_liked;  // (user id, ids): those that the user likes
+  const db::Sql get_liked;  // (user id, ids): the posts that the user likes
   const db::Sql lookup;     // (ids) -> id, uid, state: for the service that pins posts
 };
 

@@ -1,4 +1,4 @@
-// Finding out which rows the next page of a list has, without reading them.
+// Finds out which rows the next page of a list has, without reading their contents.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,8 @@
 
 namespace crosskey::posts {
 
-// Where a page begins (the key where the previous one ended; 0: at the beginning), and how many rows it may have.
+// Where a page begins, and how many rows it may have. `after` is the key where the previous page ended; 0: the page
+// begins at the beginning of the list.
 struct PageStart {
   int64_t after = 0;
   int64_t limit = 0;
@@ -28,14 +29,14 @@ struct Page {
   std::optional<int64_t> next;  // `after` of the next page; none: this is the last one
 };
 
-// A page ends at its limit, at limits::kPageBytes, or when limits::kRowsExamined rows have been looked at: so it may be
-// short, even empty, and yet have a next one. What the scan takes for visible may be hidden a moment later: a single
-// statement for all keys then decides what the page shows.
+// A page ends at its limit, at limits::kPageBytes, or when limits::kRowsExamined rows have been looked at. So it may be
+// short, even empty, and still not be the last one. A row that the scan finds visible may be hidden a moment later. So
+// the caller reads all keys with a single statement, and that decides what the page shows.
 class Scan {
  public:
-  // Key, size in a response, whether it is visible.
+  // The key of a row, its size in a response in bytes, and whether it is visible (0: it is not).
   using Rows = std::vector<std::tuple<int64_t, int64_t, int64_t>>;
-  // The next rows after a key, hidden ones included, at most so many.
+  // Returns the next rows after the key `after`, at most `limit`, hidden ones included.
   using Next = std::function<absl::StatusOr<Rows>(int64_t after, int64_t limit)>;
 
   Scan(const PageStart& start, Next next) : limit_(start.limit), position_(start.after), next_(std::move(next)) {
@@ -68,7 +69,7 @@ class Scan {
   std::optional<int64_t> next() const { return more_ ? std::optional<int64_t>(position_) : std::nullopt; }
 
  private:
-  // False: the page is full.
+  // Adds a row to the page. False: the page is full.
   bool Take(int64_t key, int64_t bytes) {
     if (static_cast<int64_t>(keys_.size()) == limit_) return false;
     if (!keys_.empty() && bytes_ + bytes > limits::kPageBytes) return false;

@@ -9,7 +9,8 @@
 namespace crosskey::posts {
 namespace {
 
-// From the columns `posts_reclaimed` and `likes_reclaimed`, which stay for processes of the release before.
+// Copies the counts from the columns `posts_reclaimed` and `likes_reclaimed`. Those columns stay, because processes of
+// the release before may still run and use them.
 constexpr char kCounts[] = R"(
 REPLACE INTO reclaimed_rows (parent_id, relationship, removed)
   SELECT id, 'post.v1.Post.user_id', posts_reclaimed FROM user_refs WHERE posts_reclaimed > 0;

@@ -5,7 +5,8 @@
 
 namespace crosskey::posts {
 
-// storage/migrations/*.sql. A file that a release has had is never changed; a change is a new file.
+// The tables of storage/migrations/*.sql. Databases store the checksums of the migrations that were applied. So a file
+// that a release has had is never changed; a change is a new file.
 db::Component Tables();
 
 db::Schema Schema();

@@ -160,8 +160,8 @@ TEST_P(ServerSession, NobodyListeningMeansUnavailable) {
   EXPECT_EQ(runs, 0);
 }
 
-// A user whose sessions begin with an sql_mode of the test's choice. By init_connect, which runs for users without
-// administrative rights only: the global sql_mode would hit whoever uses the server at the same time.
+// A user whose sessions begin with an sql_mode that the test chooses. The server's init_connect sets it, which runs
+// only for users without administrative rights; the global sql_mode would hit whoever uses the server at the same time.
 class UserWithSqlMode {
  public:
   UserWithSqlMode(const TestDatabase& server, const std::string& mode) : server_(server) {

@@ -1,4 +1,4 @@
-// db::Database: transactions, what runs them again, and who gets a session when.
+// db::Database: transactions, the errors after which they are run again, and the wait for a session.
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -36,7 +36,7 @@ TEST_P(DbTransact, StoresNothingOfABodyThatReturnsAnError) {
                                         }),
               StatusIs(StatusCode::kNotFound, ""));
   EXPECT_EQ(storage.Names(), "");
-  // The same session, and nothing of the first transaction in it.
+  // This runs on the same session, which must have nothing left of the first transaction.
   EXPECT_THAT(storage.database.Transact(TestCall(), "test", [](db::Tx& tx) { return InsertItem(tx, "b"); }), IsOk());
   EXPECT_EQ(storage.Names(), "b");
 }
@@ -108,7 +108,8 @@ TEST_P(DbTransact, IsOverloadedWhenNoSessionComesFreeInTheDeadline) {
   EXPECT_EQ(MetricOf(storage.metrics, "crosskey_db_lease_timeouts_total"), 2);
 }
 
-// The deadline's part below a second counts: added carelessly to the clock's it is no valid time, and the wait fails.
+// The wait adds a fraction of a second to the clock's own. If their sum is not carried into the seconds, it is no valid
+// time, and the wait fails.
 TEST_P(DbTransact, WaitsForASessionWhateverTheFractionOfTheDeadline) {
   Storage storage(GetParam(), 1);
   std::atomic<int> asked = 0;
@@ -131,7 +132,8 @@ TEST_P(DbTransact, WaitsForASessionWhateverTheFractionOfTheDeadline) {
 
 class DbTransactOnServer : public DatabaseTest {
  protected:
-  // Renames item 1, then item 2, or the other way round; between the two it waits for `meet` at the first run.
+  // Renames the items with the ids `first` and `second`, in this order and in one transaction. Calls `meet` between the
+  // two, in every run.
   static absl::Status RenameBoth(db::Database& database, int first, int second, const std::string& name,
                                  const std::function<void()>& meet) {
     return database.Transact(TestCall(), "test", [&](db::Tx& tx) -> absl::Status {
@@ -174,7 +176,8 @@ TEST_P(DbTransactOnServer, RunsTheWholeBodyAgainAfterALockTimeout) {
                                           ++runs;
                                           CROSSKEY_RETURN_IF_ERROR(
                                               tx.Command("test.hurry", "SET SESSION innodb_lock_wait_timeout = 1"));
-                                          // 1205 undoes only its own statement, not this one.
+                                          // Error 1205 undoes only the statement that waited. This row
+                                          // must be undone as well, or there would be two of them.
                                           CROSSKEY_RETURN_IF_ERROR(InsertItem(tx, "y"));
                                           return tx.Execute(kRenameItem, "a", 1).status();
                                         }),
@@ -227,7 +230,7 @@ TEST_P(DbTransactOnServer, RunsAReadThatLostItsConnectionAgain) {
   EXPECT_EQ(runs, 2);
 }
 
-// Leases `count` sessions at a time, each inside the one before, and hands out their ids.
+// Leases `count` sessions at the same time, by reads within reads, and adds the ids of the sessions to `ids`.
 absl::Status LeaseAtOnce(db::Database& database, size_t count, std::vector<int64_t>& ids) {
   if (count == 0) return absl::OkStatus();
   return database.Read(TestCall(), [&](db::Connection& connection) {
@@ -251,7 +254,7 @@ TEST_P(DbTransactOnServer, OneDeadSessionIsEnoughToOpenAllOfThemAnew) {
 
 TEST(DbTransactOnSqlite, WaitsForTheWriterOfAnotherProcess) {
   Storage storage("sqlite", 1);
-  // The pool's only session, so that the test need not wait for the five seconds that it has otherwise.
+  // Makes the pool's only session wait for a lock for 1 ms instead of five seconds, so that the test is quick.
   ASSERT_THAT(storage.database.Read(TestCall(),
                                     [](db::Connection& connection) {
                                       return connection.Command("test.hurry", "PRAGMA busy_timeout = 1");
@@ -261,7 +264,7 @@ TEST(DbTransactOnSqlite, WaitsForTheWriterOfAnotherProcess) {
   other.Run("BEGIN IMMEDIATE");
   int runs = 0;
   const Call call = CallWithHook([&](int look) {
-    if (look == 5) other.Run("COMMIT");  // the third attempt: each looks before and after it waits for its turn
+    if (look == 5) other.Run("COMMIT");  // in the third attempt: each looks before and after its wait for the turn
   });
   EXPECT_THAT(storage.database.Transact(call, "test", [&](db::Tx& tx) { return ++runs, InsertItem(tx, "a"); }), IsOk());
   EXPECT_EQ(runs, 1);

@@ -1,4 +1,4 @@
-// db::Connection: whatever goes into a database comes out of it the same.
+// db::Connection: every value that goes into a database comes out of it the same.
 #include <limits>
 
 #include <gmock/gmock.h>
@@ -122,7 +122,7 @@ TEST_P(DbValues, KeepsArbitraryBytes) {
 }
 
 TEST_P(DbValues, RefusesATextThatDoesNotFitInsteadOfCuttingIt) {
-  if (storage_.own.is_sqlite()) return;  // has no lengths
+  if (storage_.own.is_sqlite()) return;  // there a text has no maximum length
   const absl::Status status = storage_.database.Transact(
       TestCall(), "test", [](db::Tx& tx) { return tx.Insert(kInsertText, std::string(65536, 'x')).status(); });
   EXPECT_FALSE(status.ok());

@@ -1,4 +1,4 @@
-// An event log in a database of a test's own: what publishes, numbers and reads it.
+// An event log in a database of a test's own, with the parts that publish, number and read its events.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@
 
 namespace crosskey::testing {
 
-// A database with the schema of post-service, and what publishes and follows events in it.
+// A database with the schema of post-service, and the parts that publish, number and read events in it.
 struct Log {
   explicit Log(const std::string& backend)
       : storage(backend),
@@ -44,7 +44,7 @@ struct Log {
     return numbered.value_or(-1);
   }
 
-  // What a reader gets that has read up to `after`: "SEQUENCE SUBJECT" of each event.
+  // The events after `after`, as a reader of the feed gets them, each as "SEQUENCE SUBJECT".
   std::vector<std::string> Follow(int64_t after) {
     const auto events = feed.Read(TestCall(), Sequence{after});
     EXPECT_THAT(events, IsOk());

@@ -1,4 +1,5 @@
-// The consumer of the other service's events: each takes effect once, in order, or the consumer stops where it can be seen.
+// The consumer of the other service's events: each event takes effect once and in order, or the consumer stops and
+// shows that.
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -21,9 +22,10 @@ using ::testing::ElementsAre;
 using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
-constexpr char kFeed[] = "user-service";  // of the checkpoint that post-service's schema has
+constexpr char kFeed[] = "user-service";  // post-service's schema has a checkpoint for it
 
-// Delivers what it is given, from the position it is asked for, and then says that the connection has ended.
+// Notes the position that it is asked for, delivers `batches` whatever that is, and then says that the connection has
+// ended.
 class FakeTransport final : public events::Transport {
  public:
   absl::Status Stream(const std::string& feed_id, Sequence after,
@@ -42,7 +44,7 @@ class FakeTransport final : public events::Transport {
 
 constexpr char kHistory[] = "history-1";
 
-// Consecutive events of these types from `after` on.
+// Consecutive events of these types, the first of which follows `after`.
 Batch BatchOf(int64_t after, const std::vector<std::string>& types) {
   Batch batch{kHistory, Sequence{after}, Sequence{after}, {}};
   for (const std::string& type : types) {
@@ -54,7 +56,7 @@ Batch BatchOf(int64_t after, const std::vector<std::string>& types) {
   return batch;
 }
 
-// A consumer whose effects insert the sequence into `items`.
+// A consumer whose effects insert the event's sequence number into `items`.
 struct Consuming {
   explicit Consuming(const std::string& backend)
       : log(backend),
@@ -121,7 +123,7 @@ TEST_P(Consume, AsksForWhatFollowsTheCheckpoint) {
   EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kUnavailable, ""));
   EXPECT_EQ(at.Effects(), "1,2");
   EXPECT_EQ(at.applied, 2);  // not for the bookmark
-  // Both are delivered again.
+  // The transport delivers the same batches again.
   EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kAborted, ""));
   EXPECT_EQ(at.Effects(), "1,2");
   EXPECT_THAT(at.transport.asked, ElementsAre(std::make_pair("", 0), std::make_pair(kHistory, 2)));
@@ -149,7 +151,7 @@ TEST_P(Consume, RefusesAGap) {
   for (const Batch& batch : {hole, late, early_end, disordered}) {
     EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kFailedPrecondition, ""));
   }
-  // One that begins beyond the checkpoint.
+  // This batch begins beyond the checkpoint.
   EXPECT_THAT(at.consumer.Apply(BatchOf(1, {"t.Normal"})), Not(IsOk()));
   EXPECT_EQ(at.Effects(), "");
   EXPECT_EQ(at.Checkpoint(), " 0 0");
@@ -167,7 +169,8 @@ TEST_P(Consume, RefusesAnotherHistory) {
 
 TEST_P(Consume, OfTwoConsumersOneLosesAndChangesNothing) {
   Consuming at(GetParam());
-  // Where the database lets both begin, the first one waits for that with its transaction open.
+  // A server lets both transactions begin. There the first one waits with its transaction open until the second has
+  // begun.
   std::atomic<int> begun = 0;
   at.log.storage.database.set_seam(Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) {
     if (sql.name == "transaction.begin") ++begun;
@@ -195,7 +198,8 @@ TEST_P(Consume, OfTwoConsumersOneLosesAndChangesNothing) {
   EXPECT_EQ(at.Checkpoint(), "history-1 2 2");
 }
 
-// A read before the checkpoint's lock could see a reference row that a release is about to change.
+// Before the checkpoint is locked, an effect could find no reference row, and then a guarded write could add it: an
+// orphan.
 TEST_P(Consume, TheCheckpointIsTheFirstStatement) {
   Consuming at(GetParam());
   std::vector<std::string> statements;

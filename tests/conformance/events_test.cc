@@ -124,7 +124,7 @@ TEST_P(Sequencing, GoesOnWhereTheLastRoundEnded) {
 TEST_P(Sequencing, LeavesNoGapOfTransactionsThatFailed) {
   Log log(GetParam());
   log.Append({"a"});
-  // Takes an id of the table, which is never used again.
+  // A transaction that fails takes an id of the table, which is never used again.
   EXPECT_THAT(
       log.storage.database.Transact(
           TestCall(), "test",
@@ -174,7 +174,7 @@ TEST_P(Sequencing, SeveralSequencersNumberEveryEventOnce) {
 class SequencingOnServer : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(SequencingOnServer);
 
-// The order of ids is not that of commits. SQLite has one writer at a time, so there it is.
+// On a server, the order of ids is not the order of commits. On SQLite it is, because there is one writer at a time.
 TEST_P(SequencingOnServer, AReaderGetsAnEventWhoseTransactionCommitsAfterALaterOne) {
   Log log(GetParam());
   const auto insert = [](const std::string& subject) {

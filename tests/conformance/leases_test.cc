@@ -24,7 +24,7 @@ struct Two {
   }
   bool First() { return first.Hold(TestCall(), kName).value(); }
   bool Second() { return second.Hold(TestCall(), kName).value(); }
-  // By the database's own clock: microseconds until the end.
+  // Microseconds until the lease ends, by the database's own clock.
   int64_t Remaining() {
     int64_t remaining = 0;
     EXPECT_THAT(storage.database.Read(TestCall(),
@@ -70,7 +70,8 @@ TEST_P(LeasesTest, ALeaseThatExpiresGoesToAnother) {
   EXPECT_FALSE(two.First());
 }
 
-// The database's clock has been set back, or another server with another clock has taken over.
+// A lease ends further away than any term if the database's clock has been set back, or if a server with another clock
+// has taken over.
 TEST_P(LeasesTest, AnEndBeyondAnyTermHoldsNobodyUp) {
   Two two(GetParam());
   ASSERT_TRUE(two.First());
@@ -125,7 +126,7 @@ TEST_P(LeasesTest, AFreshLeaseNeedsNoStatement) {
   EXPECT_TRUE(two.second.Hold(TestCall(), "trim").value());
   EXPECT_FALSE(leases.Hold(TestCall(), "trim").value());
   EXPECT_FALSE(leases.Hold(TestCall(), "trim").value());
-  EXPECT_EQ(statements, 4);  // what it does not hold it asks for each time
+  EXPECT_EQ(statements, 4);  // a lease that it does not hold costs a statement each time
 }
 
 }  // namespace

@@ -77,7 +77,7 @@ TEST_P(Migrations, AFailureNamesTheMigrationAndLeavesItUnrecorded) {
   const absl::Status status = Migrate({kFirst, {2, "0002_broken", "NONSENSE;\n"}});
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()), HasSubstr("0002_broken"));
-  // The lock is free for the next process, while this one's sessions are still open.
+  // The lock of the migrations is free for the next process, even while this one's sessions are still open.
   telemetry::Metrics metrics("test", "0");
   db::Database database(OptionsFor(storage_.own), metrics);
   EXPECT_THAT(db::Migrate(database, Call::Background(absl::Seconds(20)), Of({kFirst, kSecond})), IsOk());
@@ -105,7 +105,7 @@ TEST_P(Migrations, SeveralProcessesAtOnceApplyThemOnce) {
   std::vector<std::thread> processes;
   for (int i = 0; i < count; ++i) {
     processes.emplace_back([&] {
-      // Each has a pool and, on SQLite, a writer queue of its own.
+      // Each process has a pool and, on SQLite, a writer queue of its own.
       telemetry::Metrics metrics("test", "0");
       db::Database database(OptionsFor(storage_.own), metrics);
       EXPECT_THAT(db::Migrate(database, TestCall(), Of({kFirst, kSecond, kThird})), IsOk());
@@ -170,7 +170,7 @@ TEST_P(Migrations, ComponentsHaveNumbersOfTheirOwn) {
   EXPECT_THAT(db::CheckSchema(storage_.database, TestCall(), both), IsOk());
 }
 
-// What a release before had in one list. Its tables are there.
+// A database of the release before has the tables already, and records its migrations in one list, schema_migrations.
 TEST_P(Migrations, ADatabaseOfTheReleaseBeforeIsAdoptedOnce) {
   storage_.own.Run("CREATE TABLE a (id BIGINT NOT NULL PRIMARY KEY)");
   storage_.own.Run("INSERT INTO a (id) VALUES (1)");

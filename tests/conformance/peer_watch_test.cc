@@ -1,4 +1,4 @@
-// events::PeerWatch, and what relation::Blocked makes of it.
+// events::PeerWatch, and the reasons that relation::Blocked derives from it.
 #include "common/events/peer_watch.h"
 
 #include <gtest/gtest.h>
@@ -57,7 +57,7 @@ struct Watching {
     Append();
     EXPECT_EQ(sequencer.Round(TestCall()).value(), 1);
   }
-  // The peer's head, and how far it has consumed this feed.
+  // Lets the peer say its head, and how far it has consumed this service's feed.
   void PeerSays(int64_t head, int64_t consumed) {
     transport.Say(head, {"user-service", own_history, Sequence{consumed}});
   }
@@ -69,7 +69,7 @@ struct Watching {
     EXPECT_THAT(watch.Round(TestCall()), IsOk());
   }
   double Lag() { return MetricOf(storage.metrics, "crosskey_consumer_lag_events", {{"feed", "post-service"}}); }
-  // Of a deletion that was begun `age` ago.
+  // Why a deletion that was begun `age` ago does not move; empty if it does.
   std::string Reason(DeletionState state, absl::Duration age, const std::string& noted = "") const {
     relation::Deletion deletion;
     deletion.state = state;
@@ -133,7 +133,7 @@ TEST_P(PeerWatchTest, SaysHowFarThePeerHasConsumed) {
   EXPECT_TRUE(at.watch.view().answers);
   EXPECT_EQ(at.watch.view().of_peer.last_sequence, Sequence{4});
   EXPECT_EQ(at.watch.view().of_peer.feed_id, at.own_history);
-  // It says nothing about this feed.
+  // The peer says nothing about this feed.
   at.transport.Say(0, {"other-service", at.own_history, Sequence{4}});
   at.Look();
   EXPECT_EQ(at.watch.view().of_peer.feed_id, "");
@@ -147,11 +147,11 @@ TEST_P(PeerWatchTest, AReaderThatIsBehindButMovesHasCaughtUpWithThePast) {
   EXPECT_EQ(at.watch.view().peer_caught_up, absl::InfinitePast());
   const absl::Time first = at.now;
   at.Publish();
-  at.PeerSays(0, 1);  // what was there at the first look
+  at.PeerSays(0, 1);  // it has consumed what was there at the first look
   at.Look();
   EXPECT_EQ(at.watch.view().peer_caught_up, first);
   const absl::Time second = at.now;
-  at.Look();  // stands still
+  at.Look();  // the peer stands still
   at.Look();
   EXPECT_EQ(at.watch.view().peer_caught_up, first);
   at.Publish();
@@ -171,7 +171,7 @@ TEST_P(PeerWatchTest, ADeletionThatMovesIsNotBlocked) {
     EXPECT_EQ(at.Reason(state, absl::Seconds(1)), "");
     EXPECT_EQ(at.Reason(state, absl::Hours(1)), "");
   }
-  // Nor is one that is over, however the peer is.
+  // A deletion that is over is not blocked either, even if the peer does not answer.
   at.transport.answers = false;
   at.Look();
   for (const DeletionState state : {DeletionState::kNone, DeletionState::kRefused, DeletionState::kCompleted}) {
@@ -202,7 +202,7 @@ TEST_P(PeerWatchTest, APeerThatHasNotConsumedTheEventBlocks) {
   const char* reason = "post-service has not consumed the event of the deletion yet";
   for (const DeletionState state : {DeletionState::kPending, DeletionState::kReclaiming}) {
     EXPECT_EQ(at.Reason(state, absl::Seconds(90)), reason);
-    EXPECT_EQ(at.Reason(state, absl::Minutes(3)), "");  // that of an older one it has
+    EXPECT_EQ(at.Reason(state, absl::Minutes(3)), "");  // the event of an older deletion has been consumed
   }
   at.PeerSays(0, 1);
   at.Look();

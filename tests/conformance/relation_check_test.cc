@@ -1,4 +1,4 @@
-// The check at the start of a service: whatever the tables lack of what is declared is named.
+// The check at the start of a service names the difference between the declarations and the tables.
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_cat.h"
@@ -22,7 +22,7 @@ using ::testing::HasSubstr;
 constexpr char kOwner[] = "shop.v1.Owner";
 constexpr char kMaker[] = "shop.v1.Maker";
 
-// As it should be.
+// The tables as they should be. The tests make changes to these texts.
 constexpr char kItems[] = R"(
 CREATE TABLE items (
   id {counter},
@@ -71,7 +71,8 @@ class StartCheck : public DatabaseTest {
     EXPECT_THAT(owner_refs_.Add(declared_, "shop.v1.Item.owner_id"), IsOk());
   }
 
-  // What the check says of a database with these tables, in which `changes` have been replaced.
+  // What the check says of a database with the tables of `schema` and `own`. Before, `changes` are replaced in the text
+  // of `own`, and the statement `run` is executed on the finished tables.
   absl::Status Check(const relation::Registered& registered, std::vector<db::Component> schema, const std::string& own,
                      const std::vector<std::pair<std::string, std::string>>& changes, const std::string& run = "") {
     std::string text = own;
@@ -154,7 +155,7 @@ TEST_P(StartCheck, NamesAColumnWithoutAForeignKey) {
   const std::string key = "  FOREIGN KEY (owner_id) REFERENCES owner_refs (id),\n";
   EXPECT_THAT(CheckItems({{key, ""}}),
               Refuses("shop.v1.Item.owner_id is declared, but items.owner_id has no foreign key to owner_refs"));
-  // To another table than the one that is locked.
+  // The foreign key refers to another table than the one whose rows a write locks.
   EXPECT_THAT(CheckItems({{"REFERENCES owner_refs", "REFERENCES items"}}),
               Refuses("items.owner_id has no foreign key to owner_refs"));
   EXPECT_THAT(CheckMakers({{"  FOREIGN KEY (maker_id) REFERENCES makers (id),\n", ""}}),
@@ -175,7 +176,7 @@ TEST_P(StartCheck, NamesAColumnWithoutAnIndex) {
   const std::string index = ",\n  {index items_by_owner (owner_id, id)}";
   for (const char* other : {"", ",\n  {index items_by_owner (id, owner_id)}"}) {
     const absl::Status status = CheckItems({{index, other}});
-    // A server makes one with the foreign key.
+    // A server makes an index for the foreign key by itself.
     if (GetParam() != "sqlite") {
       EXPECT_THAT(status, IsOk());
     } else {
@@ -193,7 +194,7 @@ TEST_P(StartCheck, NamesAForeignKeyThatNoRelationshipIsDeclaredFor) {
                            "  FOREIGN KEY (owner_id) REFERENCES owner_refs (id)\n"
                            ") {table};"}}),
               Refuses("notes.owner_id refers to owner_refs, but no relationship is declared for it"));
-  // Another column of the same table.
+  // The same for another column of a table that is registered.
   EXPECT_THAT(CheckItems({{"owner_id BIGINT,", "owner_id BIGINT, giver_id BIGINT,"},
                           {"FOREIGN KEY (owner_id)",
                            "FOREIGN KEY (giver_id) REFERENCES owner_refs (id),\nFOREIGN KEY (owner_id)"}}),
@@ -202,7 +203,7 @@ TEST_P(StartCheck, NamesAForeignKeyThatNoRelationshipIsDeclaredFor) {
                            {"FOREIGN KEY (maker_id)",
                             "FOREIGN KEY (second_id) REFERENCES makers (id),\nFOREIGN KEY (maker_id)"}}),
               Refuses("parts.second_id refers to makers, but no relationship is declared for it"));
-  // SQLite takes a table's name in any case.
+  // SQLite takes the name of a table in upper and lower case.
   if (GetParam() == "sqlite") {
     EXPECT_THAT(
         CheckItems({}, "CREATE TABLE notes (id INTEGER PRIMARY KEY, owner_id BIGINT REFERENCES OWNER_REFS (id))"),
@@ -224,12 +225,12 @@ TEST(StartCheckOfDeclarations, NamesARelationshipWithoutATable) {
   const auto posts = posts::Relationships::Read();
   ASSERT_THAT(users, IsOk());
   ASSERT_THAT(posts, IsOk());
-  // One of several to a type.
+  // One of several relationships to a type is not registered.
   relation::ReferenceTable some = posts->users;
   some.children.pop_back();
   EXPECT_THAT(relation::CheckRegistered(posts->declarations, {{&some}, {&posts->posts}, {}}),
               Refuses("post.v1.Post.user_id is declared, but no table is registered for it"));
-  // All to a type, which has no reference table at all.
+  // No relationship to a type is registered, so it has no reference table at all.
   EXPECT_THAT(relation::CheckRegistered(posts->declarations, {{}, {&posts->posts}, {}}),
               Refuses("_id is declared, but no table is registered for it"));
   EXPECT_THAT(relation::CheckRegistered(users->declarations, {{}, {}, {&users->users}}),

@@ -1,4 +1,5 @@
-// Deletions that meet: they join, leave each other alone or come too late, and the row always ends in one decision.
+// Deletions of the same row at the same time: one joins the other, leaves it alone or comes too late, and there is
+// always only one decision about the row.
 #include <future>
 
 #include "tests/conformance/relation_deletions.h"
@@ -27,7 +28,7 @@ TEST_P(ConcurrentDeletions, OneWithTheSameActionIsJoined) {
   ASSERT_THAT(joined, InState(DeletionState::kReclaiming));
   EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kReclaiming));
   EXPECT_EQ(owners.peer.releases().back().deletion_id, (*joined)->deletion_id);
-  // Later calls find it under way, or nothing.
+  // Later calls with the same action find the deletion under way, calls with another action find no row.
   EXPECT_THAT(owners.Delete(ada, Action::kRestrict), InState(DeletionState::kReclaiming));
   EXPECT_THAT(owners.Delete(ada, Action::kCascade), StatusIs(absl::StatusCode::kNotFound, "OWNER_NOT_FOUND"));
 }
@@ -50,7 +51,7 @@ TEST_P(ConcurrentDeletions, AfterAJoinedOneWasRefusedAnOwnOneIsTried) {
   owners.peer.OnRelease(AfterPreflight(Away()));
   ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
   const DeletionId first = owners.Latest(ada)->deletion_id;
-  // The old one is refused; meanwhile nothing refers to the owner any more.
+  // The old deletion is refused, but by now nothing refers to the owner any more.
   owners.peer.OnRelease([&](const ReleaseRequest& request) {
     return request.deletion_id == first ? ReleaseAnswer{false, {}} : kYes;
   });
@@ -74,7 +75,7 @@ TEST_P(ConcurrentDeletions, TwoWithDifferentActionsEndInOne) {
   EXPECT_THAT(DeletedEvents(owners), SizeIs(1));
 }
 
-// Both find the row ACTIVE and pass the preflight; the row's lock lets one of them begin.
+// Both find the row ACTIVE. The row's lock lets one of them begin: here the CASCADE, during the RESTRICT's preflight.
 TEST_P(ConcurrentDeletions, OfTwoThatBeginAtOnceOneFindsTheOthersIntent) {
   OwnerService owners(GetParam());
   const int64_t ada = owners.Create();
@@ -118,7 +119,7 @@ TEST_P(ConcurrentDeletions, AnAnswerThatComesAfterTheDecisionChangesNothing) {
     owners.Advance(absl::Minutes(1));
     EXPECT_THAT(owners.Recover(), IsOk());  // refused
     EXPECT_EQ(owners.StateOf(ada), kActive);
-    return kYes;  // what a peer would never say; the decision stands nevertheless
+    return kYes;  // no peer says that after a refusal, but even then the decision stands
   });
   EXPECT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
   EXPECT_EQ(owners.StateOf(ada), kActive);

@@ -1,4 +1,4 @@
-// What tests of the parent's side of a deletion share: answers of the peer, and the state that a deletion must be in.
+// For the tests of the parent's side of a deletion: answers of the peer, and a matcher for the state of a deletion.
 #pragma once
 
 #include <string>
@@ -26,21 +26,21 @@ inline const relation::ReleaseAnswer kNo{false, {{kItemOwner, 2, false}}};
 
 class DeletionTest : public DatabaseTest {
  protected:
-  // Releases whatever it is asked for.
+  // Grants every release and every preflight.
   static FakePeer::ReleaseScript Agree() {
     return [](const relation::ReleaseRequest&) { return kYes; };
   }
-  // Refuses RESTRICT, in the preflight and in earnest.
+  // Refuses every release and every preflight.
   static FakePeer::ReleaseScript Refuse() {
     return [](const relation::ReleaseRequest&) { return kNo; };
   }
-  // Lets the preflight pass, then answers so.
+  // Lets the preflight pass, and gives `answer` to the release itself.
   static FakePeer::ReleaseScript AfterPreflight(absl::StatusOr<relation::ReleaseAnswer> answer) {
     return [answer](const relation::ReleaseRequest& request) { return request.validate_only ? kYes : answer; };
   }
   static absl::Status Away() { return errors::PeerUnavailable("item-service"); }
 
-  // Apart from the creations.
+  // The published OwnerDeleted events, without the OwnerCreated ones.
   static std::vector<std::string> DeletedEvents(const OwnerService& owners) {
     std::vector<std::string> events;
     for (const std::string& event : owners.Events()) {

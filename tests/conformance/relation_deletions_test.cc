@@ -37,7 +37,7 @@ TEST_P(Deletions, DropsTheRowOnceItIsReleased) {
     EXPECT_THAT(DeletedEvents(owners), IsEmpty());
     return kYes;
   });
-  // Intent, row and event change at one moment.
+  // Record, row and event change in one transaction, so nobody sees a part of that before its commit.
   owners.After("outbox.append", [&] {
     EXPECT_EQ(owners.StateOf(ada), kDeleting);
     EXPECT_THAT(owners.Deletions(ada), ElementsAre(DeletionState::kIntent));
@@ -116,7 +116,7 @@ TEST_P(Deletions, ARefusedReleaseMakesTheRowActiveAgain) {
   EXPECT_THAT(DeletedEvents(owners), IsEmpty());
 }
 
-// After the intent only a definite answer decides: no answer is no refusal.
+// After the intent only a definite answer decides. A missing answer is no refusal, because the peer may have released.
 TEST_P(Deletions, RestrictKeepsTheIntentWhileTheAnswerIsUnknown) {
   for (const absl::Status& unknown : {Away(), absl::InternalError("broken"), absl::ResourceExhaustedError("full"),
                                       absl::FailedPreconditionError("")}) {
@@ -167,7 +167,7 @@ TEST_P(Deletions, RecoveryTriesAgainUntilThereIsAnAnswer) {
   EXPECT_EQ(owners.StateOf(ada), kAbsent);
 }
 
-// ABORTED: the head that was sent is too old for the peer's fence.
+// The peer answers ABORTED if the head that was sent is too old for its fence. The same head would fail again.
 TEST_P(Deletions, ReadsTheHeadAgainForEachAttempt) {
   OwnerService owners(GetParam());
   const int64_t ada = owners.Create();
@@ -195,12 +195,12 @@ TEST_P(Deletions, AbortedForeverIsNoDecision) {
   EXPECT_THAT(owners.peer.releases(), SizeIs(1 + limits::kConsistencyRounds));
 }
 
-// Read the other way round, a release could pass the peer's fence although the deletion was over before its head.
+// In the other order, a release could pass the peer's fence although its deletion was decided before the head was read.
 TEST_P(Deletions, ReadsTheHeadBeforeItConfirmsTheIntent) {
   OwnerService owners(GetParam());
   const int64_t ada = owners.Create();
   owners.peer.OnRelease(Agree());
-  // After the head was read: another driver decides, and the event gets its number.
+  // Another driver decides the deletion after the head was read, and before the intent is confirmed.
   bool decided = false;
   owners.After("owner_deletions.insert", [&] {
     owners.After("feed.info", [&] {
@@ -287,7 +287,7 @@ TEST_P(Deletions, ThatOnlyValidateStoreNothing) {
   EXPECT_THAT(owners.Deletions(ada), IsEmpty());
   EXPECT_THAT(DeletedEvents(owners), IsEmpty());
 
-  // One that is under way is shown, not driven.
+  // A deletion that is under way is only shown: nobody is asked to release.
   owners.peer.OnRelease(AfterPreflight(Away()));
   ASSERT_FALSE(owners.Delete(ada, Action::kRestrict).ok());
   const size_t asked = owners.peer.releases().size();
@@ -347,7 +347,7 @@ TEST_P(Deletions, OldRecordsArePurgedUnfinishedOnesKept) {
   ASSERT_THAT(owners.Purge(), IsOk());
   EXPECT_THAT(owners.Deletions(completed), SizeIs(1));
 
-  // Counted from its end, not from its beginning.
+  // The age of a record counts from the end of its deletion, not from the beginning.
   ASSERT_THAT(owners.ConsumeReclaimed(owners.Latest(recent)->deletion_id, 0), IsOk());
   const DeletionId last = owners.Latest(recent)->deletion_id;
   owners.Advance(absl::Seconds(2));

@@ -1,4 +1,4 @@
-// A guarded write: a foreign key check against another service's rows.
+// Guarded writes: the foreign key check against another service's rows.
 #include <atomic>
 #include <future>
 
@@ -25,7 +25,7 @@ class Guard : public DatabaseTest {
  protected:
   static LookupAnswer Active(const Ids& ids, int64_t as_of_sequence = 0) { return AnswerOf(ids, as_of_sequence); }
 
-  // After a refused write to owner 7.
+  // What must hold after a refused write to owner 7.
   static void ExpectNothingStored(const ItemService& items) {
     EXPECT_EQ(items.AllItems(), 0);
     EXPECT_EQ(items.StateOf(7), kAbsent);
@@ -34,7 +34,7 @@ class Guard : public DatabaseTest {
 };
 CROSSKEY_ON_EVERY_DATABASE(Guard);
 
-// Needs a second writer inside an open transaction, which SQLite does not let in.
+// These tests need a second writer while a transaction is open, which SQLite does not allow.
 class GuardOnServer : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(GuardOnServer);
 
@@ -132,7 +132,7 @@ TEST_P(Guard, OneAbsentOfSeveralParentsRefusesAll) {
   ExpectNothingStored(items);
 }
 
-// A re-parent locks the old and the new one.
+// A write that moves a row to another parent locks the old parent and the new one.
 TEST_P(Guard, OneReleasedOfSeveralParentsRefusesAll) {
   ItemService items(GetParam());
   items.Know({3, 5});
@@ -148,7 +148,7 @@ TEST_P(Guard, OneReleasedOfSeveralParentsRefusesAll) {
 TEST_P(Guard, HoldsNoSessionWhileThePeerIsAsked) {
   ItemService items(GetParam(), {kItemOwner}, 1);
   items.peer.OnLookup([&](const Ids& ids) -> absl::StatusOr<LookupAnswer> {
-    // The only session, and on SQLite the only turn to write.
+    // This takes the only session and, on SQLite, the turn to write, so the guard must hold neither.
     EXPECT_THAT(items.ConsumeCreated(100), IsOk());
     return Active(ids);
   });
@@ -183,7 +183,8 @@ TEST_P(Guard, ADeadlockRunsTheWholeTransactionAgain) {
   EXPECT_EQ(items.sql.counted()["owner_refs.lock_shared"].statements, 2) << "the lock went with the first transaction";
 }
 
-// The interleaving that leaves an orphan without the fence: answered, deleted and consumed, then added.
+// Without the fence this interleaving leaves an orphan: the lookup is answered, then the deletion is consumed, then the
+// reference row is added.
 TEST_P(Guard, AnAnswerOlderThanAConsumedDeletionIsAskedForAgain) {
   ItemService items(GetParam());
   ASSERT_THAT(items.ConsumeCreated(100), IsOk());
@@ -252,7 +253,7 @@ TEST_P(Guard, ATombstoneWinsOverAnAnswer) {
   EXPECT_EQ(items.AllItems(), 0);
 }
 
-// Shared, not exclusive: writers of one popular owner do not queue. (On SQLite all writers do.)
+// The lock is shared, so that writers of one popular owner do not queue. (On SQLite all writers do.)
 TEST_P(GuardOnServer, WritersOfOneOwnerDoNotWaitForEachOther) {
   ItemService items(GetParam());
   items.Know({7});
@@ -282,7 +283,7 @@ TEST_P(Guard, ADeletionWaitsForAWriterThatHasPassedTheFence) {
   EXPECT_THAT(items.LastEvent(), HasSubstr(absl::StrCat("1 7 uid-7 ", kItemOwner, "=1")));
 }
 
-// Otherwise it would find no reference row, report that nothing is left, and the row would be added after all.
+// Otherwise the consumer would find no reference row and report that nothing is left, and then the row would be added.
 TEST_P(Guard, NoDeletionIsConsumedBetweenTheFenceAndTheNewReference) {
   ItemService items(GetParam());
   items.peer.OnLookup([](const Ids& ids) { return Active(ids); });
@@ -299,7 +300,8 @@ TEST_P(Guard, NoDeletionIsConsumedBetweenTheFenceAndTheNewReference) {
   EXPECT_EQ(items.StateOf(7), kAbsent);
 }
 
-// A write to what was there a moment ago: whoever has lost its reference since is gone, and there is nobody to ask.
+// A write to a row that was there a moment ago: then its owner had a reference row, so an owner that has none now has
+// been deleted, and its service need not be asked.
 TEST_P(Guard, AnUnknownOwnerCanBeTakenForMissingWithoutAsking) {
   ItemService items(GetParam());
   items.Know({7});
@@ -311,7 +313,7 @@ TEST_P(Guard, AnUnknownOwnerCanBeTakenForMissingWithoutAsking) {
   EXPECT_THAT(items.Write({7}, body, relation::Guard::Unknown::kMissing), IsOk());
 }
 
-// Two writers that both found the owner unknown.
+// Two writers have found the owner unknown, and both add its reference row.
 TEST_P(Guard, OneOfTwoThatAddTheSameReferenceFindsItThere) {
   ItemService items(GetParam());
   items.peer.OnLookup([&](const Ids& ids) -> absl::StatusOr<LookupAnswer> {

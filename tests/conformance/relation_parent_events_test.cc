@@ -107,7 +107,7 @@ TEST_P(ParentEvents, DeliveredTwiceTakesEffectOnce) {
   EXPECT_EQ(items.Consumed(), 1);
 }
 
-// The feed has them in the order of their commits; nothing else must put them in.
+// The feed has events in the order of their commits, and the consumer accepts no other order.
 TEST_P(ParentEvents, DeletedCannotComeBeforeItsCreated) {
   ItemService items(GetParam());
   const events::Event created = EventOf(1, ItemService::Created(7));
@@ -135,7 +135,7 @@ TEST_P(ParentEvents, DeletedOfAnotherIncarnationStopsTheConsumer) {
   EXPECT_EQ(items.Consumed(), 0);
 }
 
-// The effect and the checkpoint are one transaction, or a restart would apply it twice or never.
+// Effect and checkpoint are one transaction: otherwise, after a crash, the event would take effect twice or never.
 TEST_P(ParentEvents, ACrashBeforeTheCommitLeavesTheEventToBeConsumedAgain) {
   ItemService items(GetParam());
   items.Know({7});

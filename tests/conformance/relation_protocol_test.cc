@@ -1,4 +1,4 @@
-// Both sides together: crashes at every statement, lost answers, and everybody at once.
+// Both sides of the protocol together: crashes at every statement, lost answers, and all parts at work at once.
 #include <atomic>
 #include <future>
 #include <thread>
@@ -18,7 +18,7 @@ using relation::ReleaseRequest;
 
 class Protocol : public DatabaseTest {
  protected:
-  // As after an hour in which both services were started again.
+  // An hour passes in which both services are started again and finish what was left.
   static void Recover(Shop& shop) {
     shop.owners.Restart();
     shop.items.Restart();
@@ -27,7 +27,7 @@ class Protocol : public DatabaseTest {
     shop.Settle();
   }
 
-  // All of it or nothing: either the owner is there with all its items, or neither.
+  // Everything or nothing: either the owner is there with all its items, or neither is there.
   static void ExpectDecided(const Shop& shop, int64_t owner, int64_t items) {
     for (const DeletionState state : shop.owners.Deletions(owner)) {
       EXPECT_TRUE(state == DeletionState::kCompleted || state == DeletionState::kRefused) << static_cast<int>(state);
@@ -43,8 +43,9 @@ class Protocol : public DatabaseTest {
     EXPECT_EQ(shop.Orphans(), 0);
   }
 
-  // Deletes an owner with three items, and lets `service` crash after its first statement, its second and so on, until
-  // there is none left to crash after. The other service lives on and hears nothing.
+  // Deletes an owner, who has three items if `with_items`, and lets `service` crash after its first statement. Does the
+  // same again with the second statement and so on, until there is none left to crash after. The other service lives on
+  // and is not told. Returns the number of deletions.
   static int CrashEverywhere(Shop& shop, ShopService& service, Action action, bool with_items) {
     for (int crashes = 1;; ++crashes) {
       const int64_t owner = shop.owners.Create();
@@ -111,7 +112,7 @@ TEST_P(Protocol, SurvivesACrashOfTheItemsServiceAtEveryStatement) {
   }
 }
 
-// I3, with the answer of the release lost: the intent stays, and the recovery hears the same answer again.
+// I3 when the answer of the release is lost: the intent stays, and the recovery gets the same answer again.
 TEST_P(Protocol, ALostAnswerIsFoundOutAgain) {
   Shop shop(GetParam());
   for (const bool refused : {true, false}) {
@@ -120,7 +121,7 @@ TEST_P(Protocol, ALostAnswerIsFoundOutAgain) {
       ASSERT_THAT(shop.items.AddItems(owner, 3), IsOk());
     }
     shop.owners.peer.OnRelease([&](const ReleaseRequest& request) -> absl::StatusOr<relation::ReleaseAnswer> {
-      // The items came after the preflight.
+      // As if the items had come after the preflight.
       if (request.validate_only) return relation::ReleaseAnswer{true, {}};
       EXPECT_THAT(shop.items.Release(request), IsOk());
       return errors::PeerUnavailable("item-service");
@@ -153,7 +154,8 @@ TEST_P(Protocol, AReleaseThatArrivesLateDoesNoHarm) {
   ExpectDecided(shop, ada, 0);
 }
 
-// Two sides of the fence at once: the lookup was answered, then the owner was deleted and the event taken in.
+// The lookup is answered, then the owner is deleted and the event is consumed, and only then the answer is used: the
+// fence must not let it pass.
 TEST_P(Protocol, AWriteThatADeletionOvertakesLeavesNoOrphan) {
   Shop shop(GetParam());
   const int64_t ada = shop.owners.Create();
@@ -203,7 +205,7 @@ TEST_P(Protocol, LeavesNoOrphanWithEverybodyAtWork) {
   });
   for (size_t i = 0; i < kOwners; ++i) {
     EXPECT_TRUE(WaitFor([&] { return shop.items.Items(owners[i]) >= 3; }));
-    // The RESTRICT comes first half of the time, and is refused: there are items.
+    // About half of the time the RESTRICT comes first. Then it is refused, because there are items.
     auto restricted = std::async(std::launch::async, [&] { return shop.owners.Delete(owners[i], Action::kRestrict); });
     absl::StatusOr<std::optional<relation::Deletion>> cascaded;
     EXPECT_TRUE(WaitFor([&] {

@@ -1,4 +1,4 @@
-// Removing what a deleted owner leaves behind.
+// The reclaim: removing the rows that a deleted owner leaves behind.
 #include <algorithm>
 #include <future>
 #include <set>
@@ -45,7 +45,7 @@ class Reclaim : public DatabaseTest {
 };
 CROSSKEY_ON_EVERY_DATABASE(Reclaim);
 
-// Needs a second writer inside an open transaction, which SQLite does not let in.
+// These tests need a second writer while a transaction is open, which SQLite does not allow.
 class ReclaimOnServer : public Reclaim {};
 CROSSKEY_ON_EVERY_SERVER(ReclaimOnServer);
 
@@ -84,7 +84,7 @@ TEST_P(Reclaim, DestroysNothingBeforeTheDeletionIsCertain) {
   EXPECT_EQ(items.Items(7), 0);
 }
 
-// A list of candidates is old when it is used: the state counts that is found under the lock.
+// The list of owners to reclaim may be old when it is used, so only the state that is found under the lock counts.
 TEST_P(Reclaim, LooksAtTheStateAgainUnderTheLock) {
   ItemService items(GetParam());
   items.Know({7});
@@ -143,7 +143,7 @@ TEST_P(Reclaim, DoesToEachRelationshipWhatItDeclares) {
   EXPECT_EQ(items.LastEvent(), absl::StrCat("shop.v1.OwnerReclaimed 1 7 uid-7 ", kItemKeeper, "=4 ", kItemOwner, "=2"));
 }
 
-// "None left", the end of the reference row and the report are one transaction.
+// Finding that no row is left, removing the reference row and reporting it are one transaction.
 TEST_P(Reclaim, ReportsAndForgetsTheReferenceInOneTransaction) {
   ItemService items(GetParam());
   items.Know({7});
@@ -167,7 +167,7 @@ TEST_P(Reclaim, GoesOnAfterACrashAnywhere) {
   Fill(items, 7, 2300);
   ASSERT_THAT(items.ConsumeDeleted(7, 3), IsOk());
   int crashes = 0;
-  // A statement further each time, so that it gets ahead in spite of them.
+  // Each crash comes one statement later than the one before, so that the reclaim gets ahead in spite of them.
   for (bool crashed = true; crashed;) {
     items.CrashAfter(++crashes);
     try {
@@ -208,7 +208,7 @@ TEST_P(Reclaim, TwoAtOnceShareTheWork) {
   EXPECT_EQ(std::count(events.begin(), events.end(), Reclaimed(8, 4, 2500)), 1);
 }
 
-// The second one has the owner on its list already when the first one finishes it.
+// The second reclaim already has the owner on its list when the first one finishes with it.
 TEST_P(Reclaim, FindsNothingToDoWhereAnotherHasFinished) {
   ItemService items(GetParam());
   items.Know({7});

@@ -1,4 +1,4 @@
-// Giving up the references to a row: one commit, at which everything that refers to it vanishes.
+// The release: one commit, at which everything that refers to a row vanishes for readers.
 #include <future>
 
 #include <gmock/gmock.h>
@@ -37,7 +37,7 @@ class Release : public DatabaseTest {
 };
 CROSSKEY_ON_EVERY_DATABASE(Release);
 
-// Needs a second writer inside an open transaction, which SQLite does not let in.
+// These tests need a second writer while a transaction is open, which SQLite does not allow.
 class ReleaseOnServer : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(ReleaseOnServer);
 
@@ -59,7 +59,8 @@ TEST_P(Release, MakesLaterWritesFail) {
   EXPECT_THAT(items.AddItem(7), StatusIs(absl::StatusCode::kFailedPrecondition, "FOREIGN_KEY_VIOLATION"));
 }
 
-// The write skew of a RESTRICT that only looks: the writer has locked the reference but not committed yet.
+// The writer has locked the reference and not committed yet. A RESTRICT that counted without a lock would miss its row
+// (write skew).
 TEST_P(Release, WaitsForAWriterAndThenSeesItsRow) {
   ItemService items(GetParam(), {kFrozenItemOwner});
   items.Know({7});
@@ -76,7 +77,7 @@ TEST_P(Release, WaitsForAWriterAndThenSeesItsRow) {
   EXPECT_EQ(items.StateOf(7), kActive);
 }
 
-// The same the other way round: no writer gets in between the count and the commit.
+// The same in the other order: no writer gets in between the count and the commit of the release.
 TEST_P(Release, LetsNoWriterInAfterItHasCounted) {
   ItemService items(GetParam(), {kFrozenItemOwner});
   items.Know({7});
@@ -130,12 +131,12 @@ TEST_P(Release, LeavesATombstoneForAnUnknownOwner) {
   EXPECT_THAT(items.Release(7, 1), Released());
   EXPECT_EQ(items.StateOf(7), kReleased);
   EXPECT_EQ(items.Number("SELECT deletion_id FROM owner_refs"), 1);
-  // The answer of a lookup that was under way meanwhile.
+  // A write finds the tombstone, even while a lookup would still say that the owner exists.
   items.peer.OnLookup([](const std::vector<int64_t>&) { return AnswerOf({7}); });
   EXPECT_THAT(items.AddItem(7), StatusIs(absl::StatusCode::kFailedPrecondition, "FOREIGN_KEY_VIOLATION"));
 }
 
-// A duplicate that comes when everything is over: nobody would ever remove its tombstone.
+// A duplicate that comes when everything is over must leave no tombstone, because nobody would ever remove it.
 TEST_P(Release, OfAnAbsentRowStopsAtTheFence) {
   ItemService items(GetParam());
   ASSERT_THAT(items.Release(7, 1, 0), Released());
@@ -144,12 +145,13 @@ TEST_P(Release, OfAnAbsentRowStopsAtTheFence) {
   ASSERT_EQ(items.StateOf(7), kAbsent);
   EXPECT_THAT(items.Release(7, 1, 0), StatusIs(absl::StatusCode::kAborted, "CONFLICT"));
   EXPECT_EQ(items.StateOf(7), kAbsent);
-  // Another owner's deletion, sent before the same event: its sender reads the head again.
+  // The release of another owner is also turned away if its head is older than that event. Its sender then reads the
+  // head again.
   EXPECT_THAT(items.Release(8, 2, 0), StatusIs(absl::StatusCode::kAborted, "CONFLICT"));
   EXPECT_THAT(items.Release(8, 2, 1), Released());
 }
 
-// Otherwise the event would find no row and report the end, and the tombstone would stay for ever.
+// Otherwise the consumer would find no row and report that nothing is left, and the tombstone would stay for ever.
 TEST_P(Release, OfAnAbsentRowLetsNoDeletionBeConsumedAfterTheFence) {
   ItemService items(GetParam());
   std::future<absl::Status> consumed;
@@ -173,7 +175,8 @@ TEST_P(Release, OfAKnownRowNeedsNoFence) {
   EXPECT_EQ(items.StateOf(7), kReclaiming);
 }
 
-// Between its look and its insert a guarded write adds the row. (SQLite lets nobody in between.)
+// A guarded write adds the reference row after the release has looked for it and before it inserts it. (SQLite lets no
+// writer in between.)
 TEST_P(ReleaseOnServer, CountsTheItemOfAWriterThatWasFasterWithTheReference) {
   ItemService items(GetParam(), {kFrozenItemOwner});
   items.peer.OnLookup([](const std::vector<int64_t>&) { return AnswerOf({7}); });

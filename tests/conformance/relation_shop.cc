@@ -20,7 +20,7 @@ namespace crosskey::testing {
 namespace {
 
 constexpr char kFeedId[] = "history";
-// What is not shipped by a library.
+// The tables that no library ships.
 constexpr char kItemTable[] = R"(
 CREATE TABLE IF NOT EXISTS items (
   id {counter},
@@ -53,7 +53,7 @@ db::Schema SchemaOf(const std::vector<db::Component>& relation, const std::strin
   return schema;
 }
 
-// The tests hand over batches themselves.
+// There is no transport, because the tests hand batches to the consumers themselves.
 class NoTransport final : public events::Transport {
  public:
   absl::Status Stream(const std::string&, Sequence, const std::function<absl::Status(const events::Batch&)>&) override {
@@ -78,7 +78,7 @@ relation::Declarations ReadShop(std::vector<const google::protobuf::FileDescript
   return *std::move(declarations);
 }
 
-// The shop's own are all in the table of items, whatever type declares them.
+// The shop's own relationships are all stored in the table items, whatever type declares them.
 relation::ReferenceTable ReferencesToOwners(const std::vector<std::string>& relationships, const Addition& addition) {
   const relation::Declarations declarations = ReadShop(addition.files);
   auto table = relation::ReferenceTable::To(declarations, kOwner, "peer");
@@ -91,8 +91,8 @@ relation::ReferenceTable ReferencesToOwners(const std::vector<std::string>& rela
   return table;
 }
 
-// The shop declares more relationships than a test uses. All that are added are used: they are found by the
-// declarations alone.
+// The shop declares more relationships than a test uses, so those that it does not use are left out. Those of the
+// addition are all used: they are not registered here, the declarations alone make them known.
 relation::ParentTable OwnersAsParents(const std::vector<std::string>& relationships, const Addition& addition) {
   auto table = relation::ParentTable::Of(ReadShop(addition.files), kOwner, relationships.front(), {"item-service"});
   EXPECT_THAT(table, IsOk());
@@ -235,7 +235,8 @@ events::Batch ShopService::ReadFeed(int64_t after) {
 
 void ShopService::AwaitLockWait() const {
   if (is_sqlite()) return;
-  // Of the whole server: innodb_trx would tell the databases apart, but shows nothing new to one who keeps looking.
+  // This counts the waits of the whole server. The table innodb_trx would tell its databases apart, but shows nothing
+  // new as long as somebody keeps looking at it.
   const auto waits = [this] {
     return tables_.Query("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'").front().back();
   };

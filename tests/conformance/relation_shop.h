@@ -30,28 +30,28 @@ inline constexpr char kOwner[] = "shop.v1.Owner";
 inline constexpr char kItemOwner[] = "shop.v1.Item.owner_id";      // CASCADE
 inline constexpr char kItemKeeper[] = "shop.v1.Item.keeper_id";    // SET_NULL
 inline constexpr char kItemSponsor[] = "shop.v1.Item.sponsor_id";  // RESTRICT
-// items.owner_id as well, declared in another way.
+// These two are stored in items.owner_id as well, but declare another action.
 inline constexpr char kFrozenItemOwner[] = "shop.v1.FrozenItem.owner_id";  // RESTRICT
 inline constexpr char kLooseItemOwner[] = "shop.v1.LooseItem.owner_id";    // SET_NULL
 
-// Of the tables.
+// States of rows, as they are stored. kAbsent: there is no row.
 inline constexpr int64_t kAbsent = 0;
 inline constexpr int64_t kActive = 1;
 inline constexpr int64_t kDeleting = 2;    // an owner
 inline constexpr int64_t kReleased = 2;    // a reference row
 inline constexpr int64_t kReclaiming = 3;  // a reference row
 
-// Thrown where a process ends without notice: nothing after it runs, no transaction that is open commits.
+// Thrown where a process is to end without notice: nothing runs after it, and no transaction that is open commits.
 struct Crash {};
 
 // A call with the deadline that every call of a test has.
 Call TestCall();
 std::string UidOf(int64_t owner);
-// What the owners' service answers about owners that are there.
+// What the owners' service answers to a lookup of owners that exist.
 relation::LookupAnswer AnswerOf(const std::vector<int64_t>& owners, int64_t as_of_sequence = 0, bool deleting = false);
 relation::Declaration Declared(const std::string& relationship);
 
-// What a test adds to the shop.
+// The relationships that a test adds to those of the shop.
 struct Addition {
   std::vector<const google::protobuf::FileDescriptor*> files;  // with declarations
   std::string tables;                                          // text of a migration of the items' service
@@ -69,10 +69,11 @@ class ShopService {
   bool is_sqlite() const { return tables_.is_sqlite(); }
   db::Database& database() { return *database_; }
 
-  // What it has published, each as "type fields", in order: ids, uids, and the counts of the relationships that are used.
+  // The published events in order, each as "type fields". The fields are ids, uids, and the counts of the relationships
+  // that this service uses.
   std::vector<std::string> Events() const;
   std::string LastEvent() const;  // empty if there is none
-  // The published events after `after`, numbered as the sequencer would.
+  // Numbers the published events that have no number yet, and returns all events after `after`.
   events::Batch ReadFeed(int64_t after);
   int64_t Head() const { return Number("SELECT head FROM feed"); }
   int64_t Consumed() const { return Number("SELECT last_sequence FROM checkpoints"); }
@@ -82,18 +83,18 @@ class ShopService {
   void After(const std::string& statement, std::function<void()> hook);
   // Throws Crash after the `count`th statement from now, once.
   void CrashAfter(int count) { crash_after_ = count; }
-  // Takes that back. False if it has crashed.
+  // Takes CrashAfter back. False: the crash has happened.
   bool CancelCrash() { return crash_after_.exchange(0) > 0; }
 
-  // Until a transaction waits for a lock. On SQLite there is nothing to see: the one that comes second cannot even
-  // begin.
+  // Returns when a transaction waits for a lock. On SQLite at once, because nobody waits for a row there: the
+  // transaction that comes second cannot even begin.
   void AwaitLockWait() const;
 
   FakePeer peer;
   Recorder sql;
 
  protected:
-  // New sessions, as a new process has them.
+  // Opens the database again, with new sessions, as a new process does.
   void Reopen();
 
   events::Outbox& outbox() { return *outbox_; }
@@ -125,7 +126,7 @@ class ItemService : public ShopService {
   void Restart();
 
   relation::Guard& guard();
-  // Of all that refers to owners.
+  // For all tables that refer to owners.
   const relation::Visibility& visibility() const;
 
   // Guarded writes.
@@ -133,13 +134,13 @@ class ItemService : public ShopService {
                      relation::Guard::Unknown if_unknown = relation::Guard::Unknown::kAsk);
   absl::Status AddItem(int64_t owner) { return AddItems(owner, 1); }
   absl::Status AddItems(int64_t owner, int count, const std::string& column = "owner_id");
-  // The bare statement, for bodies.
+  // Inserts items without a guard, for the body of a guarded write.
   static absl::Status Insert(events::Tx& tx, int64_t owner, int count = 1, const std::string& column = "owner_id");
 
   absl::StatusOr<relation::ReleaseAnswer> Release(int64_t owner, int64_t deletion_id, int64_t as_of_sequence = 0);
   absl::StatusOr<relation::ReleaseAnswer> Release(const relation::ReleaseRequest& request);
 
-  // The owners' feed. Each takes effect as the next event of it.
+  // Consume events, as the next ones of the owners' feed.
   absl::Status ConsumeCreated(int64_t owner) { return Consume({Created(owner)}); }
   absl::Status ConsumeDeleted(int64_t owner, int64_t deletion_id) { return Consume({Deleted(owner, deletion_id)}); }
   absl::Status Consume(const std::vector<events::Draft>& drafts);
@@ -147,12 +148,12 @@ class ItemService : public ShopService {
   static events::Draft Created(int64_t owner, const std::string& uid = "");
   static events::Draft Deleted(int64_t owner, int64_t deletion_id, const std::string& uid = "");
 
-  // One round; the test fails if it does.
+  // One round of the reclaim; the test fails if the round does. Returns whether there may be more to do.
   bool ReclaimRound();
-  // Rounds until there is nothing left to do.
+  // Rounds of the reclaim until nothing is left to do.
   void ReclaimAll();
 
-  // Makes owners known, as their UserCreated would.
+  // Adds ACTIVE reference rows for owners, as their OwnerCreated would.
   void Know(const std::vector<int64_t>& owners);
   int64_t StateOf(int64_t owner) const;
   int64_t Items(int64_t owner, const std::string& column = "owner_id") const;
@@ -168,7 +169,7 @@ class ItemService : public ShopService {
   std::unique_ptr<Parts, PartsDeleter> parts_;
 };
 
-// A draft at its place in a feed.
+// The event that a draft becomes when it gets this number in the feed.
 events::Event EventOf(int64_t sequence, const events::Draft& draft);
 
 // The parent: owners(id, uid, state, version) and their deletions.
@@ -185,12 +186,12 @@ class OwnerService : public ShopService {
   absl::StatusOr<relation::Deletion> Latest(int64_t owner);
   absl::Status Recover();
   absl::Status Purge();
-  // The peer's report, as an event of its feed.
+  // Consumes the peer's report that a deletion's rows are gone, as the next event of its feed.
   absl::Status ConsumeReclaimed(DeletionId deletion_id, int64_t items);
   absl::Status Apply(const events::Batch& batch);
   absl::StatusOr<relation::LookupAnswer> Lookup(const std::vector<int64_t>& owners);
 
-  // Of the clock that deletions see.
+  // Moves the clock that deletions see.
   void Advance(absl::Duration time) { clock_ += absl::ToInt64Microseconds(time); }
 
   int64_t StateOf(int64_t owner) const;
@@ -209,15 +210,15 @@ class OwnerService : public ShopService {
   std::unique_ptr<Parts, PartsDeleter> parts_;
 };
 
-// Both, connected: calls go straight through, events when they are delivered.
+// Both services, connected: calls go through at once, events only when Settle delivers them.
 class Shop {
  public:
   explicit Shop(const std::string& backend, const std::vector<std::string>& relationships = {kItemOwner},
                 const Addition& addition = {});
 
-  // Delivers and reclaims until nothing moves any more.
+  // Delivers events and reclaims until nothing moves any more.
   void Settle();
-  // Over both databases: items that refer to an owner that does not exist.
+  // Counts the items that refer to an owner that does not exist, over both databases.
   int64_t Orphans() const;
 
   OwnerService owners;

@@ -1,4 +1,4 @@
-// What the tests of storage and events stand on: a database of the code under test, and sessions beside it.
+// For the tests of storage and events: a database with a pool, and sessions beside that pool.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,7 @@ struct Storage {
   db::Database database;
 };
 
-// A session outside the pool and its writer queue, as another process would have one. Each statement must succeed.
+// A session outside of the pool and its writer queue, as another process has one. Each statement must succeed.
 class OtherSession {
  public:
   explicit OtherSession(const TestDatabase& database);
@@ -40,14 +40,15 @@ class OtherSession {
   soci::session session_;
 };
 
-// MySQL: the id of a session, and its end. Returns when the server has let go of what the session held.
+// MySQL only: the id of a session, and a way to end it. Kill returns when the server has let go of what the session
+// held.
 int64_t SessionId(db::Connection& connection);
 void Kill(const TestDatabase& database, int64_t session_id);
 
 inline Call TestCall() { return Call::Background(absl::Seconds(60)); }
 
-// A call that runs `hook(n)` before its n-th attempt at a transaction: before each one it is asked whether it is
-// cancelled.
+// A call that runs `hook(n)` when it is asked for the n-th time whether it is cancelled. That happens before each
+// attempt at a transaction, on SQLite again after the wait for the turn to write, and after a body that returns OK.
 Call CallWithHook(std::function<void(int)> hook);
 
 inline const db::Sql kInsertItem{"items.insert", "INSERT INTO items (name) VALUES (?)"};

@@ -1,4 +1,4 @@
-// common/db/tables.h: what a database says of its tables, the same on all kinds of it.
+// common/db/tables.h: what every kind of database says about its tables.
 #include "common/db/tables.h"
 
 #include <algorithm>
@@ -87,7 +87,7 @@ TEST_P(Tables, HaveColumnsWithTypesInLowerCaseAndWithoutALength) {
   EXPECT_EQ(columns["data"], storage_.own.is_sqlite() ? "blob" : "mediumblob");
   EXPECT_EQ(ColumnsOf("parents")["name"], storage_.own.is_sqlite() ? "text" : "varchar");
   EXPECT_THAT(ColumnsOf("nobody"), IsEmpty());
-  // SQLite keeps a type as it was written.
+  // SQLite keeps the text of a type as it was written, so case and length have to be taken away.
   storage_.own.Run("CREATE TABLE written (a VARCHAR(20), b DECIMAL(3, 1))");
   EXPECT_EQ(ColumnsOf("written")["a"], "varchar");
   EXPECT_EQ(ColumnsOf("written")["b"], "decimal");
@@ -97,7 +97,7 @@ TEST_P(Tables, HaveForeignKeysWithTheirActions) {
   const auto keys = Look([](db::Connection& connection) { return db::ForeignKeys(connection); });
   std::vector<std::string> texts;
   for (const db::ForeignKey& key : keys) {
-    // Which of these two names a server uses for "none" is its own affair: they act alike.
+    // A foreign key without an action is RESTRICT for some databases and NO ACTION for others. Both act alike.
     const std::string action = key.on_delete == "RESTRICT" ? "NO ACTION" : key.on_delete;
     texts.push_back(key.table + "." + key.column + " " + key.parent_table + " " + action);
   }
@@ -107,7 +107,7 @@ TEST_P(Tables, HaveForeignKeysWithTheirActions) {
 
 TEST_P(Tables, HaveIndexesThatBeginWithAColumn) {
   auto columns = IndexedColumns("children");
-  // The key of the rows is an index of servers only.
+  // Servers have an index for the primary key, SQLite has none for an integer key.
   columns.erase(std::remove(columns.begin(), columns.end(), "id"), columns.end());
   EXPECT_THAT(columns, UnorderedElementsAre("parent_id", "second_id"));
 }

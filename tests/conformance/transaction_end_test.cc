@@ -1,5 +1,5 @@
-// How a transaction ends, for those who wait for it: a body that undoes it without an error, what happens after the
-// commit, and whether an answer is stored.
+// The end of a transaction: a body that undoes it without an error, functions that are called after the commit, and
+// whether an answer is stored.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ namespace {
 using absl::StatusCode;
 using Outcome = db::Either<int64_t, std::string>;
 
-// Of the transactions that have fault points.
+// The name of a transaction that has fault points (common/fault/points.h).
 constexpr char kName[] = "guarded_write";
 
 class TransactionEnd : public DatabaseTest {
@@ -52,7 +52,8 @@ TEST_P(TransactionEnd, ABodyCanUndoAllWithoutAnError) {
   EXPECT_EQ(storage_.Names(), "");
   EXPECT_EQ(committed_, 0);
 
-  // The same type, the other way; on the same session, in which nothing is left of the first.
+  // A body of the same type can also commit. It runs on the same session, which must have nothing left of the first
+  // one.
   const auto second = storage_.database.Transact(TestCall(), kName, [&](db::Tx& tx) -> absl::StatusOr<Outcome> {
     tx.OnCommit([&] { ++committed_; });
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t id, tx.Insert(kInsertItem, "b"));
@@ -153,7 +154,7 @@ class RecordedAnswer : public TransactionEnd {
   absl::Status Store(idempotency::Recorder& recorder) {
     return storage_.database.Transact(TestCall(), kName, [&](db::Tx& tx) { return recorder.Store(tx); });
   }
-  // What another process finds.
+  // The note of the stored answer, as another process finds it.
   std::string Stored() {
     const auto found = answers_.Find(TestCall(), key_->id);
     EXPECT_THAT(found, IsOk());
@@ -197,7 +198,7 @@ TEST_P(RecordedAnswer, OfATransactionThatIsUndoneIsNotTakenForStored) {
             StatusCode::kNotFound);
   EXPECT_FALSE(recorder.stored());
   EXPECT_EQ(Answers(), 0);
-  // So it is stored on its own.
+  // No transaction has stored the answer, so it has to be stored by a transaction of its own.
   EXPECT_TRUE(recorder.IsOutdated());
   EXPECT_THAT(Store(recorder), IsOk());
   EXPECT_EQ(Stored(), "first");

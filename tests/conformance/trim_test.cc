@@ -92,7 +92,8 @@ TEST_P(TrimTest, KeepsEverythingForAPeerOfAnotherHistory) {
   EXPECT_EQ(at.Kept(), "0: 1-2 (0)");
 }
 
-// This database was restored from a backup: what has those numbers now is not what the peer has consumed.
+// A peer is ahead of a database that was restored from a backup. The events that have these numbers now are not those
+// that the peer has consumed.
 TEST_P(TrimTest, KeepsEverythingForAPeerThatIsAheadOfIt) {
   Trimmed at(GetParam());
   at.Publish(2);
@@ -108,7 +109,7 @@ TEST_P(TrimTest, KeepsWhatIsYoung) {
   EXPECT_EQ(at.Remove(3, absl::Now() - absl::Hours(1)), 0);
   at.storage.own.Run("UPDATE outbox SET time = 1000000 WHERE sequence <> 2");
   EXPECT_EQ(at.Remove(3, absl::FromUnixSeconds(2)), 1);
-  EXPECT_EQ(at.Kept(), "1: 2-3 (0)");  // the third is old, but what is kept has no hole
+  EXPECT_EQ(at.Kept(), "1: 2-3 (0)");  // the third is old, but the events that are kept must have no hole
 }
 
 TEST_P(TrimTest, KeepsWhatHasNoNumberYet) {
@@ -128,7 +129,7 @@ TEST_P(TrimTest, RemovesABatchAtATime) {
   EXPECT_EQ(at.Remove(limits::kTrimBatch + 1), 1);
 }
 
-// Another process has removed the same events between the look and the change.
+// Another process removes some of the events after this one has found them and before it removes them.
 TEST_P(TrimTest, OfTwoOneRemoves) {
   Trimmed at(GetParam());
   at.Publish(3);
@@ -152,7 +153,7 @@ TEST_P(TrimTest, AReaderBelowTheFloorIsRefused) {
   EXPECT_THAT(at.feed.Read(TestCall(), Sequence{1}), trimmed);
   EXPECT_EQ(at.feed.Read(TestCall(), Sequence{2}).value().size(), 2U);
   ASSERT_EQ(at.Remove(4), 2);
-  EXPECT_THAT(at.feed.Read(TestCall(), Sequence{3}), trimmed);  // there is nothing behind it either
+  EXPECT_THAT(at.feed.Read(TestCall(), Sequence{3}), trimmed);  // although no event is left behind it
   EXPECT_TRUE(at.feed.Read(TestCall(), Sequence{4}).value().empty());
 }
 

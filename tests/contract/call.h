@@ -13,17 +13,18 @@ namespace crosskey::contract {
 
 using MessagePtr = std::unique_ptr<google::protobuf::Message>;
 
-// Empty messages of a method's types, "user.v1.UserService/GetUser". Null, and the test fails, if there is no such method.
+// Empty messages of the types of a method, which is named like "user.v1.UserService/GetUser". Null, and the test fails,
+// if there is no such method.
 MessagePtr NewRequest(const std::string& rpc);
 MessagePtr NewResponse(const std::string& rpc);
 
-// What came back: one of them.
+// What a call answered: one of the two.
 struct Answer {
   std::optional<Json> response;
-  std::optional<Json> status;  // as ToJson of an error makes it
+  std::optional<Json> status;  // in the form of ToJson(const grpc::Status&)
 };
 
-// With a deadline of a minute. Of a stream, the first message.
+// Makes the call, with a deadline of a minute. If the method is a stream, the answer is its first message.
 Answer CallMethod(const std::shared_ptr<grpc::Channel>& channel, const std::string& rpc, const Json& request);
 
 }  // namespace crosskey::contract

@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 
 const fs::path kFolder = fs::path(CROSSKEY_SOURCE_DIR) / "tests" / "contract";
 
-// Takes the members of a file one by one; what is missing, left or of another type is a mistake in it.
+// Takes the members of a file one by one. A member that is missing, left over or of a wrong type is a mistake in the
+// file, which ends the program.
 class Reader {
  public:
   explicit Reader(const fs::path& path) : path_(path), json_(Json::parse(std::ifstream(path), nullptr, false)) {
@@ -106,8 +107,8 @@ struct CommonError {
   std::string description;
   std::vector<std::string> state;
   Json status;
-  std::map<std::string, std::string> calls;          // by method: the name of the case whose call it is
-  std::map<std::string, std::string> consumer_sees;  // by method; none: it has no cases between the services
+  std::map<std::string, std::string> calls;          // by method: the name of the case whose call is made
+  std::map<std::string, std::string> consumer_sees;  // by method; empty: the error has no cases between the services
 };
 
 CommonError ReadCommonError(const fs::path& path) {
@@ -128,7 +129,7 @@ CommonError ReadCommonError(const fs::path& path) {
   std::exit(1);
 }
 
-// The call of `success`, which meets the error instead.
+// A case that makes the call of `success` and meets the error instead.
 Case WithError(const Case& success, const CommonError& error) {
   Case made = success;
   made.file = absl::StrCat(error.file, ", the call of ", success.file);
@@ -145,7 +146,8 @@ Case WithError(const Case& success, const CommonError& error) {
   return made;
 }
 
-// Whether the error may take the place of this answer. Its own state is an environment, so the case must not need another.
+// Whether the error may take the place of the answer of `success`. The error brings an environment of its own, and a
+// case can have only one, so `success` must not need another.
 bool CanMeet(const Case& success, const CommonError& error) {
   if (!success.response.has_value() || EnvironmentOf(success.state) != Environment::kNormal) return false;
   if (success.consumer != "client" && error.consumer_sees.empty()) return false;
@@ -153,7 +155,8 @@ bool CanMeet(const Case& success, const CommonError& error) {
   return named == error.calls.end() || fs::path(success.file).stem() == named->second;
 }
 
-// For each consumer and each provider of a method one case, with the call of the first that can meet the error.
+// Makes a case for each consumer and each provider of a method, with the call of the first case that can meet the
+// error.
 std::vector<Case> OfEveryMethod(const CommonError& error, const std::vector<Case>& cases) {
   std::vector<std::string> methods = PublicMethods();
   methods.insert(methods.end(), InternalMethods().begin(), InternalMethods().end());

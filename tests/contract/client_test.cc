@@ -1,4 +1,5 @@
-// The consumer "client": the messages and the error reading of deploy/clients/cpp against a stub that is fed from the files.
+// Tests the consumer "client", which is the messages and the error reading of deploy/clients/cpp, against a stub that
+// answers what the files say.
 #include <gtest/gtest.h>
 
 #include "deploy/clients/cpp/errors.h"
@@ -37,7 +38,8 @@ Json AsClientSees(const client::Error& error, const Json& code) {
   return {{"code", code}, {"details", details}};
 }
 
-// Those details that a client reads as values of its own.
+// Leaves out the details that AsClientSees does not make: ResourceInfo and RetryInfo are only checked for being there,
+// and RequestInfo is not read.
 Json OfInterest(const Json& status) {
   Json kept = Json::array();
   for (Json detail : status["details"]) {

@@ -83,7 +83,7 @@ class Comparison {
     const auto found = Kinds().find(kind);
     if (found == Kinds().end()) return Add(path, "a known kind of value", kind);
     const std::regex pattern(found->second);
-    // The example of the file is what the consumer is tested with, so it must be one.
+    // The expected value is the file's example, with which the consumer is tested. So it must be of that kind as well.
     for (const Json* value : {&expected, &actual}) {
       if (!value->is_string() || !std::regex_match(value->get<std::string>(), pattern)) Add(path, kind, value->dump());
     }

@@ -19,15 +19,15 @@ class Consumer {
   // Starts it on an empty database of its own. `name` is "user-service" or "post-service".
   Consumer(const std::string& backend, const std::string& name);
 
-  // The peer says from now on that what the state names exists ("user ada" for post-service, "post hello of ada" for
-  // user-service), and agrees to every deletion.
+  // From now on the peer answers that the rows named by the state exist ("user ada" for post-service, "post hello of
+  // ada" for user-service), and agrees to every deletion.
   void KnowReferences(const std::vector<std::string>& state, const Variables& variables);
   // Makes a call, and sets the variables of its answer.
   void Do(const EventCase::Step& step, Variables& variables);
-  // As the next event of the feed; the number of that is returned.
+  // Delivers the event as the next one of the feed. Returns its sequence number.
   int64_t Deliver(event::v1::Event event);
 
-  // The last event that took effect.
+  // The sequence number of the last event that took effect.
   int64_t Sequence() const;
   bool Stalled() const;
   // The metric crosskey_consumer_events_total.

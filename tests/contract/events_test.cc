@@ -1,5 +1,5 @@
-// The events between the services: published as the files say, and consumed as they say, once, twice, and with fields that
-// the consumer does not know.
+// Tests that the events between the services are published as the files say, and take effect as the files say when they
+// are delivered once, twice, and with fields that the consumer does not know.
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +23,7 @@ Side SideOf(const std::string& name) { return name.rfind("user", 0) == 0 ? Side:
 class EventsTest : public testing::DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(EventsTest);
 
-// The first event of that type and subject in the feed, waited for.
+// Waits for the first event of that type and subject in the feed.
 Json FindInFeed(int port, const std::string& type, const std::string& subject) {
   const auto context = testing::Context();
   const auto reader = event::v1::EventService::NewStub(testing::OpenChannel(port))->Subscribe(context.get(), {});
@@ -65,7 +65,7 @@ TEST_P(EventsTest, ArePublishedAsTheCasesSay) {
   std::cout << EventCases().size() << " events published as agreed" << std::endl;
 }
 
-// An event of the case, with the values of the consumer's test.
+// The event of the case, with the values of the consumer's test.
 event::v1::Event EventOf(const EventCase& contract, const Variables& variables) {
   event::v1::Event event;
   FromJson(variables.Fill(contract.event), &event);
@@ -85,16 +85,17 @@ void ExpectEffects(const EventCase& contract, const Variables& variables, Consum
   }
 }
 
-// `change` makes what the consumer gets out of the event of each case, one after the other.
+// Delivers the event of each case to its consumer, one after the other. `change` makes what is delivered out of the
+// event.
 void Consume(const std::string& backend, const std::function<void(event::v1::Event&)>& change) {
-  constexpr int kNumbersOfACase = 1000;  // so that no case meets the rows of another
+  constexpr int kNumbersOfACase = 1000;  // ids for each case, so that no case meets the rows of another
   int last = 0;
   std::map<std::string, Consumer> consumers;
   for (const EventCase& contract : EventCases()) {
     SCOPED_TRACE(contract.file);
     Variables variables = Examples(contract.state, last);
     last += kNumbersOfACase;
-    for (const char* made : {"user", "post", "deletion"}) {  // by the producer's call
+    for (const char* made : {"user", "post", "deletion"}) {  // what the producer's call makes
       variables.Set(absl::StrCat(made, ".id"), absl::StrCat(last));
       variables.Set(absl::StrCat(made, ".uid"), absl::StrFormat("00000000-0000-4000-8000-%012d", last));
     }
@@ -108,7 +109,7 @@ void Consume(const std::string& backend, const std::function<void(event::v1::Eve
     const int64_t first = consumer.Deliver(event);
     EXPECT_TRUE(testing::WaitFor([&] { return consumer.Sequence() == first; }));
     ExpectEffects(contract, variables, consumer, true);
-    const int64_t second = consumer.Deliver(event);  // published once more, with the next number
+    const int64_t second = consumer.Deliver(event);  // the same event once more, with the next number
     EXPECT_TRUE(testing::WaitFor([&] { return consumer.Sequence() == second; }));
     ExpectEffects(contract, variables, consumer, true);
     EXPECT_FALSE(consumer.Stalled());
@@ -122,7 +123,7 @@ TEST_P(EventsTest, TakeEffectOnce) {
 TEST_P(EventsTest, TakeEffectWithFieldsThatTheConsumerDoesNotKnow) {
   Consume(GetParam(), [](event::v1::Event& event) {
     event.GetReflection()->MutableUnknownFields(&event)->AddVarint(1000, 7);
-    // Field 1000, of a length of 3.
+    // Field 1000 with 3 bytes.
     event.mutable_payload()->mutable_value()->append("\xC2\x3E\x03new", 6);
   });
 }

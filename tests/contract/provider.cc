@@ -17,13 +17,14 @@ using testing::Cluster;
 using testing::Loopback;
 using testing::Side;
 
-// Fault points are in the programs of the tests only; every other case is replayed by those that are shipped.
+// These environments need fault points, which only the programs of the tests have. All other cases are replayed to the
+// programs that are shipped.
 bool NeedsFaultPoints(Environment environment) {
   return environment == Environment::kOverloaded || environment == Environment::kDraining ||
          environment == Environment::kConflict || environment == Environment::kUndecided;
 }
 
-// At a statement of every read and of every write.
+// Makes a statement of every read and of every write meet a conflict, each time.
 std::vector<std::string> ConflictFlags() {
   std::vector<std::string> flags;
   for (const char* statement :
@@ -38,8 +39,9 @@ std::vector<std::string> ConflictFlags() {
 
 }  // namespace
 
-// Calls between the services that a case makes, and deletions that stay undecided, leave rows hidden for ever, so that nothing
-// else would become quiet: those environments have clusters of their own.
+// Two environments need clusters of their own. Cases of kNormal send releases themselves; no deletion event follows, so
+// rows stay hidden for ever, and the cluster never becomes quiet, for which others wait. In kUndecided user-service
+// keeps a fault.
 Cluster& Clusters::For(Environment environment, Side side) {
   Cluster::Options options;
   options.shipped = !NeedsFaultPoints(environment);
@@ -56,7 +58,7 @@ Provider::Provider(Cluster& cluster, Environment environment, Side side)
       hold_(side == Side::kUsers ? "deletion.intent.before_commit" : "guarded_write.before_commit", 1),
       public_channel_(testing::OpenChannel(cluster_.port(side))),
       internal_channel_(testing::OpenChannel(cluster_.internal_port(side))) {
-  // So the recovery, too, leaves the deletion as it is.
+  // With this fault, the recovery leaves the deletion undecided, too.
   if (environment == Environment::kUndecided && !cluster_.Running(Side::kUsers)) {
     cluster_.Start(Side::kUsers, 0, {"--fault", "release.send=fail@*"});
   }
@@ -67,7 +69,7 @@ Provider::~Provider() {
   hold_.Release();
   if (held_call_.joinable()) held_call_.join();
   if (environment_ == Environment::kNormal || environment_ == Environment::kUndecided) return;
-  // Both, so that neither begins with a connection to what was.
+  // Both are killed, so that neither begins the next environment with a connection to a process that is gone.
   for (const Side side : {Side::kUsers, Side::kPosts}) cluster_.Kill(side);
   if (environment_ == Environment::kDatabaseBroken) RenameTables("away_", "");
 }
@@ -112,7 +114,7 @@ void Provider::Restart(const std::vector<std::string>& flags) {
   cluster_.Start(side_, 0, flags);
 }
 
-// In its place, with a database that is not there.
+// Starts the service in the place of the one that runs, with a database that is not there.
 void Provider::StartWithoutDatabase() {
   cluster_.Kill(side_);
   const std::string name = side_ == Side::kUsers ? "user-service" : "post-service";
@@ -131,7 +133,7 @@ void Provider::RenameTables(const std::string& before, const std::string& after)
   }
 }
 
-// One call is in flight from now on: a deletion of a user, or a new post.
+// From now on one call is in flight and waits at the fault point: a deletion of a user, or a new post.
 void Provider::HoldOneCall(const std::vector<std::string>& more) {
   Variables variables;
   MakeState({"user held"}, cluster_, variables);
@@ -146,7 +148,7 @@ void Provider::HoldOneCall(const std::vector<std::string>& more) {
     const Answer answer = CallMethod(public_channel_, rpc, request);
     EXPECT_TRUE(answer.response.has_value()) << answer.status->dump(1);
   });
-  // Not only begun, but admitted.
+  // Once the call has reached the fault point it is not only begun but admitted.
   EXPECT_TRUE(testing::WaitFor([&] { return absl::StrContains(cluster_.process(side_).Output(), "fault point"); }));
 }
 

@@ -1,4 +1,4 @@
-// A service as the provider of some cases, in the environment that these share.
+// A service as the provider of some cases, in the environment that these cases share.
 #pragma once
 
 #include <map>
@@ -12,12 +12,13 @@
 
 namespace crosskey::contract {
 
-// The clusters of a database. To start one costs more than most environments do, so these have few between them.
+// The clusters on one database. Starting a cluster costs more than most environments do, so the environments share a
+// few.
 class Clusters {
  public:
   explicit Clusters(const std::string& backend) : backend_(backend) {}
 
-  // One in which nothing runs, or all is well.
+  // Returns a cluster in which nothing runs, or all is well.
   testing::Cluster& For(Environment environment, testing::Side side);
 
  private:
@@ -25,11 +26,12 @@ class Clusters {
   std::map<std::string, testing::Cluster> clusters_;
 };
 
-// Prepare for each case, then Enter, then Call, also from several threads. Data are made while all is well.
+// Call Prepare for each case, then Enter, then Call, also from several threads. Data are made before Enter, while all
+// is well.
 class Provider {
  public:
   Provider(testing::Cluster& cluster, Environment environment, testing::Side side);
-  ~Provider();  // what is not well is ended
+  ~Provider();  // ends the environment
 
   void Prepare(const Case& contract, Variables& variables);
   void Enter();

@@ -1,4 +1,5 @@
-// Each case is replayed to the service that it names as the provider: the state is made, the request sent, the answer compared.
+// Replays each case to the service that it names as the provider: makes the state, sends the request, and compares the
+// answer.
 #include "tests/contract/provider.h"
 
 #include <map>
@@ -18,7 +19,7 @@ class ProviderTest : public testing::DatabaseTest {
  protected:
   static void TearDownTestSuite() { clusters_.clear(); }
 
-  // All cases of this environment.
+  // Replays all cases of this provider and environment.
   void Replay(Environment environment, Side side) {
     const std::string name = side == Side::kUsers ? "user-service" : "post-service";
     CasesAndVariables cases;
@@ -29,7 +30,7 @@ class ProviderTest : public testing::DatabaseTest {
     Clusters& clusters = clusters_.try_emplace(GetParam(), GetParam()).first->second;
     Provider provider(clusters.For(environment, side), environment, side);
     if (environment == Environment::kNormal) {
-      // All is well until the end, so each state is fresh when its call is made.
+      // All is well until the end, so each state can be made just before its call.
       for (auto& [contract, variables] : cases) {
         SCOPED_TRACE(contract->file);
         provider.Prepare(*contract, variables);
@@ -47,7 +48,7 @@ class ProviderTest : public testing::DatabaseTest {
   using CasesAndVariables = std::vector<std::pair<const Case*, Variables>>;
 
   static void PrepareAll(Provider& provider, CasesAndVariables& cases) {
-    // An error of every method is the same whatever has become of the data, so cases share them.
+    // An error of every method is the same whatever has become of the data, so such cases share their data.
     std::map<std::vector<std::string>, Variables> shared;
     for (auto& [contract, variables] : cases) {
       SCOPED_TRACE(contract->file);
@@ -61,7 +62,8 @@ class ProviderTest : public testing::DatabaseTest {
     }
   }
 
-  // At once, for most of them wait: for a peer that is not there, for the next attempt after a conflict.
+  // Makes all calls at once, because most of them wait: for a peer that is not there, or for the next attempt after a
+  // conflict.
   static void CallAll(Provider& provider, const CasesAndVariables& cases) {
     std::vector<Answer> answers(cases.size());
     std::vector<std::thread> threads;
@@ -113,7 +115,7 @@ TEST_P(ProviderTest, PostServiceInConflict) { Replay(Environment::kConflict, Sid
 TEST_P(ProviderTest, UserServiceWithAnUndecidedDeletion) { Replay(Environment::kUndecided, Side::kUsers); }
 TEST_P(ProviderTest, PostServiceWithAnUndecidedDeletion) { Replay(Environment::kUndecided, Side::kPosts); }
 
-// No case is left out by the lists above.
+// Each case is replayed by one of the tests above.
 TEST(ProviderCases, NameAProviderAndAnEnvironmentThatIsReplayed) {
   for (const Case& contract : Cases()) {
     EXPECT_TRUE(contract.provider == "user-service" || contract.provider == "post-service") << contract.file;

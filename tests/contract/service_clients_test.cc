@@ -1,4 +1,5 @@
-// The services as consumers of each other: the very code with which they call, against a stub that is fed from the files.
+// Tests the services as consumers of each other: the code with which they call, against a stub that answers what the
+// files say.
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +16,8 @@
 namespace crosskey::contract {
 namespace {
 
-// What the consumer's code made of the answer, put back into the form of the response: nothing of it may be lost.
+// What the consumer's code made of the answer, put back into the form of the response, so that anything lost on the way
+// shows.
 using Outcome = absl::StatusOr<Json>;
 
 Call SoonEnough() { return Call::Background(absl::Seconds(60)); }
@@ -121,7 +123,7 @@ Outcome CallAsConsumer(const Case& contract, int port, const Json& request) {
   return absl::UnimplementedError("no service calls " + contract.rpc);
 }
 
-// The reason, or for the feed, which has no reasons inside, the code.
+// The reason; for the feed, whose errors have no reason on this side, the code.
 std::string WhatItSees(const absl::Status& status) {
   const std::string reason = errors::ReasonName(status);
   return reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
@@ -151,7 +153,7 @@ TEST(ServiceClientsTest, UnderstandWhatEveryCasePromises) {
   EXPECT_GT(count, 0);
 }
 
-// What a newer provider may send. A row in a state that this version does not know must not pass as existing.
+// A newer provider may send a state that this version does not know. A row in such a state must not pass as existing.
 TEST(ServiceClientsTest, DoNotTakeAnUnknownStateForAnExistingRow) {
   Stub stub;
   ::relation::v1::LookupReferencedResponse response;
@@ -171,7 +173,8 @@ TEST(ServiceClientsTest, DoNotTakeAnUnknownStateForAnExistingRow) {
   EXPECT_TRUE(answer->found[1].deleting);
 }
 
-// What user-service of a newer version says of a user goes through post-service to the client unharmed.
+// A newer user-service may say more about a user than post-service knows. post-service must pass all of it on to the
+// client.
 TEST(ServiceClientsTest, PassOnFieldsAndEnumValuesThatTheyDoNotKnow) {
   Stub stub;
   user::v1::BatchGetUsersResponse response;

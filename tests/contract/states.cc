@@ -31,7 +31,7 @@ const std::map<std::string, Environment>& Environments() {
   return *environments;
 }
 
-// Where a state becomes true: in services, or as examples.
+// Makes a state true: in services, or as examples.
 class Maker {
  public:
   virtual ~Maker() = default;
@@ -103,7 +103,8 @@ class RealMaker : public Maker {
     }));
   }
   void DeletePost(const std::string& name) override { Call("post.v1.PostService/DeletePost", {{"id", Id(name)}}); }
-  // As a crash after the intent leaves it; and post-service has forgotten the user, so that it has to ask. Nothing refers to it.
+  // Makes the rows that a crash after the intent leaves. Also lets post-service forget the user, so that it has to ask;
+  // that works only while no row refers to the user.
   void Undecided(const std::string& user) override {
     cluster_.AwaitQuiet();
     cluster_.user_db().Run(

@@ -10,7 +10,7 @@
 
 namespace crosskey::contract {
 
-// What a provider is in for, other than data: the services are started and hindered for it.
+// What a state demands besides data: the services are started or hindered for it.
 enum class Environment {
   kNormal,
   kPeerAway,        // "post-service is away", "user-service is away"
@@ -24,12 +24,12 @@ enum class Environment {
 
 Environment EnvironmentOf(const std::vector<std::string>& state);
 
-// Makes the data that a state names, through the services' own API where that can be, and sets its variables. Names get a
+// Makes the data that a state names, through the services' own API where possible, and sets its variables. Names get a
 // suffix, so that any number of cases can share the services.
 void MakeState(const std::vector<std::string>& state, testing::Cluster& cluster, Variables& variables);
 
-// Values as the state might give, for a consumer that is tested without a provider. Their numbers begin behind `last`, so that
-// any number of states can share a consumer.
+// Example values for the variables of a state, for a consumer that is tested without a provider. Their numbers begin
+// behind `last`, so that any number of states can share a consumer.
 Variables Examples(const std::vector<std::string>& state, int last = 0);
 
 }  // namespace crosskey::contract

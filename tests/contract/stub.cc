@@ -25,7 +25,7 @@ std::string ToBytes(const grpc::ByteBuffer& buffer) {
 
 }  // namespace
 
-// One call. It looks for further messages when the last one is written, and again whenever one is appended.
+// Serves one call. It looks for the next message when one has been written, and whenever one is appended.
 class Stub::Reactor : public grpc::ServerGenericBidiReactor {
  public:
   Reactor(Stub& stub, std::string rpc) : stub_(stub), rpc_(std::move(rpc)) { StartRead(&request_); }

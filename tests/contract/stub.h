@@ -1,4 +1,4 @@
-// A server that answers what a test gives it, whatever the method: the provider as the consumer's tests see it.
+// A server that answers any method with what a test has set: it stands for the provider in the tests of consumers.
 #pragma once
 
 #include <map>
@@ -23,30 +23,30 @@ class Stub {
 
   int port() const { return port_; }
 
-  // From now on, calls of "user.v1.UserService/GetUser" are answered so: with these messages, then with the status. With
-  // `stays_open`, a stream that follows: the status is for the day when the caller goes away.
+  // From now on, calls of `rpc` ("user.v1.UserService/GetUser") are answered with these messages, and end with the
+  // status. With `stays_open` they do not end: each waits for what Append adds until its caller goes away.
   struct Reply {
     std::vector<std::string> messages;
     grpc::Status status;
     bool stays_open = false;
   };
   void Set(const std::string& rpc, Reply reply);
-  // What the file of a case says, and returns that.
+  // Sets what the file of the case says as the answer, and returns it.
   Reply Answer(const Case& contract, const Variables& variables);
-  // Sends a further message to every call of this method that stays open, and to those that come.
+  // Adds a message to the answer of this method: for every call that is open, and for those that come.
   void Append(const std::string& rpc, const std::string& message);
 
-  // The request of the last call of this method; empty bytes also if there was none.
+  // The bytes of the last request to this method; empty also if there was none.
   std::string LastRequest(const std::string& rpc) const;
   int Calls(const std::string& rpc) const;
-  // Fails the test if that request is not this one.
+  // Fails the test if the last request to this method is not `request`.
   void ExpectLastRequest(const std::string& rpc, const Json& request) const;
 
  private:
   class Service;
   class Reactor;
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the three maps
   std::map<std::string, Reply> replies_;
   std::map<std::string, std::string> requests_;
   std::map<std::string, int> calls_;

@@ -1,4 +1,4 @@
-// What a case calls ${ada.id}: known only when the state has been made.
+// The values of what a case calls ${ada.id}. They are known only when the state has been made.
 #pragma once
 
 #include <map>
@@ -11,10 +11,10 @@ namespace crosskey::contract {
 class Variables {
  public:
   void Set(const std::string& name, const std::string& value) { values_[name] = value; }
-  // Fails the test, and returns an empty text, if there is none.
+  // Fails the test, and returns an empty text, if the variable is not set.
   std::string Get(const std::string& name) const;
 
-  // With every ${name} replaced, also in the names of members. A name that is not set fails the test.
+  // Replaces every ${name}, also in the names of members. A name that is not set fails the test.
   std::string Fill(const std::string& text) const;
   Json Fill(const Json& json) const;
 

@@ -15,7 +15,7 @@ struct Documented {
   bool retry_info;
 };
 
-// The rows of the table of errors that a call without a mistake of its own can meet.
+// The errors of proto/README.md that a call can meet without a mistake of its own.
 const std::map<std::string, Documented>& Table() {
   static const auto* const table = new std::map<std::string, Documented>{
       {"USER_NOT_FOUND", {grpc::StatusCode::NOT_FOUND, false}},

@@ -1,4 +1,4 @@
-// One call each to a service of a Cluster, and a count of what calls answered.
+// Functions that make one call to a service of a Cluster each, and a count of what calls answered.
 #pragma once
 
 #include <map>
@@ -20,7 +20,7 @@ namespace crosskey::testing {
 using UserStub = user::v1::UserService::Stub;
 using PostStub = post::v1::PostService::Stub;
 
-// Waits for a connection and then for the answer, for `limit` altogether.
+// The context of a call that waits for a connection and then for the answer, for `limit` altogether.
 std::unique_ptr<grpc::ClientContext> ContextFor(absl::Duration limit);
 constexpr absl::Duration kCallLimit = absl::Seconds(60);
 
@@ -39,18 +39,21 @@ std::vector<int64_t> CreatePosts(PostStub& posts, int64_t user, int count);  // 
 // Waits until the deletion of this user is in that state.
 void AwaitDeletion(UserStub& users, int64_t user, user::v1::DeletionState state);
 
-// "OK"; or the reason of an error that is as the table of errors has it: code, details, RetryInfo; or the code
-// of an error that gRPC itself makes and that has no details ("CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE",
-// "RESOURCE_EXHAUSTED"); or a text that begins with "undocumented".
+// Returns one of these:
+//   "OK";
+//   the reason of an error whose code, details and RetryInfo are as proto/README.md documents them;
+//   "CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE" or "RESOURCE_EXHAUSTED" for an error that gRPC itself makes,
+//   without details;
+//   a text that begins with "undocumented".
 std::string OutcomeOf(const grpc::Status& status);
 
 // Counts outcomes. Thread-safe.
 class Outcomes {
  public:
-  // Returns the outcome.
+  // Counts the outcome, and returns it.
   std::string Add(const grpc::Status& status);
   int64_t Count(const std::string& outcome) const;
-  // "" if nothing else has happened, else what and how often.
+  // The outcomes that are not in `expected`, and how often they came: "CONFLICT 2". "" if there are none.
   std::string Except(const std::set<std::string>& expected) const;
   // "OK 12, OVERLOADED 3"
   std::string ToString() const;

@@ -1,4 +1,4 @@
-// The checker of histories, likewise: what goes with the deletion of users.
+// Tests the checker of histories in the same way as checker_test.cc: what goes with the deletion of users.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

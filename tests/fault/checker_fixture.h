@@ -1,4 +1,4 @@
-// A world of two users, and the means to write down by hand what happened to it.
+// A state with two users, and the means to write down by hand what happened to it.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ namespace crosskey::testing {
 inline constexpr int64_t kAda = 1;
 inline constexpr int64_t kBob = 2;
 
-// Users ada and bob, each with a post: 11 with title 101, 12 with title 102. The histories go on from here.
+// Before each history there are the users ada, with the post 11 and its title 101, and bob, with the post 12 and its
+// title 102.
 class CheckerTest : public ::testing::Test {
  protected:
   CheckerTest() {
@@ -23,7 +24,7 @@ class CheckerTest : public ::testing::Test {
     before.last_post = 12;
     before.last_deletion = 5;
     after = before;
-    history.reserve(16);  // Call gives out references
+    history.reserve(16);  // Call returns references into it
   }
 
   // A call that takes from `begin` to `begin` + 5.
@@ -61,7 +62,7 @@ class CheckerTest : public ::testing::Test {
   }
   Entry& Like(int64_t begin, int64_t user, int64_t post) { return Call(Op::kLikePost, begin, user, post); }
   Entry& Unlike(int64_t begin, int64_t user, int64_t post) { return Call(Op::kUnlikePost, begin, user, post); }
-  // Of 0: takes the pin away.
+  // `post` 0: takes the pin away.
   Entry& Pin(int64_t begin, int64_t user, int64_t post) {
     Entry& entry = Call(post == 0 ? Op::kUnpinPost : Op::kPinPost, begin, user, post);
     entry.uid = before.users[user];
@@ -70,7 +71,7 @@ class CheckerTest : public ::testing::Test {
   }
   static void Lose(Entry& entry) { Fail(entry, grpc::StatusCode::UNAVAILABLE, ""); }
 
-  // What the databases have after a deletion.
+  // Gives `after` what the databases have after the deletion of this user.
   void Gone(int64_t user, ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_CASCADE,
             int64_t posts = 1) {
     after.users.erase(user);
@@ -80,7 +81,7 @@ class CheckerTest : public ::testing::Test {
     after.last_deletion = 6;
   }
 
-  // What a database has.
+  // These change what a database has.
   static void Store(Snapshot& snapshot, int64_t post, int64_t user) {
     if (snapshot.likes.emplace(post, user).second) ++snapshot.posts[post].likes;
   }

@@ -1,4 +1,4 @@
-// The checker of histories, likewise: likes, and how many a post says it has.
+// Tests the checker of histories in the same way as checker_test.cc: likes, and the like_count of posts.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// The checker of histories, likewise: pins, and writes that are sent again.
+// Tests the checker of histories in the same way as checker_test.cc: pins, and writes that are sent again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// The checker finds what is wrong, and only that: for each kind of violation a history that has to be reported, and one that
-// is nearly the same and could have happened.
+// Tests that the checker finds what is wrong, and only that. For each kind of violation there is a history that has to
+// be reported, and one that is nearly the same and could have happened.
 #include "tests/workload/checker.h"
 
 #include <gmock/gmock.h>

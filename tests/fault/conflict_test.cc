@@ -1,4 +1,4 @@
-// A deadlock or a lock timeout, reported by the server itself, at every statement that the protocol executes.
+// Tests a deadlock and a lock timeout, reported by the server itself, at every statement that the protocol executes.
 #include <optional>
 #include <set>
 
@@ -20,7 +20,8 @@ using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
 class ConflictTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(ConflictTest);
 
-// Every kind of write and of deletion once. Each call has to succeed, whatever conflict its transaction meets once.
+// Makes every kind of write and of deletion once. Each call has to answer as usual, although its transaction may meet a
+// conflict once.
 class Round {
  public:
   explicit Round(Pair& pair) : pair_(pair), number_(++count_) {}
@@ -35,12 +36,12 @@ class Round {
     const int64_t moved = pair_.CreatePost(from);
     const int64_t removed = pair_.CreatePost(from);
     pair_.CreatePosts(from, 2);
-    Move(moved, to);  // and so asks for the user
+    Move(moved, to);  // post-service does not know `to`, so it has to ask
     Like(moved, fan);
     Unlike(moved, fan);
     Like(moved, fan);
     Like(removed, fan);
-    Pin(fan, removed);  // and so asks for the post
+    Pin(fan, removed);  // user-service does not know the post, so it has to ask
     Remove(removed);
     EXPECT_TRUE(testing::WaitFor([&] { return !PinOf(fan).has_value(); }));
     EXPECT_THAT(pair_.TryDelete(from, REFERENTIAL_ACTION_RESTRICT),
@@ -136,7 +137,7 @@ TEST_P(ConflictTest, IsInvisibleToTheClientAtEveryStatement) {
       SetFault(absl::StrCat("sql:", statement, "=", error));
       Round(pair).Run();
       if (TimesReached("sql:" + statement) == 0) {
-        // One of those that a service executes only when it starts, or when a stream does.
+        // A service executes this statement only when it starts, or when a stream starts.
         pair.StopUsers();
         pair.StopPosts();
         pair.StartUsers();

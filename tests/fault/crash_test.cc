@@ -35,7 +35,8 @@ std::vector<std::string> Points(const std::vector<std::string>& transactions,
   return points;
 }
 
-// The points that each service comes by in a DeletionsScenario. kNoteBlocked needs a peer that does not answer, too.
+// The points that each service reaches in a DeletionsScenario. "deletion.note_blocked" is reached only if the peer does
+// not answer, which Break sees to.
 const std::vector<std::string>& PointsOf(Side side) {
   static const std::vector<std::string> users =
       Points({"deletion.intent", "deletion.decide", "deletion.note_blocked", "guarded_write", "reclaim", "sequencer",
@@ -60,7 +61,7 @@ TEST(CrashPoints, EveryPointOfTheListIsTriedInOneServiceAtLeast) {
   EXPECT_EQ(tried, listed);
 }
 
-// With the fault in place, tries until it has struck; then, with none, until everything is decided.
+// Repeats the scenario with the fault until it has struck, and then without it until everything is decided.
 void Break(Cluster& cluster, Side side, const std::string& point, const std::string& action) {
   SCOPED_TRACE(absl::StrCat(side == Side::kUsers ? "user-service " : "post-service ", point, "=", action));
   DeletionsScenario scenario(cluster);
@@ -69,7 +70,7 @@ void Break(Cluster& cluster, Side side, const std::string& point, const std::str
   cluster.Kill(side);
   cluster.Start(side, 0, {"--fault", absl::StrCat(point, "=", action)});
   if (blocked) {
-    // Two lost answers: that of the release leaves a RESTRICT undecided.
+    // The other service fails the first two releases. That leaves the RESTRICT of the scenario undecided.
     cluster.Kill(other);
     cluster.Start(other, 0, {"--fault", "release.received=fail@1", "--fault", "release.received=fail@2"});
   }
@@ -116,7 +117,7 @@ TEST_P(CrashTest, PostServiceIsKilledAtEveryPoint) {
   for (const std::string& point : PointsOf(Side::kPosts)) Break(cluster, Side::kPosts, point, "die");
 }
 
-// At the points of a commit: its answer is lost, before and after it took effect.
+// At the points of a commit its answer is lost, before or after it took effect.
 TEST_P(CrashTest, UserServiceLosesAnAnswerAtEveryPoint) {
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
@@ -129,7 +130,7 @@ TEST_P(CrashTest, PostServiceLosesAnAnswerAtEveryPoint) {
   for (const std::string& point : PointsOf(Side::kPosts)) Break(cluster, Side::kPosts, point, "fail");
 }
 
-// Before the intent is stored nothing has happened anywhere; without an intent nobody would ever undo it.
+// Nothing may have happened anywhere before the intent is stored, because without an intent nobody would ever undo it.
 TEST_P(CrashTest, ADeletionThatDiesBeforeItsIntentHasChangedNothing) {
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
@@ -151,7 +152,7 @@ TEST_P(CrashTest, ADeletionThatDiesBeforeItsIntentHasChangedNothing) {
   EXPECT_THAT(Invoke(cluster.posts(), &PostService::Stub::GetPost, read, &found), GrpcOk());
 }
 
-// Nobody asks again: what is past the intent goes on by itself.
+// A deletion that is past its intent goes on by itself, so here nobody asks for it again.
 TEST_P(CrashTest, ADeletionIsFinishedAlthoughItsCallerNeverComesBack) {
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
@@ -165,7 +166,7 @@ TEST_P(CrashTest, ADeletionIsFinishedAlthoughItsCallerNeverComesBack) {
   cluster.AwaitQuiet();
 }
 
-// The effect is stored, and with it the answer that nobody got.
+// The service dies between the commit and its answer. The effect is stored, and with it the answer that nobody got.
 TEST_P(CrashTest, AWriteThatIsSentAgainHasOneEffectAlthoughTheServiceDiedBeforeItsAnswer) {
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
@@ -205,14 +206,14 @@ TEST_P(CrashTest, ACascadeOf100000PostsSurvivesFiveKillsInItsMiddle) {
     ASSERT_THAT(Invoke(cluster.posts(), &PostService::Stub::BatchCreatePosts, batch, &response), GrpcOk());
   }
   cluster.Kill(Side::kPosts);
-  // A round hides at most 1,000 rows for good, so each life ends with some removed and most of them left.
+  // A batch hides 1,000 posts, and each life of the process ends after its 15th batch, with most of the posts left.
   const std::vector<std::string> fault = {"--fault", "reclaim.after_commit=die@15"};
   cluster.Start(Side::kPosts, 0, fault);
   EXPECT_THAT(TryDelete(cluster, user), GrpcOk());
   for (int kill = 1; kill <= 5; ++kill) {
     EXPECT_EQ(cluster.process(Side::kPosts).Wait(), 128 + SIGKILL);
     EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM posts WHERE state = 1"), kPosts - kill * 15'000);
-    // It may die again before it is found healthy.
+    // Does not wait until the process serves, because it may die again before that.
     cluster.Start(Side::kPosts, 0, kill < 5 ? fault : std::vector<std::string>(), false);
   }
   cluster.AwaitQuiet();

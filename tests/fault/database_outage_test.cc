@@ -1,5 +1,5 @@
-// The database server is restarted, killed, hangs, or cuts its connections, while clients go on: they get documented errors
-// only, what was acknowledged stays, and afterwards all is well.
+// Restarts and kills the database server, lets it hang, or cuts its connections, while clients go on. They get
+// documented errors only, what was acknowledged stays, and afterwards all is well.
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -37,8 +37,8 @@ class DatabaseOutageTest : public ::testing::Test {
     keeper_ = CreateUser(cluster_->users(), "keeper");
   }
 
-  // Clients that write posts of a user that stays, and create users, give them a post and delete them. `disturb` runs
-  // meanwhile; afterwards everything must be as the answers said.
+  // Runs `disturb` while clients write posts of a user that stays, and others create users, give each a post and delete
+  // it. Afterwards everything must be as the answers said.
   void UnderLoad(const std::function<void()>& disturb) {
     std::vector<std::thread> clients;
     for (int client = 0; client < 8; ++client) {
@@ -53,12 +53,12 @@ class DatabaseOutageTest : public ::testing::Test {
     for (std::thread& client : clients) client.join();
     std::printf("%s\n", outcomes_.ToString().c_str());
     EXPECT_EQ(outcomes_.Except(documented_), "");
-    // The services look once a second.
+    // The services look at their database once a second.
     EXPECT_TRUE(WaitFor([&] { return cluster_->Healthy(Side::kUsers) && cluster_->Healthy(Side::kPosts); }));
     ExpectAsAcknowledged();
   }
 
-  // It works again: with each kind of write.
+  // Waits until each kind of client succeeds again.
   void AwaitProgress() {
     const int64_t before = writes_;
     const int64_t lives = lives_;
@@ -169,7 +169,7 @@ TEST_F(DatabaseOutageTest, StatementsThatHangHoldNoCallerBeyondItsDeadline) {
   });
 }
 
-// Nor the end of a process.
+// The end of a process does not wait for a database that hangs either.
 TEST_F(DatabaseOutageTest, AStopDoesNotWaitForADatabaseThatHangs) {
   documented_.insert({"DRAINING", "UNAVAILABLE"});
   UnderLoad([&] {

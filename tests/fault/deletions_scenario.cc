@@ -13,10 +13,10 @@ using post::v1::PostService;
 using user::v1::UserService;
 
 constexpr int kUnknown = 6;
-constexpr int kRefused = 2;    // states of a deletion
-constexpr int kCompleted = 5;  //
+constexpr int kRefused = 2;    // a state of a deletion
+constexpr int kCompleted = 5;  // likewise
 
-// Not Context(): a call to a service that is away has to fail soon.
+// Does not use Context(), because a call to a service that is away has to fail soon.
 grpc::Status Try(const std::function<grpc::Status(grpc::ClientContext*)>& call) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
@@ -42,13 +42,13 @@ DeletionsScenario::DeletionsScenario(Cluster& cluster)
       empty_(CreateUser()) {
   for (int i = 0; i < kUnknown; ++i) unknown_.push_back({CreateUser(), 0});
   cluster_.AwaitQuiet();
-  // As if their UserCreated had never come.
+  // Removes their references, as if their UserCreated had never come.
   for (const Written& user : unknown_) {
     cluster_.post_db().Run(absl::StrCat("DELETE FROM user_refs WHERE id = ", user.user));
   }
   EXPECT_TRUE(Write(cascaded_) && Write(cascaded_) && Write(restricted_));
   for (int i = 0; i < kUnknown; ++i) EXPECT_TRUE(Write(known_, &pinned_.emplace_back()));
-  known_.acknowledged = 0;  // these may be deleted again
+  known_.acknowledged = 0;  // these posts do not count, because Attempt deletes them
   cluster_.AwaitQuiet();
 }
 
@@ -82,7 +82,7 @@ bool DeletionsScenario::PinAndDeletePost(int64_t post) {
   const grpc::Status status =
       Try([&](grpc::ClientContext* context) { return cluster_.users().UpdateUser(context, pin, &pinned); });
   if (IsUnknown(status)) return false;
-  // Once all posts have been used.
+  // FOREIGN_KEY_VIOLATION comes once all posts have been used.
   EXPECT_TRUE(status.ok() || ReasonOf(status) == "FOREIGN_KEY_VIOLATION") << ReasonOf(status) << status.error_message();
   post::v1::DeletePostRequest remove;
   remove.set_id(post);

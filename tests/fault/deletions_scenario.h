@@ -1,4 +1,5 @@
-// Every step of the protocol once, by a client that does not give up: for tests that break one of the steps.
+// Makes every step of the protocol once, as a client that does not give up. It is for tests that break one of the
+// steps.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +10,19 @@
 
 namespace crosskey::testing {
 
-// The constructor makes users with everything in working order. Then Attempt may be called with anything broken, and again
-// until it returns true with nothing broken any more; then Check.
+// The constructor makes users while everything works. Then Attempt may be called while anything is broken, and has to
+// be called again until it returns true with nothing broken any more. Then Check is called.
 class DeletionsScenario {
  public:
   explicit DeletionsScenario(Cluster& cluster);
 
-  // Writes a post of a user that post-service knows and one of a user that it has to ask for, pins a post that user-service
-  // has to ask for and deletes it, and deletes a user by CASCADE, one with a post by RESTRICT (refused) and one without by
-  // RESTRICT (done). True if every answer was a final one.
+  // Writes a post of a user that post-service knows, and one of a user that it has to ask for. Pins a post that
+  // user-service has to ask for, and deletes it. Deletes a user by CASCADE, a user with a post by RESTRICT, which is
+  // refused, and a user without posts by RESTRICT, which is done. True if every answer was a final one.
   bool Attempt();
 
-  // Waits until all is quiet. Every outcome is as it was answered and as it should be, no orphan, every event once.
+  // Waits until all is quiet. Every outcome must be as it was answered and as it should be, there must be no orphan,
+  // and every event must be there once.
   void Check();
 
  private:

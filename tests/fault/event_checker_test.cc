@@ -1,4 +1,4 @@
-// The checker of the two feeds: likewise.
+// Tests the checker of the two feeds in the same way as checker_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,7 +10,8 @@ namespace {
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-// One user with two posts was there. A user is created, and a post; the first user is deleted, with its posts.
+// Before, there is the user 1 with the posts 11 and 12. Then the user 2 and the post 13 are created, and the user 1 is
+// deleted with its posts.
 class EventCheckerTest : public ::testing::Test {
  protected:
   EventCheckerTest() {

@@ -1,4 +1,4 @@
-// The fault points and the guards that can be left out, themselves.
+// Tests the fault points and the guards that can be left out.
 #include <gtest/gtest.h>
 
 #include "tests/support/child_process.h"
@@ -20,7 +20,7 @@ TEST(FaultPoint, OnlyAGuardThatIsSqlIsLeftOutByAFlag) {
   for (const char* program : {"tests/user-service", "tests/post-service"}) {
     std::string output;
     EXPECT_EQ(RunProgram(program, {"version", "--without", "fence"}, &output), 0) << output;
-    // That one is a patch.
+    // The guard `retry` is left out by a patch instead.
     EXPECT_EQ(RunProgram(program, {"version", "--without", "retry"}, &output), 2);
     EXPECT_NE(output.find("retry is no guard in SQL"), std::string::npos) << output;
   }

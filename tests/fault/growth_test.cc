@@ -1,4 +1,4 @@
-// A leak is found, and nothing else.
+// Tests that Grows finds a leak, and nothing else.
 #include "tests/workload/growth.h"
 
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 namespace crosskey::testing {
 namespace {
 
-// 100 values, as MiB of a process of 50: value(i).
+// Whether Grows finds a leak in value(0) to value(99), which are like the MiB of a process of about 50 MiB.
 template <typename Value>
 bool Finds(Value value) {
   std::vector<int64_t> values;

@@ -1,4 +1,4 @@
-// What arrives long after it mattered: releases whose callers have given up, and processes that were paused.
+// Tests what arrives long after it mattered: releases whose callers have given up, and processes that were paused.
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -27,7 +27,8 @@ using user::v1::UserService;
 class LateTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(LateTest);
 
-// The release that user-service would send now for the next deletion of the user: kept, it is an old one later.
+// The release that user-service would send now for the next deletion of the user. A test keeps it and sends it later,
+// when it is old.
 ReleaseReferencedRequest ReleaseOf(Pair& pair, int64_t user_id, int64_t deletion_id) {
   user::v1::User user;
   EXPECT_THAT(pair.TryGetUser(user_id, &user), GrpcOk());
@@ -89,7 +90,8 @@ TEST_P(LateTest, AReleaseThatHasBeenRefusedIsRefusedForEver) {
   const int64_t user = pair.CreateUser("ada");
   const int64_t post = pair.CreatePost(user);
   pair.AwaitQuiet();
-  // The preflight would have refused it; so it is as if the post had come between preflight and release.
+  // user-service would not send this release, because its preview would be refused. So it is as if the post had come
+  // between preview and release.
   const ReleaseReferencedRequest old = ReleaseOf(pair, user, 1);
   bool released = true;
   EXPECT_THAT(Send(pair, old, &released), GrpcOk());
@@ -98,7 +100,8 @@ TEST_P(LateTest, AReleaseThatHasBeenRefusedIsRefusedForEver) {
   remove.set_id(post);
   post::v1::DeletePostResponse removed;
   EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::DeletePost, remove, &removed), GrpcOk());
-  // Now it could be released; but nobody waits for that any more, and the user lives.
+  // Now the user could be released. But the deletion has been refused and the user lives on, so the old release must
+  // not release it.
   EXPECT_THAT(Send(pair, old, &released), GrpcOk());
   EXPECT_FALSE(released);
   EXPECT_THAT(pair.TryCreatePost(user), GrpcOk());
@@ -121,7 +124,7 @@ int64_t CreatePost(Cluster& cluster, int64_t user) {
   return response.post().id();
 }
 
-// A preview needs an answer of post-service: after it the services are connected.
+// Waits for a preview. It needs an answer of post-service, so after it the services are connected.
 void AwaitPreview(Cluster& cluster, int64_t user) {
   user::v1::DeleteUserRequest request;
   request.set_id(user);
@@ -137,8 +140,8 @@ void AwaitReached(Cluster& cluster, Side side, const std::string& point) {
       << cluster.process(side).Output();
 }
 
-// A move that is on its way when the deletion of the user that it leaves begins: the deletion waits for it, or goes on without
-// hiding anything yet. What it never does is answer RECLAIMING and let the move be acknowledged after that.
+// A post is being moved when the deletion of the user that it leaves begins. The deletion waits for the move, or goes
+// on without hiding anything yet. What it never does is answer RECLAIMING and let the move be acknowledged after that.
 TEST_P(LateTest, APostThatMovesHoldsTheUserItLeaves) {
   Cluster cluster(GetParam(), {});
   const Flag flag;
@@ -174,7 +177,7 @@ TEST_P(LateTest, APostThatMovesHoldsTheUserItLeaves) {
 class PausedTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(PausedTest);
 
-// Where it stands, for when it does not move.
+// Where the work stands, for the report when it does not move.
 std::string Standing(Cluster& cluster) {
   std::string text;
   for (TestDatabase* database : {&cluster.user_db(), &cluster.post_db()}) {
@@ -190,8 +193,8 @@ std::string Standing(Cluster& cluster) {
   return text;
 }
 
-// The one that holds a piece of work stops in the middle of it, another takes over and finishes, and then the first one goes
-// on where it was.
+// The process that holds a piece of work stops in the middle of it. Another one takes over and finishes it, and then
+// the first one goes on where it was.
 void PauseAt(const std::string& backend, Side side, const std::string& point) {
   SCOPED_TRACE(point);
   Cluster cluster(backend, {2, false, {}});
@@ -201,7 +204,7 @@ void PauseAt(const std::string& backend, Side side, const std::string& point) {
   CreatePost(cluster, user);
   cluster.AwaitQuiet();
 
-  // Only the first replica runs, so it is the one that gets there.
+  // Only the first replica runs, so it is the one that reaches the point.
   cluster.Kill(side, 0);
   cluster.Kill(side, 1);
   cluster.Start(side, 0, {"--fault", absl::StrCat(point, "=wait:", flag.path())});
@@ -216,7 +219,7 @@ void PauseAt(const std::string& backend, Side side, const std::string& point) {
   cluster.process(side, 0).Signal(SIGSTOP);
   flag.Set();
   cluster.Start(side, 1);
-  // As if the term of its leases had passed, and that of those who wait for it.
+  // As if the leases of the stopped process had expired, and those of processes that wait for it.
   cluster.user_db().Run("UPDATE leases SET expires_at = 0");
   cluster.post_db().Run("UPDATE leases SET expires_at = 0");
   EXPECT_TRUE(WaitFor([&] {
@@ -234,7 +237,8 @@ void PauseAt(const std::string& backend, Side side, const std::string& point) {
   EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'post.v1.UserPostsReclaimed'"), 1);
 }
 
-// Where no transaction is open: a paused one keeps its locks, and what needs them has to wait whatever one does.
+// The processes stop where no transaction is open. One that stops within a transaction keeps its locks, and whoever
+// needs them has to wait in any case.
 TEST_P(PausedTest, AConsumerThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kPosts, "feed.received"); }
 TEST_P(PausedTest, ADriverOfADeletionThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kUsers, "release.answered"); }
 TEST_P(PausedTest, ASequencerThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kUsers, "sequencer.after_commit"); }

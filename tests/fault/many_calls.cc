@@ -10,7 +10,7 @@
 namespace crosskey::testing {
 namespace {
 
-// A connection of its own: channels with equal arguments share one.
+// Opens a connection of its own, because channels with equal arguments share one by default.
 std::shared_ptr<grpc::Channel> OwnConnection(int port) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

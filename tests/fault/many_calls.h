@@ -1,4 +1,4 @@
-// Many calls and streams at a time, without a thread for each.
+// Has many calls and streams under way at a time, without a thread for each.
 #pragma once
 
 #include <atomic>

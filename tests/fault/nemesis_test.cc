@@ -1,5 +1,5 @@
-// Random load and random faults, and afterwards a check of the invariants of common/relation/README.md. Long runs:
-// tests/run soak.
+// Makes random load and random faults, and afterwards checks the invariants of common/relation/README.md. Long runs are
+// made by tests/run soak.
 #include <cstdio>
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace {
 
 class NemesisTest : public DatabaseTest {
  protected:
-  // SQLite is for one process.
+  // A SQLite database is for one process.
   int Replicas() const { return GetParam() == "sqlite" ? 1 : 2; }
 
   static void Print(const Tally& tally) {

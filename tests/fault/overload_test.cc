@@ -1,4 +1,4 @@
-// More calls than a service can take: what it refuses, what it gives back afterwards, and who is not affected.
+// Tests more calls than a service can take: what it refuses, what it gives back afterwards, and who is not affected.
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -59,7 +59,7 @@ TEST_P(OverloadTest, TenTimesAsManyCallsAsMayBeInFlightAreRefusedWithoutWaiting)
 
   ManyCalls calls(cluster_.port(Side::kPosts), 4);
   for (int i = 0; i < 10 * kMaxInFlight; ++i) calls.CreatePost(user);
-  // None of those that are in flight can end, so the others have been refused at once.
+  // None of the calls that are in flight can end, so the others have been refused at once.
   EXPECT_TRUE(WaitFor([&] { return calls.ended() == 9 * kMaxInFlight; })) << calls.ended();
   EXPECT_EQ(calls.outcomes().Except({"OVERLOADED"}), "");
   EXPECT_TRUE(cluster_.Healthy(Side::kPosts)) << "a service that is merely busy is not taken out of service";
@@ -108,7 +108,7 @@ TEST_P(OverloadTest, AfterwardsMemoryThreadsAndDescriptorsAreAsBefore) {
               before.resident_kib, before.threads, before.descriptors, after.resident_kib, after.threads,
               after.descriptors);
 #ifndef __SANITIZE_ADDRESS__  // which keeps freed memory
-  // 3,200 calls that each left 4 KiB behind would be 12,800.
+  // If each of the 3,200 calls left 4 KiB behind, these would be 12,800 KiB.
   EXPECT_LT(after.resident_kib, before.resident_kib + 12'000);
 #endif
   EXPECT_THAT(TryCreatePost(cluster_.posts(), user), GrpcOk());
@@ -125,7 +125,7 @@ TEST_P(OverloadTest, WithoutAFreeSessionACallWaitsNoLongerThanItsDeadlineAndLate
   EXPECT_TRUE(WaitFor([&] { return cluster_.process(Side::kPosts).Output().find("reached") != std::string::npos; }));
   EXPECT_TRUE(AwaitInFlight(holders));
 
-  // The refusal is sent shortly before the deadline; on a slow machine that may be too late.
+  // The refusal is sent shortly before the deadline. On a slow machine that may be too late.
   Outcomes outcomes;
   EXPECT_TRUE(WaitFor([&] {
     return outcomes.Add(TryCreatePost(cluster_.posts(), user, nullptr, absl::Milliseconds(500))) == "OVERLOADED";
@@ -158,7 +158,7 @@ TEST_P(OverloadTest, ACancelledCallStopsWaitingAndGivesItsPlaceBack) {
   waiting.CancelAll();
   EXPECT_TRUE(WaitFor([&] { return waiting.ended() == kWaiting; }));
   EXPECT_EQ(waiting.outcomes().Except({"CANCELLED"}), "");
-  // Long before the deadline of those calls, and while no session is free.
+  // The places come back long before the deadline of those calls, and while no session is free.
   EXPECT_TRUE(AwaitInFlight(holders, absl::Seconds(10)));
   hold.Release();
   EXPECT_TRUE(WaitFor([&] { return held.ended() == holders; }));
@@ -177,16 +177,16 @@ TEST_P(OverloadTest, APeerThatHangsHoldsNoCallBeyondItsDeadline) {
   stop(Side::kUsers);
   std::vector<std::thread> callers;
   for (int i = 0; i < 20; ++i) {
-    callers.emplace_back([&, i] {  // with a deadline shorter than a peer's, and with a longer one
+    callers.emplace_back([&, i] {  // half with a shorter deadline than calls to a peer have, half with a longer one
       outcomes.Add(TryCreatePost(cluster_.posts(), user + 1, nullptr, absl::Milliseconds(i % 2 == 0 ? 500 : 5'000)));
     });
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(outcomes.Except(in_time), "");
   EXPECT_GE(outcomes.Count("PEER_UNAVAILABLE"), 10);
-  // Sooner than keepalive gives up the connection.
+  // The calls end sooner than keepalive gives up the connection.
   EXPECT_TRUE(AwaitInFlight(0, absl::Seconds(8)));
-  // Who needs no answer from there is served.
+  // A call that needs no answer of user-service is served.
   EXPECT_THAT(TryCreatePost(cluster_.posts(), user), GrpcOk());
   go_on(Side::kUsers);
   EXPECT_TRUE(WaitFor([&] { return OutcomeOf(TryCreatePost(cluster_.posts(), user + 1)) == "FOREIGN_KEY_VIOLATION"; }));

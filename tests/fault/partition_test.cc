@@ -1,4 +1,5 @@
-// A network that carries messages one way only: each of the two links between the services, in each direction.
+// Tests a network that carries messages one way only, on each of the two links between the services and in each
+// direction.
 #include <functional>
 #include <thread>
 #include <tuple>
@@ -68,17 +69,17 @@ TEST_P(OneWayPartitionTest, EveryDeletionEndsAsItShouldAndNothingIsHalfDone) {
   EXPECT_THAT(cascade_status, GrpcOk());
   EXPECT_EQ(known_outcome, "OK");
   if (caller == Side::kUsers) {
-    // A release is not answered. If it arrived, the posts are hidden already, else they are visible; the user is gone.
+    // No release is answered. If it arrived, the posts are hidden already, else they are visible. The user is gone.
     EXPECT_EQ(cascaded.state(), user::v1::DELETION_STATE_PENDING);
     EXPECT_EQ(held_outcome, "PEER_UNAVAILABLE");
     EXPECT_EQ(free_outcome, "PEER_UNAVAILABLE");
     EXPECT_EQ(post_outcome, "OK");
   } else {
-    // Lookups and user-service's events are not heard of; a release needs neither.
+    // post-service gets neither answers to its lookups nor user-service's events. A release needs neither.
     EXPECT_EQ(cascaded.state(), user::v1::DELETION_STATE_RECLAIMING);
     EXPECT_EQ(held_outcome, "RESTRICTED");
     EXPECT_EQ(free_outcome, "OK");
-    // A feed that is open already goes on while only requests are lost, and may have told of the user in time.
+    // A feed that is open already goes on while only requests are lost. It may have told of the user in time.
     const bool told = lost_requests && post_outcome == "OK";
     EXPECT_TRUE(told || post_outcome == "PEER_UNAVAILABLE") << post_outcome;
   }

@@ -58,7 +58,7 @@ TEST_P(ProbeTest, APeerThatIsAwayChangesNeither) {
     const int64_t user = CreateUser(cluster.users(), "ada");
     cluster.AwaitQuiet();
     cluster.Kill(side == Side::kUsers ? Side::kPosts : Side::kUsers);
-    // It has noticed.
+    // This call shows that the service has noticed that its peer is away.
     const auto call = [&] {
       return side == Side::kUsers
                  ? TryDelete(cluster.users(), user, ::relation::v1::REFERENTIAL_ACTION_RESTRICT, nullptr)

@@ -1,4 +1,5 @@
-// Writers against deletions, over gRPC, against processes: two replicas of each service, where the database is a server.
+// Races writers against deletions, over gRPC and with the services as processes: two replicas of each where the
+// database is a server.
 #include <atomic>
 #include <cstdio>
 #include <functional>
@@ -28,7 +29,7 @@ class RaceTest : public DatabaseTest {
  protected:
   RaceTest() : cluster_(GetParam(), {GetParam() == "sqlite" ? 1 : 2, false, {}}) { cluster_.StartAll(); }
 
-  // Whoever asks gets another replica.
+  // Different values of `of` go to different replicas, in turn.
   UserStub& users(int of) { return cluster_.users(of % cluster_.replicas()); }
   PostStub& posts(int of) { return cluster_.posts(of % cluster_.replicas()); }
 
@@ -38,7 +39,7 @@ class RaceTest : public DatabaseTest {
     EXPECT_EQ(cluster_.post_db().Number("SELECT COUNT(*) FROM user_refs WHERE state <> 1"), 0);
   }
 
-  // Every sequencer numbered: without a gap or a duplicate.
+  // All sequencers together have numbered the events without a gap or a duplicate.
   void ExpectEveryEventNumberedOnce() {
     for (TestDatabase* database : {&cluster_.user_db(), &cluster_.post_db()}) {
       const int64_t events = database->Number("SELECT COUNT(*) FROM outbox");
@@ -56,7 +57,7 @@ class RaceTest : public DatabaseTest {
 };
 CROSSKEY_ON_EVERY_DATABASE(RaceTest);
 
-// One thread for each writer, and `decide` on this one; returns when all have ended.
+// Runs `write` on a thread for each writer, and `decide` on this one. Returns when all have ended.
 void Race(const std::function<void(int writer)>& write, const std::function<void()>& decide) {
   std::vector<std::thread> threads;
   for (int writer = 0; writer < kWriters; ++writer) threads.emplace_back([&, writer] { write(writer); });
@@ -64,7 +65,8 @@ void Race(const std::function<void(int writer)>& write, const std::function<void
   for (std::thread& thread : threads) thread.join();
 }
 
-// CASCADE and wait for the end of it where it is accepted while post-service does not answer in time.
+// Deletes by CASCADE. If post-service did not answer in time (PENDING), waits for the end of the deletion, because only
+// then are the posts gone.
 void DeleteForGood(UserStub& users, int64_t user) {
   user::v1::UserDeletion deletion;
   EXPECT_THAT(TryDelete(users, user, REFERENTIAL_ACTION_CASCADE, &deletion), GrpcOk());
@@ -92,7 +94,7 @@ TEST_P(RaceTest, NoPostIsAcceptedAfterACascadeHasAnsweredAndNoneIsLeft) {
           }
         },
         [&] {
-          // At least one post is there, and most writers are under way.
+          // Waits until some writes have ended, 1 to 16 of them.
           while (ended < 1 + i % kWriters / 4) std::this_thread::yield();
           DeleteForGood(users(i + 1), user);
           deleted = true;
@@ -130,7 +132,8 @@ TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
     grpc::Status deletion;
     Race(
         [&](int writer) {
-          // The first user is deleted before the writers begin. Then they begin earlier and earlier within the deletion.
+          // The first user is deleted before the writers begin. For each further user they begin earlier within its
+          // deletion.
           while (!sent) std::this_thread::yield();
           const absl::Time begin = absl::Now() + absl::Microseconds(500) * (kUsers - i);
           while (i == 0 ? !over : absl::Now() < begin && !over) std::this_thread::yield();
@@ -140,7 +143,7 @@ TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
         },
         [&] {
           sent = true;
-          // The last user has a post before.
+          // The last user gets a post before its deletion begins.
           while (i == kUsers - 1 && accepted == 0) std::this_thread::yield();
           deletion = TryDelete(users(i + 1), user, REFERENTIAL_ACTION_RESTRICT);
           over = true;
@@ -159,8 +162,8 @@ TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
   ExpectNoOrphans();
 }
 
-// Posts move from one user to another while one of the two is deleted: those that were accepted go where the new user
-// goes, and the others where the old one goes.
+// Posts move from one user to another while one of the two is deleted. A post whose move was accepted goes where the
+// new user goes, any other where the old user goes.
 TEST_P(RaceTest, APostThatMovesSharesTheFateOfTheUserItWasAcceptedFor) {
   constexpr int kPairs = 100;
   Outcomes outcomes;
@@ -209,7 +212,8 @@ TEST_P(RaceTest, TwoDeletionsWithDifferentActionsAgreeOnOneOutcome) {
     if (has_post) CreatePosts(posts(i), user, 1);
     grpc::Status cascade;
     grpc::Status restricted;
-    // Through different replicas, and the cascade, which needs one answer less, a little later each time.
+    // The two deletions go through different replicas. The cascade needs one answer less, so it begins a little later,
+    // more so each time.
     std::thread other([&] { restricted = TryDelete(users(0), user, REFERENTIAL_ACTION_RESTRICT); });
     const absl::Time begin = absl::Now() + absl::Milliseconds(2) * (i / kAtATime);
     while (absl::Now() < begin) std::this_thread::yield();

@@ -1,4 +1,4 @@
-// Likes and pins against the deletions of what they refer to, and against each other.
+// Runs likes and pins against the deletions of what they refer to, and against each other.
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -80,7 +80,7 @@ class RelationRaceTest : public DatabaseTest {
     for (int i = 0; i < count; ++i) users.push_back(pair_.CreateUser(absl::StrCat("user ", ++names_)));
     return users;
   }
-  // All at once; returns when all have.
+  // Makes all calls at once. Returns when all have ended.
   static void AtOnce(const std::vector<std::function<void()>>& calls) {
     std::vector<std::thread> threads;
     for (const auto& call : calls) threads.emplace_back(call);
@@ -193,7 +193,7 @@ TEST_P(RelationRaceTest, LikesAgainstTheDeletionOfTheAuthorAndOfThePost) {
         }
       });
     }
-    if (round % 2 == 1) calls.erase(calls.begin() + 1);  // the post alone, or the author alone
+    if (round % 2 == 1) calls.erase(calls.begin() + 1);  // each round makes only one of the two deletions
     AtOnce(calls);
   }
   EXPECT_EQ(Without(answers.seen(), {"OK", "FOREIGN_KEY_VIOLATION"}), std::set<std::string>());
@@ -218,19 +218,19 @@ TEST_P(RelationRaceTest, PinsAgainstTheDeletionOfTheirPostAndAgainstEachOther) {
   }
   EXPECT_EQ(Without(answers.seen(), {"OK", "FOREIGN_KEY_VIOLATION", "ALREADY_PINNED"}), std::set<std::string>());
   ExpectNothingDangles();
-  // The second post of each round is there: somebody has the last one.
+  // Nobody deletes the second post of a round, so somebody still has the last one pinned.
   EXPECT_GE(pair_.user_db().Number("SELECT COUNT(*) FROM users WHERE pinned_post_id IS NOT NULL"), 1);
 }
 
-// On a server, where two transactions can be seen waiting for each other.
+// These need a server, where it can be seen that a transaction waits for another one.
 class PinOnServer : public RelationRaceTest {};
 CROSSKEY_ON_EVERY_SERVER(PinOnServer);
 
-// The pin holds the reference, so the event waits; then it clears the pin.
+// The transaction of the pin holds the reference row, so the event of the deletion waits. Then the pin is cleared.
 TEST_P(PinOnServer, ADeletionWaitsForAPinAndThenClearsIt) {
   const int64_t ada = CreateUsers(1).front();
   const int64_t post = pair_.CreatePost(ada);
-  // Known from here on.
+  // From here on user-service knows the post.
   ASSERT_THAT(Pin(ada, post), GrpcOk());
   ASSERT_THAT(Pin(ada, 0), GrpcOk());
   pair_.AwaitQuiet();

@@ -1,5 +1,5 @@
-// One process after the other is stopped and started again, while clients with the recommended service config call both
-// services without a pause: they must not notice.
+// Stops and starts one process after the other, while clients with the recommended service config call both services
+// without a pause. The clients must not notice.
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -31,7 +31,7 @@ std::string ServiceConfig() {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// To all replicas of a service, as a DNS name with several addresses is.
+// A channel to all replicas of a service, like one to a DNS name with several addresses.
 std::shared_ptr<grpc::Channel> ChannelTo(const Cluster& cluster, Side side) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
@@ -41,7 +41,7 @@ std::shared_ptr<grpc::Channel> ChannelTo(const Cluster& cluster, Side side) {
       grpc::InsecureChannelCredentials(), arguments);
 }
 
-// Makes calls of every kind until it is told to stop. Deadlines and retries are those of the service config.
+// Makes calls to both services until it is told to stop. Deadlines and retries are those of the service config.
 class Client {
  public:
   Client(const Cluster& cluster, int number, Outcomes& outcomes, const std::atomic<bool>& stop)
@@ -54,7 +54,7 @@ class Client {
         }) {}
   ~Client() { thread_.join(); }
 
-  // Whether each of these ports has answered a call since it was last asked.
+  // Whether each of these ports has answered a call since this was last true.
   bool HasHeardFrom(const std::set<int>& ports) {
     std::lock_guard lock(mutex_);
     for (const int port : ports) {
@@ -75,7 +75,7 @@ class Client {
     if (status.ok()) answered_.insert(context.peer());
   }
 
-  // A user, posts, a reader with the user, and the end of all of them.
+  // Creates a user, a post and a like, lists the posts with their user, and deletes the user with all of it.
   void Round() {
     user::v1::CreateUserRequest create;
     create.set_username(absl::StrCat("client-", number_, "-", ++round_));
@@ -117,7 +117,7 @@ class Client {
   int round_ = 0;
   Outcomes& outcomes_;
   std::mutex mutex_;
-  std::set<std::string> answered_;  // who has answered
+  std::set<std::string> answered_;  // the addresses that have answered
   std::thread thread_;              // last: it uses the others
 };
 
@@ -141,8 +141,8 @@ TEST_P(RollingRestartTest, NoCallFails) {
       const int64_t until = outcomes.Count("OK") + 10 * kClients;
       return WaitFor([&] { return outcomes.Count("OK") >= until; });
     };
-    // A channel tries a lost address again after a second or so: who restarts processes has to give clients that time before
-    // the next one goes (in Kubernetes: minReadySeconds).
+    // A channel tries a lost address again after a second or so. Whoever restarts processes has to give clients that
+    // time before the next one goes (in Kubernetes: minReadySeconds).
     const auto all_are_known = [&] {
       std::set<int> ports;
       for (const Side side : {Side::kUsers, Side::kPosts}) ports.insert({cluster.port(side, 0), cluster.port(side, 1)});

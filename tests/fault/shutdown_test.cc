@@ -1,4 +1,5 @@
-// SIGTERM while much is under way, for each service: what is in flight ends well, and nobody is left in the dark.
+// Sends SIGTERM to each service while much is under way. What is in flight has to end well, and everybody else has to
+// get a clear answer.
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -66,7 +67,8 @@ class ShutdownTest : public DatabaseTest {
  protected:
   ShutdownTest() : cluster_(GetParam(), {}) {}
 
-  // Starts both; in the one that will be stopped all writes wait at `point`. SQLite has one writer, the others queue up.
+  // Starts both services. In the one that will be stopped all writes wait at the point of `hold`; on SQLite, which has
+  // one writer, one waits there and the others queue up.
   void Start(Side stopped, const Hold& hold) {
     std::vector<std::string> flags = {"--db-pool", std::to_string(kCalls + 16)};
     flags.insert(flags.end(), hold.flags().begin(), hold.flags().end());
@@ -75,7 +77,7 @@ class ShutdownTest : public DatabaseTest {
   }
   int Holders() const { return GetParam() == "sqlite" ? 1 : kCalls; }
 
-  // SIGTERM to a service with `calls` in flight; `refused` is a new call to it.
+  // Sends SIGTERM to a service with `calls` in flight. `refused` makes a new call to it.
   void Stop(Side side, const std::string& service, Hold& hold, ManyCalls& calls,
             const std::function<grpc::Status()>& refused) {
     EXPECT_TRUE(WaitFor([&] { return InFlight(cluster_.metrics_port(side), service) == kCalls; }));
@@ -95,7 +97,7 @@ class ShutdownTest : public DatabaseTest {
     EXPECT_TRUE(WaitFor([&] { return feeds.ended() == kFeeds; }));
     EXPECT_EQ(feeds.ends().Except({"DRAINING"}), "");
     EXPECT_EQ(calls.ended(), 0) << calls.outcomes().ToString();
-    // The other service's clients do not have to suffer: it is answered until there is nothing left to wait for.
+    // The service answers its peer until there is nothing left to wait for, so that the peer's clients do not suffer.
     event::v1::GetFeedInfoResponse info;
     EXPECT_THAT(event::v1::EventService::NewStub(OpenChannel(cluster_.internal_port(side)))
                     ->GetFeedInfo(ContextFor(kCallLimit).get(), {}, &info),
@@ -149,7 +151,7 @@ TEST_P(ShutdownTest, UserServiceFinishesItsDeletionsAndEndsItsFeeds) {
   EXPECT_EQ(cluster_.post_db().Number("SELECT COUNT(*) FROM posts"), 0);
 }
 
-// Clients that go on and on while both services are stopped and started, one after the other.
+// Clients go on without a pause while the services are stopped and started, one after the other.
 TEST_P(ShutdownTest, NoAcknowledgedWriteIsLostAndEveryRefusalIsOneToRepeat) {
   cluster_.StartAll();
   const int64_t user = CreateUser(cluster_.users(), "ada");

@@ -1,4 +1,4 @@
-// Streams that stay open: each holds a thread of its listener, so their number is bounded.
+// Tests streams that stay open. Each holds a thread of its listener, so their number is bounded.
 #include <gtest/gtest.h>
 
 #include "event/v1/event_service.grpc.pb.h"
@@ -28,7 +28,7 @@ TEST_P(StreamTest, MoreThan64SubscribersAreRefusedUntilOneLeaves) {
     std::unique_ptr<grpc::ClientContext> context = ContextFor(kCallLimit);
     std::unique_ptr<grpc::ClientReader<event::v1::SubscribeResponse>> reader;
   };
-  // True if there was a first message: a bookmark comes at once.
+  // True if a first message came. A stream that is accepted gets a bookmark at once.
   const auto subscribe = [&](Subscriber& subscriber, grpc::Status* refusal) {
     subscriber.reader = stub->Subscribe(subscriber.context.get(), event::v1::SubscribeRequest());
     event::v1::SubscribeResponse response;
@@ -69,7 +69,7 @@ TEST_P(StreamTest, IdleReflectionStreamsOfManyConnectionsLeaveThreadsForRealCall
   const int64_t threads = UsageOf(process).threads;
   IdleStreams idle(cluster_.port(Side::kPosts), kConnections);
   for (int i = 0; i < kStreams; ++i) idle.Open("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
-  // Those beyond the limit are ended by the server; the client never ends one.
+  // The server ends the streams beyond the limit; the client never ends one.
   EXPECT_TRUE(WaitFor([&] { return idle.ended() == kStreams - 16; })) << idle.ended();
   for (int i = 0; i < 20; ++i) EXPECT_THAT(TryCreatePost(cluster_.posts(), user), GrpcOk());
   EXPECT_TRUE(WaitFor([&] { return UsageOf(process).threads < threads + 32; })) << UsageOf(process).threads;

@@ -1,4 +1,5 @@
-// The gate that other tests trust: one fault, one test, each in front of a server that answers what it is sent.
+// Tests the gate that other tests trust, one fault in each test. Behind the gate is a server that sends back what it
+// gets.
 #include "tests/support/tcp_gate.h"
 
 #include <atomic>
@@ -26,7 +27,7 @@ sockaddr_in AddressOf(int port) {
   return address;
 }
 
-// Sends everything back that comes, one connection after the other.
+// Sends back everything that comes, one connection after the other.
 class Echo {
  public:
   Echo() : port_(FreePort()), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -98,7 +99,7 @@ class Client {
   bool connected_;
 };
 
-constexpr int kLookMs = 100;  // for what must not come: nothing fails if it comes later
+constexpr int kLookMs = 100;  // how long to look for what must not come; nothing fails if it comes later
 
 class TcpGateTest : public ::testing::Test {
  protected:

@@ -1,5 +1,5 @@
-// Databases of the release before are taken over in the middle of everything: what had begun ends as it would have, and
-// what was stored still counts. older_release/README.md says what is in them.
+// Takes over databases of the release before that stopped in the middle of everything. What had begun has to end as it
+// would have, and what was stored still counts. older_release/README.md says what is in these databases.
 #include <fstream>
 #include <sstream>
 
@@ -54,7 +54,8 @@ void ExpectEnding(const user::v1::UserDeletion& deletion, const Ending& ending) 
   EXPECT_EQ(deletion.likes(), ending.likes) << deletion.ShortDebugString();
 }
 
-// One database of the older release; `name` is "user" or "post". Its times are made today's: services forget by age.
+// Loads one database of the older release; `name` is "user" or "post". Its times are set to now, because services
+// forget by age.
 void Load(const TestDatabase& database, const std::string& name) {
   const std::string path = absl::StrCat(CROSSKEY_SOURCE_DIR "/tests/integration/older_release/",
                                         database.is_sqlite() ? "sqlite/" : "mysql/", name, ".sql");
@@ -76,7 +77,7 @@ Rows OlderMigrations(const TestDatabase& database) {
   return database.Query("SELECT * FROM schema_migrations ORDER BY number");
 }
 
-// Which tables there are, and what says which migrations they have.
+// The names of the tables, and the rows that say which migrations they have.
 Rows SchemaOf(const TestDatabase& database) {
   Rows rows = database.Query(
       database.is_sqlite()
@@ -95,7 +96,7 @@ Message Parse(const std::string& text) {
 
 std::string RequestId(int number) { return absl::StrFormat("00000000-0000-4000-8000-%012d", number); }
 
-// Sends a request again.
+// Sends the request with this number again.
 template <typename Stub, typename Request, typename Response>
 grpc::Status Repeat(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                     int number, const std::string& text, Response* response) {
@@ -104,7 +105,7 @@ grpc::Status Repeat(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext
   return Invoke(stub, method, request, response);
 }
 
-// It is answered with what is stored.
+// Sends a request again, which has to be answered with the stored answer.
 template <typename Stub, typename Request, typename Response>
 void ExpectStored(const TestDatabase& database, Stub& stub,
                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*), int number,
@@ -136,7 +137,7 @@ class Adoption : public DatabaseTest {
     pair_.StartUsers();
     pair_.StartPosts();
   }
-  // Nothing goes on by itself.
+  // While held, nothing goes on by itself.
   void Hold(bool hold) {
     pair_.hold_user_consumer = pair_.hold_post_consumer = pair_.hold_reclaim = pair_.hold_recovery = hold;
   }
@@ -207,7 +208,8 @@ TEST_P(Adoption, EveryDeletionEndsAsItWouldHave) {
 TEST_P(Adoption, WhatIsStoredIsReadAsItWas) {
   Hold(true);
   Start();
-  // Also while a deletion is under way: its posts are hidden, and those of a released user.
+  // This also holds while deletions are under way: the posts of users 11 and 16, who have not been released, are
+  // visible, and those of released users are hidden.
   EXPECT_THAT(pair_.ListPostIds(1), ElementsAreArray({1, 2, 3, 4, 5}));
   EXPECT_THAT(pair_.ListPostIds(2), ElementsAreArray({9, 10, 1130}));
   EXPECT_THAT(pair_.ListPostIds(11), ElementsAreArray({22, 23, 24}));
@@ -262,7 +264,8 @@ TEST_P(Adoption, AnswersToRequestIdsStillCount) {
   ExpectStored(posts, pair_.posts(), &PostService::Stub::LikePost, 10, "post_id: 2 user_id: 18");
   ExpectStored(posts, pair_.posts(), &PostService::Stub::UnlikePost, 11, "post_id: 3 user_id: 2");
 
-  // A provisional answer becomes a final one.
+  // The stored answer is provisional, an INTENT. A repetition takes the deletion further, and its answer is the final
+  // one.
   user::v1::UserDeletion deletion;
   for (int i = 0; i < 2; ++i) {
     EXPECT_THAT(RepeatDelete(13, "id: 12", &deletion), GrpcOk());
@@ -279,7 +282,7 @@ TEST_P(Adoption, AnswersToRequestIdsStillCount) {
   ExpectEnding(deletion, {16, 15, kCompleted, 2, 1});
   EXPECT_THAT(RepeatDelete(15, "id: 14 on_delete: REFERENTIAL_ACTION_RESTRICT", &deletion),
               GrpcError(grpc::StatusCode::FAILED_PRECONDITION, "RESTRICTED"));
-  // None of them had a second effect.
+  // No repetition had a second effect.
   for (const Ending& ending : kEndings) ExpectEnding(pair_.GetDeletion(ending.user_id), ending);
   EXPECT_EQ(pair_.post_db().Number("SELECT COUNT(*) FROM posts"), 12);
   EXPECT_EQ(pair_.post_db().Number("SELECT COUNT(*) FROM likes"), 6);
@@ -312,7 +315,7 @@ TEST_P(Adoption, IsDoneOnceAndLeavesTheOldListOfMigrations) {
   const Rows user_components = components(pair_.user_db());
   const Rows post_components = components(pair_.post_db());
   EXPECT_FALSE(user_components.empty());
-  // Done again, the adoption would take this for a count of the older release.
+  // If the adoption were done again, it would take this for a count of the older release.
   pair_.user_db().Run("UPDATE user_deletions SET posts = 77, likes = 77");
   pair_.StopUsers();
   pair_.StopPosts();
@@ -326,7 +329,8 @@ TEST_P(Adoption, IsDoneOnceAndLeavesTheOldListOfMigrations) {
 
 class InterruptedAdoption : public DatabaseTest {
  protected:
-  // Migrates a database of the older release, but the attempt number n fails at its n-th statement. Returns how many did.
+  // Migrates a database of the older release. Attempt number n fails at its n-th statement. Returns how many attempts
+  // failed.
   static int Migrate(const TestDatabase& own, const db::Schema& schema) {
     for (int attempt = 1; attempt < 1000; ++attempt) {
       telemetry::Metrics metrics("test", "0");
@@ -335,7 +339,8 @@ class InterruptedAdoption : public DatabaseTest {
       db::Database database(options, metrics);
       int statements = 0;
       database.set_seam({[&](db::Connection&, const db::Sql& sql, db::Rendered&) -> absl::Status {
-                           // A process that ends lets go of these by its end.
+                           // A process that ends lets go of its lock and its transaction without these statements, so
+                           // they do not fail here.
                            if (sql.name == "migrations.unlock" || sql.name == "transaction.rollback") {
                              return absl::OkStatus();
                            }
@@ -372,7 +377,8 @@ TEST_P(InterruptedAdoption, IsBegunAgain) {
 
 class RefusedAdoption : public DatabaseTest {
  protected:
-  // What `migrate` says to a database of the older release after this change, which is all that happens to it.
+  // What `migrate` says to a database of the older release after this change. It has to refuse, and to leave the
+  // database as it is.
   static std::string Refusal(const std::string& name, const std::string& change) {
     const TestDatabase own(GetParam());
     Load(own, name);

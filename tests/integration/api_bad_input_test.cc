@@ -1,4 +1,4 @@
-// Requests that must be refused: which fields the error names, and that nothing has changed.
+// Sends requests that must be refused, and checks which fields the error names, and that nothing has changed.
 #include <functional>
 #include <limits>
 
@@ -55,7 +55,7 @@ void ExpectAllRefused(Pair& pair, const std::vector<Case>& cases) {
 const std::string kSmile = "\U0001F600";
 const std::string kNul("a\0b", 3);
 
-// Every way to send a text to a field. USER and POST stand for ids, TEXT for the text.
+// A way to send a text to a field. In a format of By, TEXT stands for the text.
 struct Carrier {
   std::string field;
   std::function<grpc::Status(Pair&, const std::string&)> send;
@@ -222,7 +222,8 @@ TEST_P(ApiBadInput, UpdateMasks) {
   EXPECT_EQ(Stored(), before);
 }
 
-// A path is client text and may be cut for the error, but not within a character: the error would be undecodable.
+// A path is the client's text and may be cut for the error, but not within a character, because such an error could not
+// be decoded.
 TEST_P(ApiBadInput, LongMaskPathsGiveAnErrorThatCanBeRead) {
   for (int shift = 0; shift < 4; ++shift) {
     user::v1::UpdateUserRequest request;
@@ -281,7 +282,8 @@ TEST_P(ApiBadInput, EveryBadFieldIsNamed) {
   EXPECT_EQ(Stored(), before);
 }
 
-// So many bad fields that the error must leave some out to stay below 4 KB: it says how many.
+// Here are so many bad fields that the error must leave some out to stay below 4 KB. It says how many there are besides
+// the first.
 TEST_P(ApiBadInput, TooManyBadFieldsAreCounted) {
   post::v1::BatchCreatePostsRequest request;
   for (int i = 0; i < 1000; ++i) request.add_requests();
@@ -291,9 +293,9 @@ TEST_P(ApiBadInput, TooManyBadFieldsAreCounted) {
   EXPECT_EQ(MetadataOf(status)["more"], "1999");
 }
 
-// Bytes that are no UTF-8 are gRPC's to refuse, before any handler runs.
+// gRPC refuses texts that are not UTF-8 before any handler runs.
 TEST_P(ApiBadInput, InvalidUtf8IsRefusedByGrpc) {
-  const google::protobuf::LogSilencer quiet;  // the client's Protobuf complains too, and sends
+  const google::protobuf::LogSilencer quiet;  // the client's Protobuf complains too, but sends them
   const int64_t user = pair().CreateUser(NewName());
   const int64_t post = pair().CreatePost(user);
   const std::string before = Stored();
@@ -332,7 +334,7 @@ TEST_P(ApiBadInput, ARequestAboveTheLimitIsRefusedByGrpc) {
   EXPECT_THAT(pair().TryCreatePost(user), GrpcOk());
 }
 
-// The internal listener reads users for the other service, and does nothing else of the public service.
+// The internal listener lets the other service read users, and has no other method of the public service.
 TEST_P(ApiBadInput, TheInternalListenerHasNoOtherMethodsOfUserService) {
   using user::v1::UserService;
   UserService::Stub& stub = pair().internal_users();

@@ -16,8 +16,8 @@
 
 namespace crosskey::testing {
 
-// One pair for each database, started by the first test of a suite that needs it and kept until the suite's end: its
-// tests must not depend on rows of each other.
+// There is one pair for each database. The first test of a suite that needs it starts it, and it is kept until the
+// suite's end. So tests must not depend on rows of each other.
 class ApiTest : public DatabaseTest {
  public:
   static void TearDownTestSuite() { pairs_.clear(); }
@@ -141,7 +141,7 @@ inline std::map<std::string, std::string> MetadataOf(const grpc::Status& status)
   return {info->metadata().begin(), info->metadata().end()};
 }
 
-// An error as the table in proto/README.md has it: besides the ErrorInfo exactly these details, and this metadata.
+// An error as proto/README.md documents it: besides the ErrorInfo it has exactly these details, and this metadata.
 struct ErrorRow {
   grpc::StatusCode code;
   std::string reason;

@@ -1,5 +1,5 @@
-// Every row of the table of errors in proto/README.md: the code, the reason, exactly the details, and every variable of
-// the message.
+// Tests the general errors of proto/README.md: the code, the reason, exactly the details, and every variable of the
+// message. An error of a single feature is tested with that feature.
 #include <thread>
 
 #include <grpcpp/create_channel.h>
@@ -138,7 +138,7 @@ TEST_P(ApiErrors, UsernameTaken) {
   EXPECT_EQ(GetUser(pair(), other).ShortDebugString(), before);
 }
 
-// The longest name is longer than what an error repeats of it: cut, but not within a character.
+// The longest name is longer than what an error repeats of it. It is cut, but not within a character.
 TEST_P(ApiErrors, ALongUsernameIsCutInTheError) {
   user::v1::CreateUserRequest request;
   request.set_username("abc" + Repeat("\U0001F600", 47));
@@ -159,7 +159,7 @@ TEST_P(ApiErrors, ForeignKeyViolation) {
   pair().hold_reclaim = true;
   pair().Delete(hidden);
 
-  // One that never was, one that is still being removed, one of which nothing is left.
+  // A user that never was, one that is still being removed, and one of which nothing is left.
   for (const int64_t missing : {kNoSuchId, hidden, completed}) {
     SCOPED_TRACE(missing);
     const std::string create = absl::StrCat("title: 'x' user_id: ", missing);
@@ -250,7 +250,8 @@ TEST_P(ApiErrors, EtagMismatch) {
   }
 }
 
-// A deletion with RESTRICT that began and whose outcome nobody knows yet: as a crash at that point leaves it.
+// A deletion with RESTRICT has begun, and nobody knows its outcome yet. The test makes the rows that a crash at that
+// point leaves.
 TEST_P(ApiErrors, ParentDeleting) {
   Pair pair(GetParam(), false);
   pair.hold_recovery = true;
@@ -282,7 +283,7 @@ TEST_P(ApiErrors, ParentDeleting) {
               deleting);
   EXPECT_THAT(pair.ListPostIds(user), IsEmpty());
 
-  // The same action joins it and gets the same deletion.
+  // A deletion with the same action joins this one and gets the same record.
   const std::string restrict = "on_delete: REFERENTIAL_ACTION_RESTRICT " + id;
   const auto preview = Send<DeleteUserRequest>(pair, "validate_only: true " + restrict);
   EXPECT_EQ(preview->deletion().state(), user::v1::DELETION_STATE_INTENT);
@@ -323,7 +324,7 @@ TEST_P(ApiErrors, PeerUnavailable) {
   EXPECT_EQ(pair.user_db().Number("SELECT COUNT(*) FROM user_deletions"), 0);
 }
 
-// Not a word of the database's own reaches the client, neither directly nor through the other service.
+// No text of the database reaches the client, neither directly nor through the other service.
 TEST_P(ApiErrors, InternalError) {
   const int64_t user = pair().CreateUser(NewName());
   pair().user_db().Run("ALTER TABLE users RENAME TO users_away");
@@ -355,7 +356,7 @@ TEST_P(ApiErrors, DatabaseUnavailable) {
   options.listen = Loopback(FreePort());
   options.internal_listen = Loopback(FreePort());
   options.peer = Loopback(FreePort());
-  ::testing::internal::CaptureStderr();  // it complains, rightly
+  ::testing::internal::CaptureStderr();  // the service complains, rightly
   {
     auto app = users::App::Start(options);
     ASSERT_THAT(app, IsOk());
@@ -436,7 +437,7 @@ double CallsInFlight(server::Service& service) {
   return calls;
 }
 
-// A call that waits for a lock until nobody waits for it any more must not do its work when the lock comes.
+// A call waits for a lock until its deadline has passed. It must not do its work when the lock comes.
 TEST_P(ApiErrors, ACallThatExpiresWhileItWaitsHasNoEffect) {
   Pair pair(GetParam(), false);
   pair.StartUsers();
@@ -447,10 +448,10 @@ TEST_P(ApiErrors, ACallThatExpiresWhileItWaitsHasNoEffect) {
   user::v1::UpdateUserResponse response;
   const auto request = FromText<UpdateUserRequest>(absl::StrCat("user { username: 'grace' id: ", user, " }"));
   const grpc::Status status = pair.users().UpdateUser(ContextUntil(deadline).get(), request, &response);
-  // On SQLite it waits for its turn to write, and may hear in time that it did not get one.
+  // On SQLite the call waits for its turn to write, and may hear in time that it did not get one.
   EXPECT_TRUE(status.error_code() == StatusCode::DEADLINE_EXCEEDED || ReasonOf(status) == "OVERLOADED")
       << status.error_code();
-  // The server counts the same time from the moment at which it got the call.
+  // The server counts the same time, but from the moment at which it got the call, so it may be a little later.
   EXPECT_TRUE(WaitFor([&] { return std::chrono::system_clock::now() > deadline + std::chrono::milliseconds(500); }));
   held.Release();
   EXPECT_TRUE(WaitFor([&] { return CallsInFlight(pair.user_app().service()) == 0; }));

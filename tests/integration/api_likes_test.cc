@@ -159,7 +159,7 @@ TEST_P(ApiLikes, PagesGoOnWhereTheLastOneEnded) {
     for (const int64_t id : Ids(page->posts())) seen.push_back(id);
     token = page->next_page_token();
     if (token.empty()) break;
-    // Bound to the user, and to the method.
+    // A token is bound to the user, and to the method.
     const auto invalid = GrpcError(grpc::StatusCode::INVALID_ARGUMENT, "INVALID_PAGE_TOKEN");
     EXPECT_THAT(
         Send<ListLikedPostsRequest>(pair(), absl::StrCat("user_id: ", author, " page_token: '", token, "'")).status,

@@ -26,7 +26,7 @@ struct Walk {
 std::vector<int64_t> RowsOf(const ListPostsResponse& page) { return Ids(page.posts()); }
 std::vector<int64_t> RowsOf(const user::v1::ListUsersResponse& page) { return Ids(page.users()); }
 
-// All pages; `between` runs after each.
+// Reads all pages; `between` runs after each.
 template <typename Request>
 Walk WalkAll(
     Pair& pair, Request request, const std::function<void()>& between = [] {}) {
@@ -131,7 +131,8 @@ TEST_P(ApiLists, AWalkIsNotDisturbedByInsertsAndDeletes) {
       SCOPED_TRACE(absl::StrCat(newest_first, " ", size));
       const int64_t user = pair().CreateUser(NewName());
       const std::vector<int64_t> all = pair().CreatePosts(user, 12);
-      // From both ends, so that rows before, at and after the walk's position go.
+      // These are deleted during the walk: at both ends and in the middle, so that rows before, at and after the walk's
+      // position go.
       std::vector<int64_t> doomed = {all[0], all[11], all[1], all[10], all[5], all[6]};
       int created = 0;
       const Walk walk = WalkAll(pair(), PostsOf(user, newest_first, size), [&] {
@@ -219,7 +220,7 @@ TEST_P(ApiLists, ATokenIsBoundToItsListAndNothingElse) {
   }
 }
 
-// The related objects of a whole page: each user once, all of them with one call and one statement.
+// The users of a whole page are read with one call and one statement, each user once.
 TEST_P(ApiLists, TheUsersOfAPageAreReadWithOneCall) {
   Pair pair(GetParam());
   post::v1::BatchCreatePostsRequest create;
@@ -249,21 +250,21 @@ TEST_P(ApiLists, TheUsersOfAPageAreReadWithOneCall) {
   EXPECT_THAT(Send(pair, request).status, GrpcOk());
   EXPECT_EQ(pair.user_sql().counted()["users.get"], (Counted{1, 100}));
 
-  // More posts of the same users need no more of them.
+  // For more posts of the same users no more rows are read.
   EXPECT_THAT(Send(pair, create).status, GrpcOk());
   request.set_page_size(200);
   pair.user_sql().Reset();
   EXPECT_EQ(Send(pair, request)->posts_size(), 200);
   EXPECT_EQ(pair.user_sql().counted()["users.get"], (Counted{1, 100}));
 
-  // No posts, no call.
+  // Without posts there is no call.
   pair.user_sql().Reset();
   request.set_user_id(kNoSuchId);
   EXPECT_THAT(Send(pair, request).status, GrpcOk());
   EXPECT_EQ(pair.user_sql().counted().count("users.get"), 0U);
 }
 
-// Many posts of a user that post-service knows, without the time that creating them takes.
+// Inserts many posts of a user that post-service knows past the service, because creating them takes long.
 void InsertPosts(Pair& pair, int64_t user, int count) {
   static int64_t uid = 100'000'000'000;
   std::string values;

@@ -1,4 +1,5 @@
-// What UserService promises about the post that a user pins: the relationship in the other direction.
+// What UserService promises about the post that a user pins. This relationship has the other direction: post-service
+// owns what is referred to.
 #include "absl/strings/str_cat.h"
 #include "tests/integration/api_client.h"
 #include "tests/support/wait.h"
@@ -17,7 +18,7 @@ class ApiPins : public ApiTest {
     return Update(absl::StrCat("user { id: ", user, " pinned_post_id: ", post, " }")).status;
   }
   int64_t NewUser() { return pair().CreateUser(NewName()); }
-  // 0: none.
+  // The post that the user has pinned; 0: none.
   int64_t PinOf(int64_t user) {
     const user::v1::User read = GetUser(pair(), user);
     EXPECT_EQ(read.has_pinned_post_id(), read.pinned_post_id() != 0);
@@ -86,7 +87,7 @@ TEST_P(ApiPins, APostIsPinnedByOneUser) {
                       {"ResourceInfo"},
                       {{"relationship", "user.v1.User.pinned_post_id"}, {"resource", absl::StrCat("posts/", post)}}});
   EXPECT_EQ(PinOf(grace), 0);
-  // Another change of the same call is not made either; a name that is taken as well is named first.
+  // Another change in the same call is not made either. If the name is taken as well, the error is about the name.
   const std::string name = GetUser(pair(), grace).username();
   EXPECT_THAT(
       Update(absl::StrCat("user { id: ", grace, " username: '", NewName(), "' pinned_post_id: ", post, " }")).status,
@@ -96,7 +97,7 @@ TEST_P(ApiPins, APostIsPinnedByOneUser) {
                                   "' pinned_post_id: ", post, " }"))
                   .status,
               GrpcError(grpc::StatusCode::ALREADY_EXISTS, "USERNAME_TAKEN"));
-  // A user that is deleted pins nothing.
+  // After the deletion of the user and its post, the other user can pin a post.
   pair().Delete(ada);
   const int64_t free = pair().CreatePost(grace);
   EXPECT_THAT(Pin(grace, free), GrpcOk());
@@ -156,7 +157,7 @@ TEST_P(ApiPins, ACascadeClearsThePinsOfAllItsPosts) {
             0);
 }
 
-// Each has a pair of its own.
+// Each of these tests has a pair of its own.
 class PinsInDeletion : public DatabaseTest {
  protected:
   static grpc::Status Pin(Pair& pair, int64_t user, int64_t post) {
@@ -176,7 +177,7 @@ TEST_P(PinsInDeletion, APinReadsAsAbsentFromTheReleaseOnAndIsClearedByTheReclaim
   EXPECT_TRUE(WaitFor([&] { return !GetUser(pair, ada).has_pinned_post_id(); }));
   EXPECT_EQ(pair.user_db().Number("SELECT COUNT(*) FROM users WHERE pinned_post_id IS NOT NULL"), 1) << "hidden";
   EXPECT_THAT(Pin(pair, grace, post), GrpcError(grpc::StatusCode::FAILED_PRECONDITION, "FOREIGN_KEY_VIOLATION"));
-  // Another change of the user, and the removal of what is not there any more.
+  // The user can still be changed, and removing the pin that is not there any more is no error.
   EXPECT_THAT(
       Send<UpdateUserRequest>(pair, absl::StrCat("user { id: ", ada, " } update_mask { paths: 'pinned_post_id' }"))
           .status,

@@ -1,4 +1,4 @@
-// What PostService promises of single posts and batches; lists are in api_lists_test.cc.
+// What PostService promises about single posts and batches; lists are in api_lists_test.cc.
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "tests/integration/api_client.h"
@@ -240,7 +240,7 @@ TEST_P(ApiPosts, DeleteRemovesOnePost) {
   EXPECT_GT(pair().CreatePost(user), kept) << "an id was used again";
 }
 
-// The user is gone, but post-service has not heard of it: its posts are still there, without their user.
+// The user is gone, but post-service has not heard of it. So its posts are still there, without their user.
 TEST_P(ApiPosts, AUserThatIsGoneMeanwhileIsAbsentFromTheAnswer) {
   Pair pair(GetParam());
   const int64_t ada = pair.CreateUser("ada");

@@ -29,7 +29,7 @@ class RequestId : public DatabaseTest {
   RequestId() : pair_(GetParam()) {}
   ~RequestId() override { ClearFaults(); }
 
-  // The same request twice: the first answer twice.
+  // Sends the same request twice. The second answer has to be the first one.
   template <typename Request>
   auto SendTwice(const std::string& text) {
     const Request request = FromText<Request>(absl::StrCat(text, " request_id: '", NewUuid(), "'"));
@@ -75,7 +75,7 @@ TEST_P(RequestId, EveryWriteHasOneEffectAndOneAnswer) {
   EXPECT_EQ(pair_.Orphans(), 0);
 }
 
-// What was answered first is the answer, whatever has happened since.
+// A repetition gets the first answer, whatever has happened since.
 TEST_P(RequestId, TheAnswerIsTheFirstOneAlsoAfterwardsAndAfterARestart) {
   const std::string like_id = NewUuid();
   const std::string delete_id = NewUuid();
@@ -116,13 +116,13 @@ TEST_P(RequestId, StandsForOneRequestOnly) {
               {StatusCode::INVALID_ARGUMENT, "REQUEST_ID_REUSED", {}, {{"field", "request_id"}, {"request_id", id}}});
   EXPECT_THAT(Send<DeletePostRequest>(pair_, absl::StrCat("id: 1", with_id)).status, kReused);
   EXPECT_EQ(Posts(), 1);
-  // The same UUID in another spelling.
+  // The same UUID in another spelling is the same id.
   const std::string upper = absl::AsciiStrToUpper(id);
   EXPECT_THAT(
       Send<CreatePostRequest>(pair_, absl::StrCat("user_id: ", ada, " title: 't' request_id: '", upper, "'")).status,
       GrpcOk());
   EXPECT_EQ(Posts(), 1);
-  // Each service has its own.
+  // Each service has ids of its own.
   EXPECT_THAT(Send<CreateUserRequest>(pair_, absl::StrCat("username: 'grace'", with_id)).status, GrpcOk());
 }
 
@@ -190,14 +190,14 @@ TEST_P(RequestId, IsForgottenAfterADay) {
   EXPECT_EQ(Send(pair_, create)->post().id(), second);
   EXPECT_EQ(Posts(), 2);
 
-  // What has expired is removed, when the service starts and every minute.
+  // Expired answers are removed when the service starts, and every minute.
   pair_.clock_offset_seconds = 50 * 3600;
   pair_.StopPosts();
   pair_.StartPosts();
   EXPECT_TRUE(WaitFor([&] { return pair_.post_db().Number("SELECT COUNT(*) FROM requests") == 0; }));
 }
 
-// Of many calls at once.
+// Many calls are made at once with the same request_id.
 TEST_P(RequestId, ConcurrentCallsHaveOneEffectAndAllGetItsAnswer) {
   const int64_t ada = pair_.CreateUser("ada");
   const auto all_get_one_answer = [&](const auto& request) {
@@ -229,7 +229,7 @@ TEST_P(RequestId, ConcurrentCallsHaveOneEffectAndAllGetItsAnswer) {
   EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), deletions);
 }
 
-// The COMMIT took effect, and its answer is lost between the database and the service.
+// The COMMIT took effect, but its answer is lost between the database and the service.
 TEST_P(RequestId, AnEffectWhoseCommitWasNotAnsweredIsFound) {
   const int64_t ada = pair_.CreateUser("ada");
   ClearFaults();
@@ -243,7 +243,8 @@ TEST_P(RequestId, AnEffectWhoseCommitWasNotAnsweredIsFound) {
   EXPECT_EQ(Posts(), 1);
 }
 
-// The same for the intent of a deletion: the call goes on with it.
+// The answer to the COMMIT of a deletion's intent is lost in the same way. The call finds the intent and goes on with
+// it.
 TEST_P(RequestId, AnIntentWhoseCommitWasNotAnsweredIsGoneOnWith) {
   const int64_t ada = pair_.CreateUser("ada");
   ClearFaults();
@@ -257,7 +258,7 @@ TEST_P(RequestId, AnIntentWhoseCommitWasNotAnsweredIsGoneOnWith) {
   EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), 1);
 }
 
-// The intent is stored, and nothing of its outcome: the same call again finds its own deletion, whatever its state.
+// The intent is stored, but not its outcome. The same call again finds its own deletion, whatever state that is in.
 TEST_P(RequestId, ADeletionThatWasNotAnsweredIsTakenUpAgain) {
   for (const bool over : {false, true}) {
     SCOPED_TRACE(over ? "completed meanwhile" : "undecided");
@@ -281,7 +282,8 @@ TEST_P(RequestId, ADeletionThatWasNotAnsweredIsTakenUpAgain) {
   EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), 2);
 }
 
-// A RESTRICT whose answer was lost, and that the recovery finds refused: no answer is kept, and the same call tries anew.
+// The release of a RESTRICT fails, and the recovery finds the deletion refused. So no answer is kept, and the same call
+// tries anew.
 TEST_P(RequestId, ARefusedDeletionLeavesTheIdFree) {
   const int64_t ada = pair_.CreateUser("ada");
   pair_.AwaitQuiet();

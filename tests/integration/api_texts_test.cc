@@ -1,4 +1,4 @@
-// Texts that must be accepted, and come back as they were sent.
+// Sends texts that must be accepted, and come back as they were sent.
 #include "absl/strings/escaping.h"
 #include "tests/integration/api_client.h"
 
@@ -10,7 +10,7 @@ CROSSKEY_ON_EVERY_DATABASE(ApiTexts);
 
 const std::string kSmile = "\U0001F600";
 
-// Valid as a username and as a title.
+// Texts that are valid as a username and as a title.
 std::vector<std::string> HostileNames() {
   return {
       Repeat("a", 50),
@@ -79,7 +79,7 @@ TEST_P(ApiTexts, UsernamesAreStoredVerbatim) {
   }
 }
 
-// Creates a post by each way that there is, and reads it by each.
+// Makes posts with this title and content in each way that there is, and reads them.
 void ExpectVerbatim(Pair& pair, int64_t user, const std::string& title, const std::string& content) {
   post::v1::CreatePostRequest create;
   create.set_user_id(user);
@@ -136,7 +136,7 @@ TEST_P(ApiTexts, ContentsAreStoredVerbatim) {
   }
 }
 
-// Which names are the same name: byte by byte, so the same on every database whatever its collations.
+// Names are compared byte by byte, so all of these differ, on every database and whatever its collations.
 TEST_P(ApiTexts, UsernamesAreComparedByteByByte) {
   const std::vector<std::string> distinct = {"a",
                                              "A",
@@ -179,7 +179,7 @@ TEST_P(ApiTexts, UsernamesAreComparedByteByByte) {
   }
 }
 
-// The filter is no pattern, and what can be no username finds nothing.
+// The filter is not a pattern. A text that cannot be a username finds nothing.
 TEST_P(ApiTexts, AFilterThatIsNoUsernameFindsNothing) {
   pair().CreateUser("filtered");
   for (const std::string& name :

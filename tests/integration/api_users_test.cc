@@ -1,4 +1,4 @@
-// What UserService promises.
+// What UserService promises about users.
 #include "absl/strings/str_cat.h"
 #include "tests/integration/api_client.h"
 
@@ -171,7 +171,7 @@ TEST_P(ApiUsers, TheRecordOfADeletionTellsItsCourse) {
   EXPECT_TRUE(deletion.has_create_time());
   EXPECT_FALSE(deletion.has_complete_time());
 
-  // The same action joins it.
+  // A deletion with the same action joins this one.
   const auto joined = Delete(absl::StrCat("id: ", id, " on_delete: REFERENTIAL_ACTION_CASCADE"));
   EXPECT_THAT(joined.status, GrpcOk());
   EXPECT_EQ(joined->deletion().ShortDebugString(), deletion.ShortDebugString());

@@ -1,4 +1,4 @@
-// Deleting a user with many posts: what it costs, what readers see, whom it disturbs.
+// Deletes users with many posts: what does that cost, what do readers see, whom does it disturb?
 #include <set>
 
 #include <gtest/gtest.h>
@@ -19,7 +19,8 @@ CROSSKEY_ON_EVERY_DATABASE(DeletionTest);
 
 constexpr int kMany = 100'000;
 
-// What the workers do over and over, deletion or not: also the transactions in which they renew their leases.
+// Whether the workers run this statement over and over, deletion or not. Transactions are among them, because workers
+// renew their leases in transactions.
 bool IsHousekeeping(const std::string& statement) {
   static const std::set<std::string> kNames = {"sequencer.unnumbered",
                                                "feed.read",
@@ -129,7 +130,8 @@ TEST_P(DeletionTest, CostsTheSameForOnePostAndForManyAndHidesThemAtOnce) {
 void FillWithPosts(Pair& pair, int64_t user, int count) {
   const int base = count / 20;
   pair.CreatePosts(user, base);
-  // Uids of their own: a letter that is no hexadecimal digit takes the place of the dashes.
+  // Copies the posts. The copies get uids of their own: a letter that is no hexadecimal digit takes the place of the
+  // dashes.
   for (char letter = 'g'; letter <= 'z'; ++letter) {
     pair.post_db().Run(absl::StrCat(
         "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) "
@@ -188,7 +190,7 @@ TEST_P(DeletionTest, OfAPostCostsTheSameForOneLikeAndForMany) {
   const int64_t small = pair.CreatePost(author);
   const int64_t large = pair.CreatePost(author);
   pair.AwaitQuiet();
-  // Users that post-service alone knows of.
+  // Inserts users that post-service alone knows of.
   for (int begin = 0; begin < kMany; begin += 1000) {
     std::string refs = "INSERT INTO user_refs (id, uid, state) VALUES ";
     for (int i = begin; i < begin + 1000; ++i) {

@@ -1,4 +1,5 @@
-// Every named statement finds its rows by an index: on tables of some size, with the plan that the database itself shows.
+// Tests that every named statement finds its rows by an index, on tables of some size. The plan is the one that the
+// database itself shows.
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -28,7 +29,7 @@ namespace {
 class ExplainTest : public DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(ExplainTest);
 
-// The statements of the *_sql.h files, by name.
+// The names of the statements in a *_sql.h file.
 std::set<std::string> StatementsOf(const std::string& file) {
   std::ifstream in(std::filesystem::path(CROSSKEY_SOURCE_DIR) / file);
   std::stringstream text;
@@ -58,7 +59,7 @@ std::set<std::string> StatementsOfTheMechanism() {
       const relation::ChildSql& child = sql.children[i];
       for (const db::Sql* each : {&child.batch, &child.remove}) names.insert(each->name);
       if (table->children[i].is_parent) names.insert(child.left.name);
-      // Nobody asks to release a post.
+      // Children of posts are never counted, because nobody asks to release a post.
       if (table == users) names.insert(child.count.name);
     }
     if (table == users) names.insert({sql.insert.name, sql.refuse.name});
@@ -85,7 +86,7 @@ std::set<std::string> StatementsOfTheMechanism() {
   return names;
 }
 
-// Enough rows that a scan would be the dearer plan.
+// Fills the tables with so many rows that a scan would be the dearer plan.
 void Fill(Pair& pair) {
   const auto insert = [](TestDatabase& database, const std::string& head, int from, int to, const auto& row) {
     for (int begin = from; begin < to; begin += 500) {
@@ -121,7 +122,7 @@ void Fill(Pair& pair) {
          "INSERT INTO users (uid, username, pinned_post_id, state, version, create_time, update_time) VALUES ", 1, 3000,
          [](int i) { return absl::StrCat("('v", i, "','pinning ", i, "',", 100'000 + i, ",1,1,1,1)"); });
   for (TestDatabase* database : {&pair.user_db(), &pair.post_db()}) {
-    // A type that nobody asks for. From a time to come, so that they are not removed.
+    // These events have a type that nobody asks for, and a time in the future, so that they are not removed.
     insert(*database, "INSERT INTO outbox (event_id, type, subject, time, traceparent, payload) VALUES ", 0, 10'000,
            [](int i) { return absl::StrCat("('e", i, "','t.Filler','s',9000000000000000,'','')"); });
     insert(*database, "INSERT INTO requests (request_id, fingerprint, answer, time) VALUES ", 0, 3000,
@@ -141,7 +142,7 @@ void Fill(Pair& pair) {
   }
 }
 
-// Likes from both ends, pins, and writes that are repeated.
+// Makes calls about likes, from both ends, and about pins, and writes with a request_id.
 void CallRelatedThings(Pair& pair, int64_t author, int64_t fan) {
   const auto ok = [&](const auto& answer) { EXPECT_THAT(answer.status, GrpcOk()); };
   const std::string with_id = absl::StrCat(" request_id: '", NewUuid(), "'");
@@ -158,7 +159,7 @@ void CallRelatedThings(Pair& pair, int64_t author, int64_t fan) {
           .status;
   EXPECT_EQ(ReasonOf(pinned), "ALREADY_PINNED");
   ok(Send<post::v1::DeletePostRequest>(pair, absl::StrCat("id: ", post)));
-  // One like goes with its user, and one post with its likes.
+  // One like went with its post. This one goes with its user.
   const int64_t kept = pair.CreatePost(author);
   ok(Send<post::v1::LikePostRequest>(pair, absl::StrCat("post_id: ", kept, " user_id: ", fan)));
   pair.AwaitQuiet();
@@ -166,7 +167,7 @@ void CallRelatedThings(Pair& pair, int64_t author, int64_t fan) {
   pair.AwaitState(fan, user::v1::DELETION_STATE_COMPLETED);
 }
 
-// One call of everything, so that every statement runs.
+// Makes one call of everything, so that every statement runs.
 void CallEverything(Pair& pair) {
   using post::v1::PostService;
   using user::v1::UserService;
@@ -223,7 +224,8 @@ void CallEverything(Pair& pair) {
   pair.Delete(grace);
   pair.AwaitState(grace, user::v1::DELETION_STATE_COMPLETED);
 
-  // An intent that post-service refuses: set_blocked while it is away, refuse afterwards.
+  // An intent that post-service refuses. While post-service is away user_deletions.set_blocked runs, and afterwards
+  // user_refs.refuse.
   pair.StopPosts();
   pair.user_db().Run(absl::StrCat("UPDATE users SET state = 2 WHERE id = ", held));
   pair.user_db().Run(
@@ -231,7 +233,7 @@ void CallEverything(Pair& pair) {
                    "SELECT id, uid, 1, 1, '', 1 FROM users WHERE id = ",
                    held));
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("user_deletions.set_blocked") > 0; }));
-  // A user that post-service has no reference row of is inserted by the release.
+  // The release inserts the reference row of a user that post-service does not know.
   pair.hold_post_consumer = true;
   pair.StartPosts();
   pair.AwaitState(held, user::v1::DELETION_STATE_REFUSED);
@@ -241,17 +243,17 @@ void CallEverything(Pair& pair) {
   pair.hold_post_consumer = false;
   pair.AwaitState(unmet, user::v1::DELETION_STATE_COMPLETED);
 
-  // Forty days later the records go, when the service starts.
+  // Forty days later the service removes old records when it starts.
   pair.StopUsers();
   pair.clock_offset_seconds = int64_t{40} * 24 * 3600;
   pair.StartUsers();
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("user_deletions.purge") > 0; }));
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("requests.purge") > 0; }));
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted().count("trim.remove") > 0; }));
-  // The leases are given back.
+  // A service that stops gives its leases back.
   pair.StopUsers();
   pair.StartUsers();
-  // The feed is named once, by the first start; the event log's own statements run by themselves.
+  // The feed got its name at the first start, and the event log's own statements run by themselves.
   pair.AwaitQuiet();
 }
 
@@ -277,7 +279,7 @@ std::string Problem(const TestDatabase& database, const db::Rendered& rendered) 
   if (database.is_sqlite()) {
     for (const auto& row : database.Query("EXPLAIN QUERY PLAN " + rendered.text)) {
       const std::string& step = row.back();
-      // A subquery is scanned after it has been limited.
+      // A scan of `referencing` is fine: it is a subquery that has been limited.
       const bool scan = absl::StartsWith(step, "SCAN ") && !absl::StartsWith(step, "SCAN referencing");
       if (scan || absl::StrContains(step, "TEMP B-TREE")) return step;
     }

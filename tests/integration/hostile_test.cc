@@ -81,7 +81,7 @@ TEST_P(Hostile, AFeedThatCannotBeReadIsShownAndReadOnceItIsMended) {
   Pair pair(GetParam());
   pair.CreateUser("ada");
   pair.AwaitQuiet();
-  // An event whose subject is not UTF-8, so that no client can decode the message.
+  // Inserts an event whose subject is not UTF-8, so that no client can decode the message.
   const char* bad = pair.user_db().is_sqlite() ? "CAST(x'fffe' AS TEXT)" : "_binary x'fffe'";
   if (!pair.user_db().is_sqlite()) pair.user_db().Run("ALTER TABLE outbox MODIFY subject VARBINARY(100) NOT NULL");
   pair.user_db().Run(

@@ -1,4 +1,4 @@
-// Background work of replicas: one does it, and another one takes over.
+// One of several replicas does the background work, and another one takes over.
 #include <gtest/gtest.h>
 
 #include "tests/support/metric_of.h"
@@ -10,7 +10,7 @@
 namespace crosskey::testing {
 namespace {
 
-// SQLite is for one process a database.
+// A SQLite database is for one process.
 std::vector<std::string> Servers() {
   std::vector<std::string> servers = Backends();
   servers.erase(servers.begin());
@@ -82,8 +82,8 @@ TEST_P(LeaseTest, OneReplicaConsumesAndTheOtherTakesOverWhenItStops) {
 TEST_P(LeaseTest, AConsumerThatLostItsLeaseStopsStreaming) {
   Pair pair(GetParam());
   DeleteAUser(pair, "ada");
-  // As another replica takes it after the process was held up for longer than the term. Only with the next bookmark does
-  // this one look again.
+  // The lease is gone as if another replica had taken it after this process was held up for longer than its term. This
+  // process looks again only with the next bookmark.
   pair.post_db().Run(absl::StrCat("UPDATE leases SET holder = 'another', expires_at = ",
                                   absl::ToUnixMicros(absl::Now() + absl::Seconds(25)), " WHERE name = 'consumer'"));
   const auto streams = [&] {
@@ -94,7 +94,7 @@ TEST_P(LeaseTest, AConsumerThatLostItsLeaseStopsStreaming) {
   EXPECT_EQ(Holder(pair.post_db(), "consumer"), "another");
   const double consumed = Consumed(pair.post_app().service());
   const int64_t user = pair.CreateUser("grace");
-  // What the task does without the lease: it looks for it.
+  // Without the lease the task only looks for it.
   const auto looks = [&] { return pair.post_sql().counted()["leases.hold"].statements; };
   const int64_t before = looks();
   EXPECT_TRUE(WaitFor([&] { return looks() > before + 3; }));
@@ -106,7 +106,7 @@ TEST_P(LeaseTest, AConsumerThatLostItsLeaseStopsStreaming) {
   EXPECT_THAT(pair.TryCreatePost(user), GrpcOk());
 }
 
-// A replica whose way to the peer is cut must not keep the lease from one whose way is not.
+// A replica that cannot reach the peer must not keep the lease from one that can.
 TEST_P(LeaseTest, AConsumerThatHearsNothingLetsAnotherTry) {
   Pair pair(GetParam(), false);
   TcpGate gate(pair.user_internal_port());
@@ -121,7 +121,7 @@ TEST_P(LeaseTest, AConsumerThatHearsNothingLetsAnotherTry) {
   EXPECT_TRUE(WaitFor(
       [&] { return pair.post_db().Number("SELECT COUNT(*) FROM user_refs WHERE id = " + std::to_string(user)) == 1; }));
   EXPECT_GT(Consumed(pair.replica_post_app().service()), 0);
-  // Nor that of what else needs the peer.
+  // The trimming needs the peer as well, so its lease must not be kept either.
   EXPECT_TRUE(WaitFor([&] { return Holder(pair.post_db(), "trim") == Holder(pair.post_db(), "consumer"); }));
 }
 

@@ -1,4 +1,4 @@
-// The event log is trimmed, and what does not move on is seen: metrics, blocked_reason.
+// Tests that the event log is trimmed, and that metrics and blocked_reason show what does not move on.
 #include <gtest/gtest.h>
 
 #include "absl/strings/match.h"
@@ -37,7 +37,7 @@ TEST_P(TrimmingTest, BothLogsAreTrimmedAWeekLater) {
   EXPECT_EQ(info.positions(0).last_sequence(), pair.post_db().Number("SELECT head FROM feed"));
   EXPECT_NE(info.positions(0).feed_id(), "");
 
-  // It goes on behind the floor.
+  // The feed goes on behind the floor.
   const int64_t next = pair.CreateUser("grace");
   pair.CreatePost(next);
   pair.Delete(next);
@@ -54,7 +54,7 @@ TEST_P(TrimmingTest, AnEventThatThePeerHasNotConsumedStaysHoweverOldItIs) {
   pair.hold_post_consumer = true;
   pair.StartPosts();
   pair.clock_offset_seconds = 2 * kWeek;
-  // The trimming has had its chance: the peer has been asked after the clock was moved, and the worker has looked.
+  // Gives the trimming its chance: the peer is asked after the clock was moved, and the worker looks.
   pair.user_sql().Reset();
   EXPECT_TRUE(WaitFor([&] { return pair.user_sql().counted()["feed.positions"].statements >= 3; }));
   EXPECT_EQ(Stored(pair.user_db()), 1);
@@ -75,7 +75,7 @@ TEST_P(TrimmingTest, AConsumerBelowTheFloorStallsVisiblyAndSkipsNothing) {
   pair.AwaitQuiet();
   pair.clock_offset_seconds = kWeek + 60;
   EXPECT_TRUE(WaitFor([&] { return Floor(pair.user_db()) == 2; }));
-  // As a backup of post-service's database restores it.
+  // Sets the checkpoint back, as a restored backup of post-service's database would.
   pair.StopPosts();
   pair.post_db().Run("UPDATE checkpoints SET last_sequence = 1");
   pair.StartPosts();
@@ -156,7 +156,7 @@ TEST_P(LivenessTest, ARecoveryThatFailsIsCounted) {
   pair.StartPosts();
   const int64_t user = pair.CreateUser("ada");
   pair.StopPosts();
-  // As a crash between intent and release leaves it.
+  // Makes the rows that a crash between intent and release leaves.
   pair.user_db().Run(
       absl::StrCat("INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time) "
                    "SELECT id, uid, 1, 1, '', 1 FROM users WHERE id = ",

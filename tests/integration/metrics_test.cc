@@ -1,4 +1,4 @@
-// What the metrics of the protocol say of a deletion.
+// What the metrics say about deletions and about the feed.
 #include <gtest/gtest.h>
 
 #include "tests/support/metric_of.h"
@@ -25,7 +25,7 @@ TEST_P(MetricsTest, CountDeletionsAndTheRowsThatTheyRemove) {
   const int64_t ada = pair.CreateUser("ada");
   const int64_t grace = pair.CreateUser("grace");
   const std::vector<int64_t> written = pair.CreatePosts(ada, 3);
-  // grace likes two posts of ada and pins one, ada likes one of her own.
+  // grace likes two posts of ada and pins one. ada likes one of her own.
   for (const auto& [user, post] : {std::pair(grace, written[0]), {grace, written[1]}, {ada, written[0]}}) {
     post::v1::LikePostRequest like;
     like.set_post_id(post);

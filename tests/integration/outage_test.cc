@@ -27,7 +27,7 @@ TEST_P(OutageTest, ACascadeIsPendingWithoutPostServiceAndCompletesAfterItsRestar
   EXPECT_NE(deletion.blocked_reason(), "");
   EXPECT_THAT(pair.TryGetUser(user), GrpcError(grpc::StatusCode::NOT_FOUND, "USER_NOT_FOUND"));
 
-  // The same action joins it.
+  // A deletion with the same action joins this one.
   user::v1::UserDeletion joined;
   ASSERT_THAT(pair.TryDelete(user, REFERENTIAL_ACTION_CASCADE, &joined), GrpcOk());
   EXPECT_EQ(joined.deletion_id(), deletion.deletion_id());
@@ -90,7 +90,7 @@ TEST_P(OutageTest, AnEventFillsTheReferenceAheadOfTheFirstPost) {
 }
 
 TEST_P(OutageTest, AnUnfinishedDeletionIsFinishedByTheRecovery) {
-  // As a crash between intent and release leaves it: the row is DELETING, and the record an INTENT.
+  // Makes the rows that a crash between intent and release leaves: the user is DELETING, and the record an INTENT.
   Pair pair(GetParam(), false);
   pair.hold_recovery = true;
   pair.StartUsers();
@@ -114,7 +114,7 @@ TEST_P(OutageTest, AnUnfinishedDeletionIsFinishedByTheRecovery) {
   EXPECT_THAT(pair.TryDelete(cascade, REFERENTIAL_ACTION_RESTRICT),
               GrpcError(grpc::StatusCode::ABORTED, "PARENT_DELETING"));
 
-  pair.clock_offset_seconds = 10;  // older than the age at which the recovery takes them up
+  pair.clock_offset_seconds = 10;  // now they are older than the age at which the recovery takes them up
   pair.hold_recovery = false;
   pair.AwaitState(cascade, user::v1::DELETION_STATE_COMPLETED);
   pair.AwaitState(restrict_free, user::v1::DELETION_STATE_COMPLETED);

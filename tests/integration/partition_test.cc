@@ -1,4 +1,5 @@
-// Connections between the services, and between a service and its database, break off. Partitions: tests/fault.
+// Breaks connections between the services, and between a service and its database. Partitions are tested in
+// tests/fault/partition_test.cc.
 #include <atomic>
 #include <thread>
 

@@ -13,7 +13,6 @@ namespace {
 using post::v1::PostService;
 using user::v1::UserService;
 
-// Whether the services are restarted before the write is sent again.
 class ResendTest : public DatabaseTest {
  protected:
   ResendTest()
@@ -23,7 +22,7 @@ class ResendTest : public DatabaseTest {
         users_(UserService::NewStub(OpenChannel(user_gate_.port()))),
         posts_(PostService::NewStub(OpenChannel(post_gate_.port()))) {}
 
-  // Sends it, loses the answer, and sends it again. Returns the answer.
+  // Sends the write, loses the answer, and sends the write again. Returns the answer to that.
   template <typename Stub, typename Request, typename Response>
   Response SendAgain(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                      const std::string& text) {
@@ -60,7 +59,7 @@ class ResendTest : public DatabaseTest {
     return response;
   }
 
-  // The connection has to be made before its answers are swallowed.
+  // Waits for the connection, which has to be made before its answers are swallowed.
   static void AwaitConnected(UserService::Stub& users) {
     EXPECT_TRUE(WaitFor([&] { return Ask(users, &UserService::Stub::ListUsers, {}).status.ok(); }));
   }
@@ -104,7 +103,7 @@ class ResendTest : public DatabaseTest {
     EXPECT_EQ(pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions"), 1);
   }
 
-  bool restart_ = false;
+  bool restart_ = false;  // whether the services are restarted before the write is sent again
   Pair pair_;
   TcpGate user_gate_;
   TcpGate post_gate_;

@@ -54,7 +54,7 @@ class TraceTest : public DatabaseTest {
     EXPECT_THAT(TypesWithTrace(pair_.user_db()), Contains("user.v1.UserDeleted"));
     EXPECT_THAT(TypesWithTrace(pair_.post_db()), Contains("post.v1.PostsDeleted"));
     EXPECT_THAT(TypesWithTrace(pair_.post_db()), Contains("post.v1.UserPostsReclaimed"));
-    // The pin of the post is cleared by user-service, because of post-service's event.
+    // user-service clears the pin of the post, because of post-service's event.
     EXPECT_THAT(TypesWithTrace(pair_.user_db()), Contains("user.v1.UserUpdated"));
     EXPECT_THAT(TypesWithTrace(pair_.user_db()), Not(Contains("user.v1.UserCreated")));
   }
@@ -71,7 +71,7 @@ TEST_P(TraceTest, FollowsACascadeThroughBothServices) {
   ExpectAllTraced();
 }
 
-// As after a crash: the intent is stored, and somebody else goes on with it, in a trace of its own.
+// The intent is stored, and another call goes on with it in a trace of its own, as after a crash.
 TEST_P(TraceTest, IsThatOfTheCallThatBeganTheDeletion) {
   pair_.hold_recovery = true;
   const int64_t user = MakeUser();

@@ -1,4 +1,4 @@
-// The gRPC transport against peers that behave badly.
+// Tests the gRPC transport against peers that behave badly.
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -20,7 +20,7 @@ namespace {
 using event::v1::SubscribeRequest;
 using event::v1::SubscribeResponse;
 
-// Answers as it is told; a stream stays open until the subscriber goes away.
+// Answers as it is told. Without an `end` the stream stays open until the subscriber goes away.
 class FakeFeed final : public event::v1::EventService::Service {
  public:
   grpc::Status Subscribe(grpc::ServerContext* context, const SubscribeRequest*,
@@ -33,7 +33,7 @@ class FakeFeed final : public event::v1::EventService::Service {
   }
 
   std::vector<SubscribeResponse> responses;
-  grpc::Status end;  // OK: none
+  grpc::Status end;  // the error that ends the stream; OK: none
   std::atomic<bool> left = false;
 };
 

@@ -11,7 +11,7 @@ namespace {
 using PostStub = post::v1::PostService::Stub;
 using UserStub = user::v1::UserService::Stub;
 
-// A line for each row, with all that the API shows of it.
+// The SQL of a line for each row, with all that the API shows of it.
 constexpr char kUserLine[] = "'user ' || u.id || ' ' || u.username || ' pins ' || ifnull(u.pinned_post_id, 0)";
 constexpr char kPostLine[] =
     "'post ' || p.id || ' of ' || p.user_id || ' has ' || (SELECT COUNT(*) FROM likes c WHERE c.post_id = p.id) || "

@@ -1,4 +1,4 @@
-// Whether the pair of services shows, and stores, the rows that the oracle has.
+// Compares the rows that the pair of services shows and stores with those that the oracle has.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@
 
 namespace crosskey::testing {
 
-// Which id of the services is which of the oracle: both give them in the order of creation. What never existed has the
-// same id in both.
+// Maps the ids of the services to those of the oracle, and back. That is possible because both give ids in the order of
+// creation. A row that never existed has the same id in both.
 class Ids {
  public:
-  // The next id of the oracle.
+  // The services gave this id to the row that has the next id in the oracle.
   void Add(int64_t of_pair);
   int64_t ToPair(int64_t of_oracle) const;
   // "?" and the id if it is not known.
@@ -29,7 +29,7 @@ class Ids {
   std::map<int64_t, int64_t> to_oracle_;
 };
 
-// In ids of the oracle.
+// The users and posts that an operation concerns, in ids of the oracle.
 struct Touched {
   std::set<int64_t> users;
   std::set<int64_t> posts;
@@ -44,15 +44,17 @@ class Comparison {
   // The operation with the ids of the services.
   Operation ToPair(Operation operation) const;
 
-  // What a write answered: the rows as they are now. Creates teach the ids.
+  // The answer to a write has to show the rows as the oracle has them now. From the answer to a create the new ids are
+  // learned.
   void CompareAnswer(const Operation& operation, const Outcome& outcome);
-  // All that post-service owns: right at every moment.
+  // Compares all that post-service owns, which has to be right at every moment.
   void ComparePosts(const Touched& touched);
-  // All that user-service owns, and what post-service reads there: right when pins of deleted posts are gone.
+  // Compares all that user-service owns, and what post-service reads there. That has to be right once the pins of
+  // deleted posts are gone.
   void CompareUsers(const Touched& touched);
-  // Users without their pins: right at every moment.
+  // Compares users without their pins, which have to be right at every moment.
   void CompareNames();
-  // Past the services, in quiet databases.
+  // Compares the tables of both services, which have to be quiet.
   void CompareTables();
   void Expect(const std::string& what, const std::vector<std::string>& expected, const std::vector<std::string>& got);
 
@@ -64,7 +66,7 @@ class Comparison {
   std::vector<std::string> PostLines(const std::string& rest);
   std::string LineOf(const user::v1::User& user) const;
   std::string LineOf(const post::v1::Post& post) const;
-  // All pages.
+  // Reads all pages. `status` becomes the status of the last call.
   template <typename Request, typename Response, typename Stub>
   std::vector<Response> Pages(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                               Request request, std::string* status);

@@ -1,5 +1,5 @@
-// The operations of the oracle's history from many clients at once. Nobody can say then what each of them does; but what
-// they may answer is written down, and what is there in the end must fit together.
+// Makes the operations of the oracle's history from many clients at once. Nobody can foretell then what each of them
+// does. But every answer has to be a documented one, and the rows that are left in the end have to fit together.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -24,15 +24,16 @@ namespace {
 
 constexpr uint64_t kSeed = 20;
 constexpr int kClients = 16;
-constexpr int kOperations = 220;  // of each; some are sent twice
+constexpr int kOperations = 220;  // of each client; some are sent twice
 
 const char kForeignKey[] = "FAILED_PRECONDITION FOREIGN_KEY_VIOLATION";
 const char kDeleting[] = "ABORTED PARENT_DELETING";
-const char kConflict[] = "ABORTED CONFLICT";  // of any write
+const char kConflict[] = "ABORTED CONFLICT";  // any write may answer this
 const char kNoUser[] = "NOT_FOUND USER_NOT_FOUND";
 const char kNoPost[] = "NOT_FOUND POST_NOT_FOUND";
 
-// The errors that the proto files name, by the order of Kind; those apart that only faults, etags or bad arguments give.
+// The errors that the proto files name for each operation, in the order of Kind. Those that only faults, etags or bad
+// arguments cause are left out.
 const std::array<std::set<std::string>, 8> kDocumented = {{
     {"ALREADY_EXISTS USERNAME_TAKEN"},
     {kNoUser, "ALREADY_EXISTS USERNAME_TAKEN", "ALREADY_EXISTS ALREADY_PINNED", kDeleting, kForeignKey},
@@ -55,7 +56,7 @@ void Move(int64_t id, std::vector<int64_t>& from, std::vector<int64_t>& to) {
   to.push_back(id);
 }
 
-// What the clients know of each other's rows; somewhat behind, as anybody's knowledge.
+// What the clients know of each other's rows. It is learned from answers only, so it lags behind the databases.
 class SharedPopulation {
  public:
   Population Look() {
@@ -115,7 +116,8 @@ class ConcurrentTest : public DatabaseTest {
     }
   }
 
-  // One effect, one answer, if it was OK; errors are not kept.
+  // A write that is sent twice has one effect and one answer. But errors are not stored, so only two OK answers have to
+  // be the same.
   void Check(const Operation& operation, const Outcome& first, const std::optional<Outcome>& second) {
     Check(operation, first);
     if (!second.has_value()) return;

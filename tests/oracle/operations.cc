@@ -16,7 +16,8 @@ using ::relation::v1::REFERENTIAL_ACTION_RESTRICT;
 using ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
 
 constexpr size_t kMostPosts = 24;
-// So few that they are often taken. Some differ by case or normalization only: to both sides those are different names.
+// So few names that they are often taken. Some differ by case or normalization only, and have to be different names on
+// both sides.
 const char* const kNames[] = {"ada", "Ada", "ADA",    "bob", "b\u00f6b", "bo\u0308b",
                               "eve", "Eve", "\u00df", "ss",  "x",        "mallory"};
 const char* const kContents[] = {"", "it's", "a\nb", "\u6f22\u5b57 \U0001f600", "content"};
@@ -26,7 +27,7 @@ const T& OneOf(Random& random, const std::vector<T>& all) {
   return all[static_cast<size_t>(Between(random, 0, static_cast<int64_t>(all.size()) - 1))];
 }
 
-// Mostly one that is there; but deleted ones, the latest above all, and such that never were, often enough.
+// Mostly picks an id that is there, but often enough one of the latest deleted ones, or one that never existed.
 int64_t PickId(Random& random, const std::vector<int64_t>& live, const std::vector<int64_t>& deleted) {
   const int64_t dice = Between(random, 1, 100);
   if (dice <= 80 && !live.empty()) return OneOf(random, live);

@@ -14,19 +14,19 @@ namespace crosskey::testing {
 
 using Random = std::mt19937_64;
 
-// From this id on there has never been anything.
+// No row has ever had this id or a higher one.
 inline constexpr int64_t kNeverExisted = 4'000'000'000;
 
 enum class Kind { kCreateUser, kUpdateUser, kDeleteUser, kCreatePosts, kUpdatePost, kDeletePost, kLike, kUnlike };
 
-// Its ids are those of the oracle or those of the services.
+// Its ids are all those of the oracle, or all those of the services.
 struct Operation {
   Kind kind = Kind::kLike;
   int64_t user = 0;
   int64_t post = 0;
   std::optional<std::string> name;  // username or title
   std::optional<std::string> content;
-  std::optional<int64_t> author;  // UpdatePost: the post's new one
+  std::optional<int64_t> author;  // UpdatePost: the post's new author
   bool sets_pin = false;
   std::optional<int64_t> pin;    // none: the pin is taken away
   std::vector<int64_t> authors;  // CreatePost, or BatchCreatePosts if there are several: one post for each
@@ -37,7 +37,7 @@ struct Operation {
   bool twice = false;  // sent again with the same request_id
 };
 
-// What operations choose from.
+// The ids that random operations choose from.
 struct Population {
   std::vector<int64_t> users;
   std::vector<int64_t> deleted_users;
@@ -58,11 +58,11 @@ struct Outcome {
 };
 
 bool Chance(Random& random, int percent);
-// Both included.
+// A number from `low` to `high`, both included.
 int64_t Between(Random& random, int64_t low, int64_t high);
 
 Operation RandomOperation(Random& random, const Population& population);
-// In the ids of the operation.
+// A text for reports, with the ids that the operation has.
 std::string Describe(const Operation& operation);
 std::string StatusText(const grpc::Status& status);
 // Makes the call, once; the ids must be those of the services.

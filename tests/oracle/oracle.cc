@@ -12,8 +12,8 @@
 namespace crosskey::testing {
 namespace {
 
-// SQLite looks at a table's foreign keys from the last to the first: RESTRICT is asked before CASCADE removes what
-// restricts.
+// SQLite looks at the foreign keys of a table from the last to the first. So restricting_user_id comes last: its
+// RESTRICT is asked before the CASCADE of user_id removes the rows that restrict.
 constexpr char kSchema[] = R"(
 PRAGMA foreign_keys = ON;
 CREATE TABLE users (

@@ -28,7 +28,7 @@ class Oracle {
   };
   Answer Apply(const Operation& operation);
 
-  // Rows of one column.
+  // The rows of a query with one column.
   std::vector<std::string> Texts(const std::string& sql);
   std::vector<int64_t> Numbers(const std::string& sql);
   int64_t Number(const std::string& sql) { return Numbers(sql).front(); }
@@ -37,13 +37,13 @@ class Oracle {
   Population Look();
 
  private:
-  // "" or what is violated, as the API says it.
+  // Runs a statement. Returns the error that the API gives for the constraint that it violates; "": it succeeded.
   std::string Try(const std::string& sql);
-  // Ends the test program if it fails.
+  // Runs a statement, and ends the test program if it fails.
   void Run(const std::string& sql);
-  // Violated by the statement alone, which is taken back.
+  // Adds what the statement violates by itself. Its effect is undone.
   void AddViolation(const std::string& sql, std::set<std::string>& to);
-  // An UPDATE or DELETE of one row.
+  // Runs an UPDATE or DELETE of one row. `if_missing`: the status if there is no such row; "": OK.
   Answer Change(const std::string& sql, const char* if_missing);
   Answer UpdateUser(const Operation& operation);
   Answer DeleteUser(const Operation& operation);
@@ -52,7 +52,7 @@ class Oracle {
   sqlite3* database_ = nullptr;
 };
 
-// A text in SQL.
+// The text as a literal of SQL.
 std::string Quoted(const std::string& text);
 
 }  // namespace crosskey::testing

@@ -1,5 +1,5 @@
-// One random history of writes, against the pair of services and against one database with real foreign keys: the same
-// status for every call, and the same rows after it.
+// Makes one random history of writes in the pair of services and in one database with real foreign keys. Every call
+// must have the same status in both, and leave the same rows.
 #include "tests/oracle/oracle.h"
 
 #include <chrono>
@@ -23,7 +23,7 @@ namespace {
 
 constexpr uint64_t kSeed = 20;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kSteps = 1000;  // each takes several times as long; the same history, but not all of it
+constexpr int kSteps = 1000;  // a step takes several times as long, so this is only the first part of the same history
 #else
 constexpr int kSteps = 3000;
 #endif
@@ -31,7 +31,7 @@ constexpr int kStepsBetweenQuiet = 250;
 constexpr size_t kKept = 30;   // answers that may be asked for again
 constexpr size_t kShown = 10;  // operations in the report of a difference
 
-// A history up to the first difference.
+// Makes a history, up to the first difference.
 class History {
  public:
   History(const std::string& backend, uint64_t seed)
@@ -53,7 +53,7 @@ class History {
     }
   }
 
-  // How often each status was the right one.
+  // How often the oracle gave each status.
   const std::map<std::string, int>& statuses() const { return statuses_; }
   int held() const { return held_; }
 
@@ -93,7 +93,8 @@ class History {
     comparison_.CompareUsers(touched);
   }
 
-  // In the ids of the oracle, before the operation: what a deletion takes with it, too.
+  // What the operation concerns, in ids of the oracle. It is looked up before the operation, so that it includes what a
+  // deletion takes with it.
   Touched TouchedBy(const Operation& operation) {
     Touched touched;
     if (operation.user != 0) touched.users.insert(operation.user);
@@ -118,9 +119,10 @@ class History {
     }
   }
 
-  // It is the reclaim that tells user-service which posts went with their user. Until then it keeps their pins, and lets
-  // those be pinned of which it knows from an earlier pin: so the history holds the reclaim back only where nobody pins
-  // them.
+  // user-service learns from the reclaim which posts went with their user. Until then it keeps the pins of such posts,
+  // and lets users pin those that it knows from an earlier pin. One database would do neither, so the reclaim is let go
+  // before an operation where that would show: the deletion of a user whose posts others have pinned, and a pin of a
+  // post that went with its user.
   void LetReclaim(const Operation& operation) {
     if (TakesPinnedPosts(operation)) pair_.hold_reclaim = false;
     if (!operation.pin.has_value() || went_with_user_.count(*operation.pin) == 0) return;
@@ -135,7 +137,8 @@ class History {
                             operation.user, " AND u.id <> ", operation.user)) > 0;
   }
 
-  // A deletion that is not completed is joined by the same one, where one database says that there is no such user.
+  // Whether the operation may join a deletion that is not completed, because it has the same action. Then the services
+  // answer OK where one database says that there is no such user.
   bool MayJoin(const Operation& sent) {
     if (sent.kind != Kind::kDeleteUser) return false;
     user::v1::GetUserDeletionRequest request;
@@ -166,7 +169,7 @@ class History {
                        {absl::StrCat(preview.deletion->posts(), " posts, ", preview.deletion->likes(), " likes")});
   }
 
-  // How many posts it has to report when it is completed.
+  // Notes what the record of the deletion has to say once it is completed.
   void ExpectDeletion(const Operation& operation) {
     if (operation.kind != Kind::kDeleteUser || operation.validate_only || !oracle_.HasUser(operation.user)) return;
     const int64_t posts = PostsOf(operation.user);
@@ -188,7 +191,8 @@ class History {
     if (kept_.size() > kKept) kept_.pop_front();
   }
 
-  // Whatever has happened since: it answers what it did, and does nothing.
+  // Repeats an earlier write under its request_id. Whatever has happened since, it must answer what it answered then,
+  // and do nothing.
   void RepeatAnOldOne() {
     const auto last = static_cast<int64_t>(kept_.size()) - 1;
     const Kept& kept = kept_[static_cast<size_t>(Between(random_, 0, last))];
@@ -198,8 +202,9 @@ class History {
     comparison_.CompareUsers({});
   }
 
-  // Pins of deleted posts go when user-service hears of them: of a deleted user's posts, once they are marked as
-  // deleted. While the reclaim is held back they are not, and nobody pins them (see LetReclaim).
+  // Waits until the pins of deleted posts are gone: user-service clears them when it hears of the posts. It hears of a
+  // deleted user's posts once the reclaim has marked them as deleted. While the reclaim is held back that does not
+  // come, and nobody pins these posts (see LetReclaim).
   void AwaitPins() {
     const auto consumed = [this] { return AllConsumed(pair_.user_db(), pair_.post_db()); };
     const auto marked = [this] {
@@ -247,11 +252,11 @@ class History {
   Random random_;
   int step_ = 0;
   int held_ = 0;
-  std::set<int64_t> went_with_user_;  // posts of which user-service may not have been told
+  std::set<int64_t> went_with_user_;  // posts deleted with their user, which user-service may not have been told of
   std::deque<Kept> kept_;
   std::deque<std::string> last_;
   std::map<std::string, int> statuses_;
-  std::map<int64_t, std::string> deletions_;  // since the last quiet; by the user's id in the oracle
+  std::map<int64_t, std::string> deletions_;  // by user, in ids of the oracle: what its record has to say when quiet
 };
 
 class OracleTest : public DatabaseTest {};

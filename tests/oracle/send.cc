@@ -1,4 +1,4 @@
-// Operations as calls of the services.
+// Sends operations to the services, as calls.
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "tests/oracle/operations.h"

@@ -1,4 +1,4 @@
-// A service whose tables are not what is declared ends, and says why, before it serves.
+// A service whose tables differ from the declarations says why and ends before it serves.
 #include <gtest/gtest.h>
 
 #include "tests/support/pair.h"
@@ -34,7 +34,7 @@ TEST_P(StartCheckOfAProcess, EndsItOverATableThatRefersToPostsUndeclared) {
   pair.StartUsers(false);
   ExpectEnd(pair.user_process(), "notes.post_id refers to post_refs, but no relationship is declared for it");
 
-  // Taken back, it serves.
+  // Without that table it serves.
   pair.user_db().Run("DROP TABLE notes");
   pair.StartUsers();
   EXPECT_THAT(pair.user_process().Output(), HasSubstr(kServes));

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kLeastSamples = 40;
 
-// How much more is no growth, whatever it was before.
+// The allowance of Grows: an increase up to this is not growth, however small the first value is.
 int64_t Allowance(const std::string& what) {
   if (absl::EndsWith(what, "RSS KiB")) return 8 * 1024;
   return absl::EndsWith(what, "outbox rows") ? 5000 : 8;
@@ -81,7 +81,7 @@ std::vector<std::string> Resources::Grown(bool trimmed) const {
 void Resources::Print(int phases) const {
   absl::Time begin = absl::InfiniteFuture();
   absl::Time end = absl::InfinitePast();
-  std::map<std::string, std::vector<Sample>> by_name;  // whatever the process
+  std::map<std::string, std::vector<Sample>> by_name;  // of all processes of that name
   for (const auto& [key, samples] : series_) {
     by_name[key.what].insert(by_name[key.what].end(), samples.begin(), samples.end());
     begin = std::min(begin, samples.front().time);

@@ -12,13 +12,14 @@ namespace crosskey::testing {
 
 class Resources {
  public:
-  // Reads /proc for every process that runs. Not more than twice a second.
+  // Reads /proc for every process that runs, at most twice a second.
   void LookAtProcesses(Cluster& cluster);
   // Counts the rows of both outboxes.
   void LookAtOutboxes(Cluster& cluster);
 
-  // What has grown, a line each; growth.h says what that is. A process is measured within its life; one of fewer than 40
-  // samples is too short to tell. Outboxes are judged only with `trimmed`: otherwise they are meant to grow.
+  // One line for each series that has grown in the sense of growth.h. Each process is judged by itself, and only with
+  // 40 samples or more, because fewer cannot tell. Outboxes are judged only if they are `trimmed`, with 8 samples or
+  // more: otherwise they are meant to grow.
   std::vector<std::string> Grown(bool trimmed) const;
 
   // A line for each series: first, last and highest value in each of `phases` equal parts of the time.

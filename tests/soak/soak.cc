@@ -1,8 +1,8 @@
 // Both services at full load under random faults for a long time: soak [MINUTES [FLAG OF THE SERVICES...]]
 //
-// A quarter of the time on SQLite with one replica each, the rest on MariaDB with two of each, if there is a server.
-// Ends with exit code 1 if an invariant of common/relation/README.md did not hold, a process ended by itself, or a
-// resource grows.
+// Runs a quarter of the time on SQLite with one replica of each service, and the rest on MariaDB with two, if there is
+// a server. Ends with exit code 1 if an invariant of common/relation/README.md did not hold, a process ended by itself,
+// or a resource grows.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -55,7 +55,7 @@ bool Soak(const std::string& backend, absl::Duration time, uint64_t seed, std::v
   options.seed = seed;
   Cluster cluster(backend, {backend == "sqlite" ? 1 : 2, true, flags});
   cluster.StartAll();
-  Nemesis nemesis(cluster, {seed, true, 2500});  // mostly load: a service that is away leaks nothing
+  Nemesis nemesis(cluster, {seed, true, 2500});  // few faults, because a service that is away leaks nothing
   Rounds rounds(cluster, options, &nemesis);
   Resources resources;
   Tally all;
@@ -81,7 +81,7 @@ bool Soak(const std::string& backend, absl::Duration time, uint64_t seed, std::v
 
 int main(int argc, char** argv) {
   using namespace crosskey::testing;
-  ::testing::InitGoogleTest(&argc, argv);  // the cluster reports what fails by its assertions
+  ::testing::InitGoogleTest(&argc, argv);  // Cluster reports failures by its assertions
   std::signal(SIGPIPE, SIG_IGN);
   const double minutes = argc > 1 ? std::atof(argv[1]) : 10;
   if (minutes <= 0) {

@@ -17,7 +17,7 @@ extern char** environ;
 namespace crosskey::testing {
 namespace {
 
-// A program that is shipped may come from another build than the tests: from the one that is shipped.
+// A program that is shipped may come from another build than the tests: CROSSKEY_SHIPPED_DIR names that one.
 std::filesystem::path BuildFolderOf(const std::string& program) {
   const bool shipped = program.rfind("tests/", 0) != 0;
   for (const char* variable : {"CROSSKEY_SHIPPED_DIR", "CROSSKEY_BUILD_DIR"}) {
@@ -36,7 +36,7 @@ ChildProcess::ChildProcess(const std::string& program, const std::vector<std::st
   const int output = mkstemp(path);
   output_path_ = path;
 
-  // Built before the fork: afterwards the child of a threaded process may only exec.
+  // All this is built before the fork: after it, the child of a process with threads must do nothing but exec.
   const std::string binary = BuildFolderOf(program) / program;
   std::vector<std::string> words = {binary};
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -72,7 +72,7 @@ ChildProcess::~ChildProcess() {
 void ChildProcess::Signal(int signal) {
   kill(pid_, signal);
   if (signal != SIGSTOP || exit_.has_value()) return;
-  // Its threads stop one after the other, and the parent is told when the last one has.
+  // The threads stop one after the other; waitpid returns when the last one has stopped.
   int status = 0;
   if (waitpid(pid_, &status, WUNTRACED) == pid_ && !WIFSTOPPED(status)) {
     exit_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -14,7 +14,8 @@ namespace crosskey::testing {
 
 class ChildProcess {
  public:
-  // `program` is a path below the build folder (CROSSKEY_BUILD_DIR, or where this test lies), "user-service/user-service".
+  // `program` is a path below the build folder (CROSSKEY_BUILD_DIR, or where this test lies), for example
+  // "user-service/user-service".
   // `environment` is added to this process's own.
   ChildProcess(const std::string& program, const std::vector<std::string>& arguments,
                const std::map<std::string, std::string>& environment = {});
@@ -23,7 +24,7 @@ class ChildProcess {
   ChildProcess& operator=(const ChildProcess&) = delete;
 
   pid_t pid() const { return pid_; }
-  // Returns after SIGSTOP when all its threads have stopped.
+  // Sends a signal. After SIGSTOP it returns only when all threads of the process have stopped.
   void Signal(int signal);
   // The exit code, 128 + n for a signal n; nullopt if it still runs at the deadline.
   std::optional<int> Wait(absl::Duration limit = absl::Seconds(60));

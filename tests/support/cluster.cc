@@ -79,7 +79,7 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
                                     "--log-format",
                                     "json"};
   Append(flags, options_.flags);
-  // A mutant is one in every process.
+  // For tests/mutants: a guard that is left out is left out in every process.
   const char* without = std::getenv("CROSSKEY_WITHOUT");
   if (without != nullptr && !options_.shipped) Append(flags, {"--without", without});
   return flags;

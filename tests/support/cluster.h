@@ -1,4 +1,4 @@
-// Replicas of both services as processes, with fault points, behind gates where wanted: what fault tests are made of.
+// For fault tests: replicas of both services as processes that have fault points and, where wanted, gates between them.
 #pragma once
 
 #include <memory>
@@ -30,9 +30,9 @@ class Cluster {
 
   int replicas() const { return options_.replicas; }
 
-  // Starts all that do not run, and waits until they serve.
+  // Starts all processes that do not run, and waits until all serve.
   void StartAll();
-  // Starts one with further flags, "--fault" for example. With `wait`, returns when it serves.
+  // Starts one process with further flags, "--fault" for example. With `wait`, returns when it serves.
   void Start(Side side, int replica = 0, const std::vector<std::string>& more = {}, bool wait = true);
   void Kill(Side side, int replica = 0);  // kill -9
   bool Running(Side side, int replica = 0) const;
@@ -42,7 +42,8 @@ class Cluster {
   user::v1::UserService::Stub& users(int replica = 0) { return *users_[static_cast<size_t>(replica)]; }
   post::v1::PostService::Stub& posts(int replica = 0) { return *posts_[static_cast<size_t>(replica)]; }
 
-  // What the processes of `side` go through: to their peer, to their database. Null without gates; the latter also on SQLite.
+  // The gates through which `side` reaches its peer and its database. Null without gates; the gate to the database also
+  // on SQLite.
   TcpGate* peer_gate(Side side, int replica = 0) { return At(side, replica).peer_gate.get(); }
   TcpGate* database_gate(Side side) { return side == Side::kUsers ? user_db_gate_.get() : post_db_gate_.get(); }
 

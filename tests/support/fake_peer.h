@@ -1,4 +1,4 @@
-// The other service, as a test wants it to be.
+// The other service, with answers that a test decides.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,8 @@
 namespace crosskey::testing {
 
 // Answers by scripts. A script runs on the caller's thread, so whatever it does before it returns happens between the
-// question and the answer. Without a script the peer is away. Thread-safe; scripts may run at the same time.
+// question and the answer. Without a script the answer is PEER_UNAVAILABLE. Thread-safe; scripts may run at the same
+// time.
 class FakePeer final : public relation::Peer {
  public:
   using LookupScript = std::function<absl::StatusOr<relation::LookupAnswer>(const std::vector<int64_t>& ids)>;

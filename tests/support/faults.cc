@@ -24,12 +24,12 @@ namespace crosskey::testing {
 namespace {
 
 constexpr char kStatement[] = "sql:";
-// The longest that a point is held. A test lets it go much earlier, or has ended.
+// A process waits at a point no longer than this: a test lets it go on much earlier, or has ended.
 constexpr absl::Duration kHeld = absl::Minutes(10);
 
 struct Fault {
   std::string action;
-  int at = 0;  // the count of the point at which it happens; 0: at every one
+  int at = 0;  // happens when the point is reached for this time; 0: every time
 };
 
 struct State {
@@ -57,7 +57,7 @@ State& TheState() {
   std::_Exit(2);
 }
 
-// What is to happen now: counts the point. Empty: nothing.
+// Counts the point, and returns the action that is to happen now. Empty: none.
 std::string Reach(const std::string& point) {
   State& state = TheState();
   std::lock_guard lock(state.mutex);
@@ -90,8 +90,9 @@ absl::Status AtCommit(const char* transaction, const char* when) {
   return TheState().points.count(point) > 0 ? HitPoint(point) : absl::OkStatus();
 }
 
-// Makes the server itself report the error that is set for this statement. A deadlock ends the transaction, a lock timeout does
-// not. SQLite has one conflict, and no way to make it report that.
+// Makes the server itself report the error that is set for this statement. A deadlock undoes the transaction first, a
+// lock timeout does not. SQLite has only one kind of conflict and cannot be made to report it, so that error is made
+// here.
 absl::Status Provoke(db::Connection& connection, const std::string& statement) {
   const std::string error = Reach(kStatement + statement);
   if (error.empty()) return absl::OkStatus();
@@ -171,7 +172,7 @@ void TakeFaultFlags(int& argc, char** argv) {
 
 }  // namespace crosskey::testing
 
-// What the programs of the tests link in place of common/fault/none.cc.
+// The programs of the tests link these functions in place of common/fault/none.cc.
 namespace crosskey::fault {
 
 absl::Status Hit(const char* point) { return testing::HitPoint(point); }

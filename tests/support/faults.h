@@ -1,13 +1,13 @@
-// What a test makes happen at a fault point (common/fault/points.h) or at a statement. For tests in one process; the services of
-// the tests take the same as flags:
+// What a test makes happen at a fault point (common/fault/points.h) or at a statement. A test calls these functions for
+// its own process; the services of the tests take the same as flags:
 //   --fault POINT=ACTION[@N]     at the N-th time (1) that POINT is reached; * for N: every time
 //   --without GUARD              runs without that guard of guards.h
 // ACTION is
-//   die         as by kill -9
-//   fail        an error as if the peer or the database were away; at a commit point the answer to the COMMIT is lost
-//   wait:PATH   until the file PATH exists; "fault point POINT reached" is written to stderr before
-//   1213, 1205  for POINT sql:NAME, the statement of that name: the server itself reports a deadlock or a lock timeout; on
-//               SQLite the file is locked by another process
+//   die         end as by kill -9
+//   fail        an error, as if the peer or the database were away; at a commit point the answer to the COMMIT is lost
+//   wait:PATH   wait until the file PATH exists; "fault point POINT reached" is written to stderr before
+//   1213, 1205  for POINT sql:NAME, the statement of that name: the server itself reports a deadlock or a lock timeout;
+//               on SQLite the error is the one of a file that another process has locked
 #pragma once
 
 #include <functional>
@@ -17,13 +17,15 @@
 
 namespace crosskey::testing {
 
-// All of these are thread-safe. `spec` is POINT=ACTION[@N], counted from now on. A mistake ends the process with a message.
+// All of these are thread-safe. `spec` is POINT=ACTION[@N]; N counts from now on. A mistake ends the process with a
+// message.
 void SetFault(const std::string& spec);
-// Forgets all faults, and the counts.
+// Forgets all faults and the counts.
 void ClearFaults();
 int TimesReached(const std::string& point);
 
-// The seam that every database of a test has: faults at statements and missing guards before each one, `after` behind it.
+// The seam that every database of a test has. Before each statement it takes out the guards to be left out, and makes
+// the fault that is set for it; after each it calls `after`.
 db::StatementSeam Seam(std::function<void(const db::Sql&, const db::Rendered&, int64_t rows)> after = nullptr);
 
 // Takes the flags above out of a command line. A mistake ends the process with a message.

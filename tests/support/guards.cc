@@ -13,26 +13,26 @@
 namespace crosskey::testing {
 namespace {
 
-// One change. `statement` may begin with *, which stands for the name of a table.
+// One change of a statement's text. `statement` may begin with *, which stands for the name of a table.
 struct Change {
   const char* guard;
   const char* statement;
   const char* from;
   const char* to;
-  bool only_mysql = false;  // what SQLite does not write
+  bool only_mysql = false;  // SQLite's text does not have this
 };
 
 const Change kChanges[] = {
-    // A child write locks its reference rows ...
+    // A child write locks its reference rows.
     {"shared_lock", "*_refs.lock_shared", " LOCK IN SHARE MODE", "", true},
-    // ... and refuses one that is not ACTIVE.
+    // A child write is refused if a reference row is not ACTIVE.
     {"state_check", "*_refs.lock_shared", "SELECT id, state", "SELECT id, 1"},
     // A release locks the reference row before it looks at it.
     {"exclusive_lock", "*_refs.lock", " FOR UPDATE", "", true},
-    // What a lookup brings never overwrites a reference row ...
+    // The answer to a lookup never overwrites a reference row.
     {"add_only_if_absent", "*_refs.add", "DO NOTHING", "DO UPDATE SET state = excluded.state"},
     {"add_only_if_absent", "*_refs.add", "UPDATE id = id", "UPDATE state = VALUES(state)"},
-    // ... nor is it used after a later deletion has been consumed.
+    // The answer to a lookup is not used after a later deletion has been consumed.
     {"fence", "consumer.last_deletion", "SELECT last_deletion_sequence", "SELECT 0"},
     // A late duplicate of a refused release is refused again.
     {"refused_through", "*_refs.lock", "refused_through", "0"},
@@ -40,7 +40,7 @@ const Change kChanges[] = {
     {"sequencer", "sequencer.number", "SET sequence = CASE", "SET sequence = id + 0 * CASE"},
     {"sequencer", "sequencer.set_head", "SET head = ?", "SET head = (SELECT MAX(sequence) FROM outbox) + 0 * ?"},
     {"sequencer", "sequencer.set_head", "SET head = :v0", "SET head = (SELECT MAX(sequence) FROM outbox) + 0 * :v0"},
-    // An answer decides only what is undecided.
+    // The answer to a release decides a deletion only while that is still an intent.
     {"intent_only", "*_deletions.decide", " AND state = 1", ""},
     // Hidden rows are removed only after the parent's drop has been consumed.
     {"reclaim_after_drop", "*_refs.reclaimable", "state = 3", "state IN (3, 2)"},
@@ -55,7 +55,8 @@ const Change kChanges[] = {
 
 std::atomic<uint64_t> missing = 0;  // a bit for each change
 
-// tests/mutants must not take the end of a service for a test that has noticed: so it is told, by a file.
+// Ends the process. Tests then fail, and tests/mutants must not think that they have noticed a missing guard: so the
+// message also goes to the file that CROSSKEY_TEST_MISTAKES names.
 [[noreturn]] void Mistake(const std::string& what) {
   std::fprintf(stderr, "guards: %s\n", what.c_str());
   const char* path = std::getenv("CROSSKEY_TEST_MISTAKES");

@@ -1,4 +1,4 @@
-// What most tests include, parsed once for all of them: see CMakeLists.txt. No source includes this.
+// The precompiled header of all test programs (see CMakeLists.txt): what most tests include. No source includes this.
 #pragma once
 
 #include <algorithm>

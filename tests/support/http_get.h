@@ -1,11 +1,11 @@
-// A page of the services' own HTTP server, the metrics.
+// Reads a page of a service's own HTTP server, which serves the metrics.
 #pragma once
 
 #include <string>
 
 namespace crosskey::testing {
 
-// The whole answer, head included; empty if nobody listens.
+// The whole answer with its headers; empty if nobody listens.
 std::string HttpGet(int port, const std::string& path);
 
 }  // namespace crosskey::testing

@@ -9,12 +9,12 @@ namespace crosskey::testing {
 namespace {
 
 struct Feeds {
-  int64_t unnumbered;  // events of its own without a place in the feed
-  int64_t head;        // of its own feed
-  int64_t consumed;    // of the other service's
+  int64_t unnumbered;  // own events that have no sequence number yet
+  int64_t head;        // the last number of the own feed
+  int64_t consumed;    // the checkpoint in the other service's feed
 };
 
-// One look: the three belong together.
+// One statement reads all three numbers, so that they belong together.
 Feeds Look(const TestDatabase& database) {
   const auto rows = database.Query(
       "SELECT (SELECT COUNT(*) FROM outbox WHERE sequence IS NULL), (SELECT head FROM feed WHERE name = 'own'), "
@@ -39,7 +39,8 @@ bool AwaitQuiet(const TestDatabase& user_db, const TestDatabase& post_db) {
            user_db.Number("SELECT COUNT(*) FROM post_refs WHERE state <> 1") == 0;
   };
   return WaitFor([&] {
-    // Twice, for what happens between two of the looks moves a head.
+    // The databases are looked at one after the other, and something may happen in between, which moves a head. So they
+    // are quiet only if two looks say so and the heads have not moved.
     const int64_t events = heads();
     return quiet() && quiet() && heads() == events;
   });

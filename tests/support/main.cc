@@ -1,4 +1,5 @@
-// The main of every test program: quiet services, and no signal that ends the program because a peer closed a socket.
+// The main of every test program. Services log errors only, and SIGPIPE is ignored: otherwise a write to a socket that
+// the peer has closed would end the program.
 #include <csignal>
 #include <cstdlib>
 #include <string>
@@ -11,7 +12,7 @@
 int main(int argc, char** argv) {
   ::testing::InitGoogleMock(&argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
-  // A mutant: the program's tests without one guard of the protocol. See tests/fault/README.md.
+  // For tests/mutants: leaves out one guard of the protocol. See tests/fault/README.md.
   const char* without = std::getenv("CROSSKEY_WITHOUT");
   if (without != nullptr) crosskey::testing::LeaveOut(without);
   const bool verbose = std::getenv("CROSSKEY_TEST_VERBOSE") != nullptr;

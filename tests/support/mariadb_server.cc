@@ -17,7 +17,7 @@ namespace {
 
 constexpr char kVariable[] = "CROSSKEY_TEST_MARIADB";
 
-// Debian has the server in /usr/sbin, which is not everybody's PATH. Empty: not found.
+// The path of a program of the server; empty: not found. Debian has it in /usr/sbin, which is not in everybody's PATH.
 std::string Program(const std::string& name) {
   for (const char* folder : {"/usr/sbin/", "/usr/bin/", "/usr/local/sbin/", "/usr/local/bin/"}) {
     if (access((folder + name).c_str(), X_OK) == 0) return folder + name;
@@ -25,13 +25,13 @@ std::string Program(const std::string& name) {
   return "";
 }
 
-// Short, as the path of a socket in it may have 107 characters.
+// The name is short, because the path of the socket in this folder may have at most 107 characters.
 std::string NewFolder() {
   char path[] = "/tmp/crosskey_db_XXXXXX";
   return mkdtemp(path) == nullptr ? "" : path;
 }
 
-// As root the server wants to be told that this is meant.
+// The server runs as root only if it is told that this is meant.
 std::vector<std::string> Arguments(std::vector<std::string> arguments) {
   if (geteuid() == 0) arguments.insert(arguments.begin() + 1, "--user=root");
   return arguments;

@@ -1,4 +1,5 @@
-// A MariaDB server of a test's own, which the test may stop, kill and hang. See tests/mariadb for the one that others share.
+// A MariaDB server of a test's own, which the test may stop, kill and hang. The server that all other tests share is
+// started by tests/mariadb.
 #pragma once
 
 #include <memory>
@@ -13,18 +14,19 @@ class MariadbServer {
   // Whether there is a server program on this machine.
   static bool IsInstalled();
 
-  // A new, empty server on a free port, that answers; while it lives, databases of the backend "mariadb" are created
-  // there. The test fails if it does not start. Databases must be dropped before it goes.
+  // Starts a new, empty server on a free port, and returns once it answers; the test fails if it does not start. As
+  // long as this object lives, databases of the backend "mariadb" are created there. They must be dropped before it
+  // goes.
   MariadbServer();
   ~MariadbServer();
   MariadbServer(const MariadbServer&) = delete;
   MariadbServer& operator=(const MariadbServer&) = delete;
 
-  // Returns once it answers. On the same port and data as before.
+  // Starts the server again, on the same port and data, and returns once it answers.
   void Start();
-  // SIGTERM, or SIGKILL; returns when it has ended.
+  // Sends SIGTERM or SIGKILL, and returns when the server has ended.
   void Stop(int signal);
-  // SIGSTOP and SIGCONT: connections stay open, and nothing is answered.
+  // Stop the process and let it go on (SIGSTOP, SIGCONT). In between, connections stay open and nothing is answered.
   void Hang() const;
   void GoOn() const;
 

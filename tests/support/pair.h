@@ -22,15 +22,16 @@ namespace crosskey::testing {
 
 class Pair {
  public:
-  // `start` false: starts neither.
+  // `start` false: starts neither service.
   explicit Pair(const std::string& backend, bool start = true);
   ~Pair();
 
-  // Each waits until the service is ready and, if both run, until they are connected. Starting again keeps database and
-  // addresses.
+  // Start a service, and wait until it is ready and, if both run, until they are connected. A service that is started
+  // again keeps its database and addresses.
   void StartUsers();
   void StartPosts();
-  // A second process of each, so to speak: the same databases, addresses of their own. Servers of databases only.
+  // Starts a second instance of each service, as a second process would be: with the same databases and other
+  // addresses. Database servers only.
   void StartReplicas();
   void StopUsers();
   void StopPosts();
@@ -43,13 +44,13 @@ class Pair {
   event::v1::EventService::Stub& post_events() { return *post_events_; }
   user::v1::UserService::Stub& internal_users() { return *internal_users_; }
 
-  // Fail the test, and return 0 or an empty answer, if the call does.
+  // If the call fails, these fail the test and return 0 or an empty answer.
   int64_t CreateUser(const std::string& name);
   int64_t CreatePost(int64_t user_id, const std::string& title = "title", const std::string& content = "content");
   std::vector<int64_t> CreatePosts(int64_t user_id, int count);  // by batches of 1,000
   user::v1::UserDeletion Delete(int64_t user_id);
 
-  // One call each, returning its status.
+  // The Try functions make one call and return its status.
   grpc::Status TryCreatePost(int64_t user_id, post::v1::Post* post = nullptr);
   grpc::Status TryDelete(int64_t user_id, ::relation::v1::ReferentialAction action,
                          user::v1::UserDeletion* deletion = nullptr);
@@ -58,7 +59,7 @@ class Pair {
   std::vector<int64_t> ListPostIds(int64_t user_id);  // all pages
   user::v1::UserDeletion GetDeletion(int64_t user_id);
 
-  // With a deadline; the test fails if it passes.
+  // Waits until the deletion is in this state; the test fails if that takes too long.
   void AwaitState(int64_t user_id, user::v1::DeletionState state);
   // See integrity.h.
   void AwaitQuiet();
@@ -78,11 +79,11 @@ class Pair {
   std::atomic<bool> hold_user_consumer = false;  // user-service takes in no events; set before it starts
   std::atomic<bool> hold_post_consumer = false;  // post-service likewise
   std::atomic<bool> hold_recovery = false;
-  std::atomic<int64_t> clock_offset_seconds = 0;  // of the clock for ages of deletions and events
-  // Gates in front of what a service talks to; set before it starts. 0: none.
+  std::atomic<int64_t> clock_offset_seconds = 0;  // added to the clock for the ages of deletions and events
+  // Ports of gates in front of what a service talks to; set before it starts. 0: no gate.
   int user_to_post_gate = 0;
   int post_to_user_gate = 0;
-  int user_db_gate = 0;  // servers of databases only
+  int user_db_gate = 0;  // database servers only
   int post_db_gate = 0;
   int user_internal_port() const { return user_at_.internal; }
   int post_internal_port() const { return post_at_.internal; }
@@ -129,7 +130,7 @@ std::shared_ptr<grpc::Channel> OpenChannel(int port);
 // A context with the deadline that every call of a test has.
 std::unique_ptr<grpc::ClientContext> Context();
 
-// Runs `method` of `stub` and returns its status: Call(stub, &Stub::GetUser, request, &response).
+// Calls `method` of `stub` and returns its status: Invoke(stub, &Stub::GetUser, request, &response).
 template <typename Stub, typename Request, typename Response>
 grpc::Status Invoke(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                     const Request& request, Response* response) {

@@ -14,12 +14,12 @@ namespace crosskey::testing {
 
 class ProcessPair {
  public:
-  // Starts neither.
+  // Starts neither service.
   explicit ProcessPair(const std::string& backend);
 
-  // Runs `migrate`; the test fails if that does.
+  // Runs `migrate` of both services; the test fails if that does.
   void Migrate();
-  // Starts it, and with `wait` waits until it is SERVING.
+  // Starts a service, with `more` flags. With `wait`, returns when it is SERVING.
   void StartUsers(bool wait = true, const std::vector<std::string>& more = {});
   void StartPosts(bool wait = true, const std::vector<std::string>& more = {});
 

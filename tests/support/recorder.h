@@ -1,4 +1,4 @@
-// Counts the SQL of a service.
+// Counts the statements and rows of a service's SQL, by statement name.
 #pragma once
 
 #include <functional>

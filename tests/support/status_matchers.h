@@ -1,4 +1,4 @@
-// What a call answered: gMock matchers for absl and gRPC statuses.
+// gMock matchers for what a call answered, an absl or a gRPC status.
 #pragma once
 
 #include <optional>
@@ -21,7 +21,7 @@ absl::Status ToStatus(const absl::StatusOr<T>& result) {
   return result.status();
 }
 
-// The detail of that type in a gRPC error; nullopt if there is none. `count` gets how many there are.
+// The last detail of this type in a gRPC error; nullopt if there is none. `count` gets how many there are.
 template <typename Detail>
 std::optional<Detail> DetailOf(const grpc::Status& status, int* count = nullptr) {
   google::rpc::Status wire;
@@ -60,8 +60,8 @@ MATCHER(GrpcOk, "is OK") {
   return arg.ok();
 }
 
-// A gRPC error with a code and exactly one ErrorInfo of our domain with this reason; details below 4 KB that repeat
-// code and message.
+// A gRPC error with this code and exactly one ErrorInfo, of our domain and with this reason. The details have less than
+// 4 KB and repeat code and message.
 MATCHER_P2(GrpcError, code, reason, "") {
   *result_listener << arg.error_code() << " " << ReasonOf(arg) << " " << arg.error_message();
   google::rpc::Status wire;

@@ -84,7 +84,8 @@ void TcpGate::Heal() {
   if (to_target_lost || from_target_lost) CutAll();
 }
 
-// A gate that lives for hours has many connections, few of them at a time.
+// A gate that lives for hours relays many connections, few at a time: the threads of those that have ended must not
+// pile up.
 void TcpGate::JoinEnded() {
   relayed_.remove_if([](Connection& connection) {
     if (connection.ended) connection.relay.join();

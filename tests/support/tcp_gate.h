@@ -1,4 +1,4 @@
-// A TCP relay on the loopback address that can misbehave as networks do.
+// A TCP relay on the loopback address that can fail in the ways that networks do.
 #pragma once
 
 #include <atomic>
@@ -9,7 +9,7 @@
 
 namespace crosskey::testing {
 
-// Relays every connection to its own port to another port. Thread-safe.
+// Relays every connection that is made to its own port to a target port. Thread-safe.
 class TcpGate {
  public:
   explicit TcpGate(int target_port);
@@ -19,24 +19,25 @@ class TcpGate {
 
   int port() const { return port_; }
 
-  // New connections are relayed to this port, as when a load balancer has a new instance behind it.
+  // Relays new connections to this port, as a load balancer does that has a new instance behind it.
   void Retarget(int target_port) { target_port_ = target_port; }
 
   // New connections are closed at once.
   void Refuse(bool refuse) { refuse_ = refuse; }
-  // New connections are made and then hang: nobody accepts them. Ends with those that waited being accepted.
+  // New connections are made and then hang, because nobody accepts them. Those that still wait at the end are accepted.
   void StopAccepting(bool stop) { stop_accepting_ = stop; }
   // Ends all connections.
   void CutAll();
-  // Swallows what goes in one direction, on connections that are open and on new ones: a partition of one way. What was
-  // swallowed is lost, so heal it by CutAll too.
+  // Swallows everything that goes in one direction, on open connections and on new ones: a one-way partition. What was
+  // swallowed is lost, so the connections are useless afterwards: end them by CutAll, or call Heal.
   void SwallowToTarget(bool swallow) { swallow_to_target_ = swallow; }
   void SwallowFromTarget(bool swallow) { swallow_from_target_ = swallow; }
-  // Ends each connection after it has carried that many bytes more from the target; negative: never.
+  // Ends each connection once it has carried more than so many bytes from the target, counted from its beginning. The
+  // piece that exceeds the limit is lost. Negative: never.
   void CutAfterFromTarget(int64_t bytes) { cut_after_ = bytes; }
-  // Holds every piece of at most 16 KiB back for so long, in both directions; 0: not at all.
+  // Delays every piece (at most 16 KiB) in both directions by so many milliseconds; 0: no delay.
   void Delay(int milliseconds) { delay_ms_ = milliseconds; }
-  // All of the above as at the beginning. Ends the connections if some may have lost what they carried.
+  // Undoes all of the above but Retarget. Ends all connections if anything may have been swallowed.
   void Heal();
 
  private:
@@ -57,8 +58,8 @@ class TcpGate {
   std::atomic<bool> swallow_from_target_ = false;
   std::atomic<int64_t> cut_after_ = -1;
   std::atomic<int> delay_ms_ = 0;
-  std::atomic<int> cuts_ = 0;      // a connection ends when this is not what it was at its beginning
-  std::list<Connection> relayed_;  // the acceptor's, until it has ended
+  std::atomic<int> cuts_ = 0;      // calls of CutAll: a connection ends when there has been one since it began
+  std::list<Connection> relayed_;  // used by the acceptor thread alone, until that has ended
   std::thread acceptor_;
 };
 

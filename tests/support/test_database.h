@@ -1,4 +1,4 @@
-// A database of a test's own, on each kind of server, and a look into it that does not go through the code under test.
+// A database of a test's own, on each kind of database, and a way to look into it without the code under test.
 #pragma once
 
 #include <string>
@@ -11,17 +11,17 @@ namespace crosskey::testing {
 // The databases to test on: "sqlite" always; "mariadb" where CROSSKEY_TEST_MARIADB names a server
 // (mysql://user@host:port, no password); "mysql" where CROSSKEY_TEST_MYSQL names one.
 std::vector<std::string> Backends();
-// Those of them that are servers: several processes or sessions can write to one at a time.
+// Backends() without SQLite: on a server several sessions can write at the same time.
 std::vector<std::string> Servers();
 
-// A fixture that runs every test on each of them: derive, then CROSSKEY_ON_EVERY_DATABASE(Name).
+// A fixture that runs every test on each of Backends(): derive from it, then write CROSSKEY_ON_EVERY_DATABASE(Name).
 class DatabaseTest : public ::testing::TestWithParam<std::string> {};
 
 #define CROSSKEY_ON_EVERY_DATABASE(name)                                                          \
   INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(::crosskey::testing::Backends()), \
                            [](const ::testing::TestParamInfo<std::string>& of) { return of.param; })
 
-// The same on servers only, of which there may be none.
+// The same on Servers() only. There may be none: then the tests do not run.
 #define CROSSKEY_ON_EVERY_SERVER(name)                                                           \
   GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(name);                                           \
   INSTANTIATE_TEST_SUITE_P(Databases, name, ::testing::ValuesIn(::crosskey::testing::Servers()), \
@@ -34,9 +34,9 @@ class TestDatabase {
   TestDatabase(const TestDatabase&) = delete;
   TestDatabase& operator=(const TestDatabase&) = delete;
 
-  // For --db.
+  // The value of the flag --db.
   const std::string& url() const { return url_; }
-  // The same with another port, behind which is a gate to the server; 0: as it is.
+  // The URL with the port of a TcpGate in front of the server, so servers only; 0: url() as it is.
   std::string UrlThrough(int gate) const;
   // The server's port.
   int port() const;
@@ -51,7 +51,7 @@ class TestDatabase {
 
  private:
   std::string server_;  // empty for sqlite
-  std::string name_;    // of the database, or the file's path
+  std::string name_;    // the database's name; SQLite: the path of its file
   std::string url_;
 };
 

@@ -10,8 +10,8 @@
 
 namespace crosskey::testing {
 
-// How long to wait for what should happen soon. It only matters when a test fails, so it is generous for slow machines; where
-// tests are expected to fail (tests/mutants) CROSSKEY_TEST_PATIENCE says how many seconds.
+// How long to wait for what should happen soon. Only a test that fails waits that long, so it is generous for slow
+// machines. tests/mutants, where tests are expected to fail, sets CROSSKEY_TEST_PATIENCE, in seconds.
 inline absl::Duration Patience() {
   const char* seconds = std::getenv("CROSSKEY_TEST_PATIENCE");
   return absl::Seconds(seconds == nullptr ? 60 : std::atoi(seconds));
@@ -22,7 +22,7 @@ inline bool WaitFor(const std::function<bool()>& condition, absl::Duration limit
   const absl::Time deadline = absl::Now() + limit;
   while (!condition()) {
     if (absl::Now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // between two looks, not instead of one
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // between two looks; no test relies on it
   }
   return true;
 }

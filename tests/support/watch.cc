@@ -47,7 +47,7 @@ Hold::Hold(const std::string& point, int count) {
   char path[] = "/tmp/crosskey_hold_XXXXXX";
   close(mkstemp(path));
   path_ = path;
-  unlink(path);  // the processes wait for its return
+  unlink(path);  // only the name is needed: a process waits until the file exists
   for (int at = 1; at <= count; ++at) {
     flags_.emplace_back("--fault");
     flags_.push_back(absl::StrCat(point, "=wait:", path_, "@", at));

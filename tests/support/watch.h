@@ -1,4 +1,4 @@
-// Looks at a running service from outside: its resources and its metrics; and makes it hold calls.
+// Looks at a running service from outside, at its resources and its metrics, and makes it wait at a fault point.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,12 @@ Usage UsageOf(pid_t process);
 // The value of a metric, named with its labels as the service prints them; -1 where it does not print it.
 double MetricOf(int metrics_port, const std::string& name);
 
-// Calls of this gRPC service ("post.v1.PostService") that are being handled.
+// How many calls of this gRPC service ("post.v1.PostService") are being handled.
 int64_t InFlight(int metrics_port, const std::string& service);
 
-// A place where a process of a test build waits, each of the first `count` times it gets there, until Release. Declare it
-// before the process.
+// Makes a process of a test build wait at a fault point, each of the first `count` times that it gets there, until
+// Release. The process needs flags(). Declare the Hold before the process, so that it outlives it: without it a process
+// that has been released would wait again.
 class Hold {
  public:
   Hold(const std::string& point, int count);

@@ -128,7 +128,8 @@ TEST(CodeName, IsThatOfTheDocumentation) {
   EXPECT_EQ(CodeName(static_cast<grpc::StatusCode>(17)), "code 17");
 }
 
-// Answers the tries with these, the last one again and again, and notes their ids.
+// Answers the tries with `answers` in order, then with the last one again and again, and notes the request_id of each
+// try.
 struct Script {
   std::vector<grpc::Status> answers;
   std::vector<std::string> ids{};

@@ -1,4 +1,4 @@
-// Errors as the domain makes them and as the wire gets them.
+// Errors as the domain makes them and as clients get them.
 #include "common/status/errors.h"
 
 #include <limits>
@@ -128,7 +128,7 @@ TEST(Errors, EachCarriesWhatTheTableSays) {
   }
 }
 
-// A program reads the message's variables from the metadata, not from the message.
+// Programs read the variables of a message from the metadata, so both must have the same values.
 TEST(Errors, EveryValueOfTheMetadataIsInTheMessage) {
   for (const Row& row : Table()) {
     for (const auto& [key, value] : row.metadata) {
@@ -138,7 +138,7 @@ TEST(Errors, EveryValueOfTheMetadataIsInTheMessage) {
   }
 }
 
-// What code decides by follows from what is on the wire.
+// Code decides by the enum Reason, which follows from the reason that is on the wire.
 TEST(Errors, EachHasItsReason) {
   for (const Row& row : Table()) {
     EXPECT_NE(ReasonOf(row.status), Reason::kNone) << row.reason;
@@ -164,7 +164,7 @@ TEST(Errors, AnExactCountIsNoMinimum) {
   EXPECT_FALSE(absl::StrContains(wire.error_message(), "more than"));
 }
 
-// Whatever a client sends: the details stay small, and they can be decoded.
+// Whatever a client sends, the details stay small and can be decoded.
 TEST(Errors, DetailsStayBelowFourKilobytes) {
   std::vector<std::string> texts = {std::string(1'000'000, 'x'), std::string(500, '\0'), std::string(3000, '"')};
   for (int shift = 0; shift < 4; ++shift) {
@@ -180,7 +180,7 @@ TEST(Errors, DetailsStayBelowFourKilobytes) {
          {InvalidFields(fields), InvalidField(text, text), Taken(kUser, "username", text), ForeignKeyViolation(missing),
           PeerUnavailable(text), Overloaded(text), FeedMismatch(text)}) {
       const grpc::Status wire = rpc::ToWire(status, "Method");
-      // Checks the size, too.
+      // GrpcError checks the size, too.
       EXPECT_THAT(wire, GrpcError(wire.error_code(), ReasonName(status)));
       EXPECT_LT(wire.error_message().size(), 1024U);
       EXPECT_GE(DetailTypes(wire).size(), 1U);
@@ -212,7 +212,8 @@ TEST(ToWire, WhatGrpcMakesItselfCarriesNoDetails) {
   }
 }
 
-// Statuses that no function of errors.h made, whatever their code: the client gets an id, the log the rest.
+// A status that no function of errors.h made was not foreseen, whatever its code: the client gets an id, and the log
+// gets the rest.
 TEST(ToWire, TheUnforeseenGoesToTheLogAndNotToTheClient) {
   std::set<std::string> incidents;
   for (const StatusCode code : {StatusCode::kInternal, StatusCode::kUnknown, StatusCode::kNotFound,
@@ -236,7 +237,7 @@ TEST(ToWire, TheUnforeseenGoesToTheLogAndNotToTheClient) {
   }
 }
 
-// Payloads of our own layers stay inside, also next to details that go out.
+// Payloads of inner layers do not reach a client, not even beside details that do.
 TEST(ToWire, OnlyDetailsGoOut) {
   absl::Status status = NotFound(kUser, RowId{7});
   status.SetPayload("crosskey.db/kind", absl::Cord("secret"));

@@ -99,7 +99,7 @@ class OptionsTest : public ::testing::Test {
     return result.options.value_or(Options{});
   }
 
-  // The error line, after the checks that hold for each of them.
+  // The error line for arguments that are refused, after the checks that every such line must pass.
   static std::string Bad(const std::vector<std::string>& arguments) {
     const ParseResult result = Run(arguments);
     EXPECT_FALSE(result.options.has_value());
@@ -317,7 +317,7 @@ TEST_F(OptionsTest, ThePasswordFileMustBeAFile) {
 TEST_F(OptionsTest, ThePasswordFileMustBeReadableByThisUser) {
   const std::string path = PasswordFile("a");
   std::filesystem::permissions(path, std::filesystem::perms::none);
-  // Root may read every file, so it becomes somebody else meanwhile.
+  // Root may read every file, so the test becomes another user meanwhile.
   const uid_t self = geteuid();
   const uid_t other = self == 0 ? 65534 : self;
   ASSERT_EQ(setresuid(other, other, self), 0);

@@ -1,4 +1,4 @@
-// The events of the mechanism: which fields they must have, and that they say what they were made of.
+// The events of the mechanism: the fields that they must have, and that reading one gives what it was made of.
 #include "common/relation/row_events.h"
 
 #include <gmock/gmock.h>
@@ -24,7 +24,7 @@ using relation::Declarations;
 using relation::Row;
 using ::testing::HasSubstr;
 
-// A file of the package t.v1 with these message_type fields, as text.
+// A proto file of the package t.v1. `messages` is its message_type fields, as a text of protobuf.
 class File {
  public:
   explicit File(const std::string& messages) {
@@ -63,7 +63,7 @@ absl::Status CheckEvent(Check check, const std::string& content) {
   return check(*file.get()->message_type(0), "t.v1.Thing");
 }
 
-// The error names the event and the field, with the type that it needs.
+// Expects an error that names the event, the field and the type that the field must have.
 void ExpectNeeds(Check check, const std::string& content, const std::string& field, const std::string& type) {
   const absl::Status status = CheckEvent(check, content);
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << content;

@@ -1,4 +1,4 @@
-// What requests are read with: page tokens, page sizes, etags, update masks, ids.
+// The functions that read requests: page tokens, page sizes, etags, update masks, ids.
 #include <limits>
 #include <set>
 #include <string>
@@ -71,7 +71,7 @@ TEST(PageToken, EverythingElseIsRefused) {
                                      std::string(1'000'000, 'A'),
                                      "\xff"};
   for (size_t size = 1; size < token.size(); ++size) forged.push_back(token.substr(0, size));
-  // Every other last character: a spelling of the same bytes is another token, too.
+  // Another character anywhere makes another token, even if it decodes to the same bytes.
   for (size_t i = 0; i < token.size(); ++i) {
     for (const char c : {'A', 'B', 'Q', 'a', '0', '-', '_', '+', '/'}) {
       std::string changed = token;
@@ -191,7 +191,7 @@ TEST(FieldErrors, EachIsNamedInOrder) {
   errors.RequireId("user_id", -1);
   errors.RequireCount("requests", 0, 1, 3);
   errors.RequireIds("ids", IdList({1, 0, -5}), 1, 3);
-  errors.RequireIds("more", IdList({1, 0, -5, 2}), 1, 3);  // too many: not each of them as well
+  errors.RequireIds("more", IdList({1, 0, -5, 2}), 1, 3);  // too many: then its elements are not named as well
   EXPECT_THAT(errors.status(), StatusIs(absl::StatusCode::kInvalidArgument, "INVALID_FIELD"));
   EXPECT_EQ(Violations(errors.status()),
             (std::vector<std::string>{"id: must be positive, not 0", "user_id: must be positive, not -1",

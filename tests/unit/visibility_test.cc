@@ -26,7 +26,7 @@ TEST_F(VisibleRows, OfATableAreJoinedWithTheirParents) {
             "AND p.state = 1 WHERE p.id = ?");
 }
 
-// A like is there while its user, its post and the post's author are.
+// A like is visible while its user, its post and the post's author are all there.
 TEST_F(VisibleRows, OfAChildOfAChildAreJoinedWithTheParentsOfItsParents) {
   EXPECT_EQ(in_posts_.ExpandText("SELECT k.id FROM {visible likes k}"),
             "SELECT k.id FROM likes k JOIN user_refs k_user ON k_user.id = k.user_id AND k_user.state = 1 "
@@ -63,9 +63,9 @@ using VisibleRowsDeathTest = VisibleRows;
 TEST_F(VisibleRowsDeathTest, OfWhatIsNotRegisteredEndTheProcess) {
   EXPECT_DEATH(in_posts_.ExpandText("SELECT 1 FROM {visible notes n}"), "not registered.*notes");
   EXPECT_DEATH(in_posts_.ExpandText("SELECT {visible posts.title p}"), "not registered.*posts.title");
-  // A column whose rows vanish is no value that becomes null.
+  // posts.user_id declares CASCADE: the row vanishes with its user, so there is no column that becomes null.
   EXPECT_DEATH(in_posts_.ExpandText("SELECT {visible posts.user_id p}"), "not registered.*posts.user_id");
-  // All rows of a table whose column becomes null are there.
+  // users refers to posts by SET NULL alone: none of its rows vanishes, so the table needs no token.
   EXPECT_DEATH(in_users_.ExpandText("SELECT 1 FROM {visible users u}"), "not registered.*users");
   EXPECT_DEATH(in_posts_.ExpandText("SELECT 1 FROM {visible posts}"), "not registered");
   EXPECT_DEATH(in_posts_.ExpandText("SELECT 1 FROM {visible posts p"), "not registered");

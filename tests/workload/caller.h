@@ -1,4 +1,5 @@
-// How a client makes its calls: through which replica, until when, and what it does when it does not know what became of one.
+// Makes the calls of one client of a workload: picks the replica and the deadline, and sends a write again if its
+// outcome is unknown.
 #pragma once
 
 #include <algorithm>
@@ -26,15 +27,15 @@ inline constexpr bool kHasRequestId = false;
 template <typename Request>
 inline constexpr bool kHasRequestId<Request, std::void_t<decltype(std::declval<Request>().request_id())>> = true;
 
-// Every write has a request_id of its own. One whose outcome is unknown is mostly sent again, some are sent twice at once, and
-// some that were done are sent again later: each under its first request_id and through any replica. For one thread;
-// everything must outlive it.
+// Gives every write a request_id of its own, and sends some writes again under it, through any replica: most of those
+// whose outcome is unknown, some at the same time as the first call, and some that were done, later. For one thread;
+// everything that the constructor takes must outlive it.
 class Caller {
  public:
   Caller(Cluster& cluster, bool faults, Random& random, History& history)
       : cluster_(cluster), faults_(faults), random_(random), history_(history) {}
 
-  // Makes the call and records how it ended; the entry is finished by whoever called.
+  // Makes the call, and adds it to the history with its outcome. The caller fills in what the response says.
   template <typename Stub, typename Request, typename Response>
   Entry& Call(Entry entry, Method<Stub, Request, Response> method, Request request, Response* response) {
     if constexpr (kHasRequestId<Request>) request.set_request_id(NewUuid());
@@ -47,13 +48,14 @@ class Caller {
       entry.code = status.error_code();
       entry.reason = ReasonOf(status);
       entry.outcome = OutcomeOf(entry.op, entry.code, entry.reason);
-      // An undocumented error must be seen.
+      // An undocumented error is not sent again: the next answer would replace it, and the checker would not see it.
       const bool again = kHasRequestId<Request> && entry.outcome == Outcome::kUnknown && entry.sends < kMaxSends &&
                          IsDocumented(entry.op, entry.code, entry.reason, faults_) && Chance(70);
       if (!again) break;
       lost = true;
     }
-    // Errors are not kept: what was lost may be done after the refusal of what came later.
+    // The services do not store errors. So a call that was lost may still take effect after this refusal of the same
+    // write.
     if (lost && entry.outcome == Outcome::kFailed) entry.outcome = Outcome::kUnknown;
     history_.push_back(std::move(entry));
     if constexpr (kHasRequestId<Request>) {
@@ -63,7 +65,7 @@ class Caller {
     return history_.back();
   }
 
-  // Sends one of the writes that were done again, if there is any.
+  // Sends again one of the writes that were done, if any has been kept for that.
   void Repeat() {
     if (done_.empty()) return;
     const auto picked = done_.begin() + Between(random_, 0, static_cast<int64_t>(done_.size()) - 1);
@@ -101,8 +103,9 @@ class Caller {
     return (stub.*method)(&context, request, response);
   }
 
-  // Twice at once: one of the calls has an effect, and its answer is the only OK there is. Returns what is known of both
-  // together.
+  // Sends the request twice at the same time. One of the two calls has an effect, and its answer is the only OK there
+  // is. Returns OK if one of the two got it, else an error that leaves the outcome unknown if there is one, else a
+  // refusal.
   template <typename Stub, typename Request, typename Response>
   grpc::Status SendTwice(Method<Stub, Request, Response> method, const Request& request, Response* response,
                          Entry& entry) {
@@ -113,7 +116,7 @@ class Caller {
     const grpc::Status status = Send(method, request, response);
     twin.join();
     ++entry.repeats;
-    // Only one of the two is recorded.
+    // Only one of the two statuses goes into the history, so an undocumented one is noted here.
     for (const grpc::Status& one : {status, other}) {
       if (IsDocumented(entry.op, one.error_code(), ReasonOf(one), faults_)) continue;
       entry.another_answer = absl::StrCat(static_cast<int>(one.error_code()), " ", ReasonOf(one));
@@ -123,7 +126,7 @@ class Caller {
       if (!IsSame(*response, other_response)) entry.another_answer = other_response.ShortDebugString();
       return other;
     }
-    // A refusal may have come before the other call took effect.
+    // A refusal decides nothing while the other call's outcome is unknown: that call may have taken effect after it.
     const bool other_unknown = OutcomeOf(entry.op, other.error_code(), ReasonOf(other)) == Outcome::kUnknown;
     return !status.ok() && other_unknown ? other : status;
   }
@@ -133,7 +136,7 @@ class Caller {
     const bool hasty = faults_ && Chance(1);
     const auto time = hasty ? std::chrono::milliseconds(Between(random_, 1, 20)) : kDeadline;
     const grpc::Status status = SendTo(AnyReplica<Stub>(), method, time, request, response);
-    // A replica that is away answers at once, and would be asked thousands of times.
+    // A call to a replica that is away ends at once, so without a pause there would be thousands of them.
     in_a_row_ = status.error_code() == grpc::StatusCode::UNAVAILABLE ? std::min(in_a_row_ + 1, 10) : 0;
     std::this_thread::sleep_for(std::chrono::milliseconds(20) * in_a_row_);
     return status;
@@ -144,7 +147,7 @@ class Caller {
     auto repeat = [this, method, request = std::move(request), first = std::move(first)](Entry& entry) {
       Response answer;
       grpc::Status status;
-      // The answer is stored, so that nothing is left to be in conflict with; only its read can be, and not for long.
+      // The write only has to read its stored answer. That can meet a conflict too, but not for long.
       for (int i = 0; i == 0 || (i < 3 && ReasonOf(status) == "CONFLICT"); ++i) status = Send(method, request, &answer);
       ++entry.repeats;
       if (status.ok()) {
@@ -156,7 +159,7 @@ class Caller {
     done_.emplace_back(history_.size() - 1, std::move(repeat));
   }
 
-  // Whether the error says nothing about the request itself.
+  // Whether the error is about the state of the service and not about the request, so that the call may be made again.
   bool AsksToTryAgain(const grpc::Status& status) const {
     const std::string reason = ReasonOf(status);
     return reason == "OVERLOADED" || (faults_ && IsFault(status.error_code(), reason));
@@ -166,7 +169,7 @@ class Caller {
   static bool IsSame(const Response& first, const Response& second) {
     return first.SerializeAsString() == second.SerializeAsString();
   }
-  // It may have gone on since.
+  // Only the id is compared, because the deletion may have gone on since the first answer.
   static bool IsSame(const user::v1::DeleteUserResponse& first, const user::v1::DeleteUserResponse& second) {
     return first.deletion().deletion_id() == second.deletion().deletion_id();
   }
@@ -175,8 +178,8 @@ class Caller {
   const bool faults_;
   Random& random_;
   History& history_;
-  int in_a_row_ = 0;                                                  // calls that found nobody
-  std::vector<std::pair<size_t, std::function<void(Entry&)>>> done_;  // with their places in the history
+  int in_a_row_ = 0;  // the latest calls that ended in UNAVAILABLE, at most 10
+  std::vector<std::pair<size_t, std::function<void(Entry&)>>> done_;  // by index in the history: sends that write again
 };
 
 }  // namespace crosskey::testing

@@ -1,4 +1,4 @@
-// The two feeds, held against what they tell of.
+// Compares the events of both feeds with the changes of the databases that they tell of.
 #include <map>
 #include <set>
 #include <unordered_set>
@@ -18,7 +18,7 @@ class EventCheck {
  public:
   EventCheck(const Snapshot& before, const Snapshot& after) : before_(before), after_(after) {}
 
-  // Returns whether the log is whole from `from` on.
+  // Looks for gaps, duplicates and a wrong head. Returns whether no event behind `from` has been trimmed.
   bool CheckSequences(const EventLog& log, int64_t from, int64_t head) {
     if (log.unnumbered != 0) Report(absl::StrCat(log.unnumbered, " events without a number"));
     std::unordered_set<std::string> ids;
@@ -33,10 +33,10 @@ class EventCheck {
     return whole;
   }
 
-  // Adds the events to the state before, which has to give the state after.
+  // Applies the events to the state before, which has to give the state after.
   void AddUsers(const EventLog& log) {
     std::set<int64_t> users;
-    std::map<int64_t, int64_t> updated;  // how often
+    std::map<int64_t, int64_t> updated;  // by user: how often
     for (const auto& [id, uid] : before_.users) users.insert(id);
     for (const LoggedEvent& event : log.events) {
       if (event.type == "user.v1.UserCreated" && !users.insert(event.user).second) Report("created twice", event);
@@ -44,12 +44,12 @@ class EventCheck {
       if (event.type != "user.v1.UserUpdated") continue;
       ++updated[event.user];
       if (users.count(event.user) == 0) Report("changed and not there", event);
-      // Nothing else of a user is ever changed.
+      // The workload changes nothing of a user but its pin.
       if (event.paths != std::vector<std::string>{"pinned_post_id"}) Report("says what has not changed", event);
     }
     for (const auto& [id, uid] : after_.users) {
       if (users.erase(id) == 0) Report(absl::StrCat("no event of the creation of user ", id));
-      // Each event is a change: one alone does not lead back to where it began.
+      // Each event is a change of the pin. A different pin needs at least one, and the same pin none or at least two.
       const bool same = PinIn(before_, id) == PinIn(after_, id);
       if (updated[id] == (same ? 1 : 0)) {
         Report(absl::StrCat(updated[id], " changes of user ", id, " with pins ", PinIn(before_, id), " and ",
@@ -83,7 +83,8 @@ class EventCheck {
     for (const int64_t id : posts) Report(absl::StrCat("no event of the deletion of post ", id));
   }
 
-  // One event each, of either kind, for every completed deletion and no other.
+  // Every completed deletion has exactly one event of `type`, and no other deletion has one. `whole`: the log has not
+  // been trimmed, so a missing event is a violation.
   void CheckDeletions(const EventLog& log, const std::string& type, bool whole) {
     std::map<int64_t, int64_t> users;
     for (const LoggedEvent& event : log.events) {

@@ -1,4 +1,4 @@
-// What single calls were answered, held against everything else that is known.
+// Compares what each single call was answered with everything else that is known.
 #include <algorithm>
 #include <set>
 #include <unordered_map>
@@ -101,7 +101,8 @@ class HistoryCheck {
     if (user->known && entry.uid != user->uid) Report(Broken::kIdReused, entry, "the user's uid was " + user->uid);
   }
 
-  // Something of a user in an answer, of a read as of a write: all of it goes at one instant.
+  // The answer of a read or a write contains something of this user: a post or a like. All of that vanishes at one
+  // instant, so the call must not have begun after it.
   void CheckNotGone(const Entry& entry, int64_t id) {
     const UserFacts* user = facts_.FindUser(id);
     if (user == nullptr) return;
@@ -113,10 +114,10 @@ class HistoryCheck {
     }
   }
 
-  // A post in an answer.
+  // Checks a post that an answer contains.
   void CheckShown(const Entry& entry, const Row& row) {
     CheckNotGone(entry, row.user);
-    // Each title is written once, so that two posts that have had it were created by one request.
+    // Each title is sent by one request only. So two posts that have had it were created by the same request.
     const auto [other, is_new] = titles_.emplace(row.title, row.id);
     if (row.title != 0 && !is_new && other->second != row.id) {
       Report(Broken::kRepeated, entry, absl::StrCat("t", row.title, " was given to post ", other->second));
@@ -143,7 +144,8 @@ class HistoryCheck {
     }
   }
 
-  // Every accepted post was there before the release: otherwise it would have been refused. So it does not matter when.
+  // A post that was accepted at any time was there before the release, because afterwards it would have been refused.
+  // So the time of the posts does not matter here.
   void CheckRestrict(const Entry& entry) {
     if (entry.taken != ::relation::v1::REFERENTIAL_ACTION_RESTRICT) return;
     const UserFacts* user = facts_.FindUser(entry.user);
@@ -191,7 +193,7 @@ class HistoryCheck {
     }
   }
 
-  // Whether the post that the entry asks about is certainly there all the time.
+  // Whether the post that the entry names was certainly there for the whole time of the call.
   bool IsThere(const Entry& entry) const {
     const PostFacts* post = facts_.FindPost(entry.post);
     return post != nullptr && post->created < entry.begin && !facts_.MayBeGone(*post, entry.end);
@@ -209,7 +211,7 @@ class HistoryCheck {
     if (!explained) Report(Broken::kFalseRefusal, entry, "nobody had pinned it");
   }
 
-  // The user that an answer shows, or that has changed its pin.
+  // Checks the pin of a user that was read, or whose pin was changed.
   void CheckPinShown(const Entry& entry) {
     if (entry.op == Op::kPinPost && entry.pin != entry.post) Report(Broken::kPinLost, entry, "not as asked");
     if (entry.op == Op::kUnpinPost && entry.pin != 0) Report(Broken::kPinLost, entry, "not as asked");
@@ -222,7 +224,7 @@ class HistoryCheck {
     if (!cleared && !CouldBe(changes, entry.pin, entry.begin, entry.end)) Report(Broken::kPinLost, entry, "");
   }
 
-  // The post of an accepted like, or of a list of likes.
+  // Checks the post of an accepted like, or of a list of likes.
   void CheckLikedPost(const Entry& entry) {
     const PostFacts* post = facts_.FindPost(entry.post);
     if (post == nullptr) return;
@@ -230,7 +232,7 @@ class HistoryCheck {
     if (post->may_move > entry.end) CheckNotGone(entry, post->first_user);
   }
 
-  // A like that a list shows, or does not show although it shows all there are.
+  // Checks a like against a list: `shown`, or missing from a list that has no next page.
   void CheckLike(const Entry& entry, int64_t post_id, int64_t user_id, bool shown) {
     const std::vector<Change>& changes = facts_.LikesOf(post_id, user_id);
     const PostFacts* post = facts_.FindPost(post_id);
@@ -266,7 +268,7 @@ class HistoryCheck {
     }
   }
 
-  // The number of likes that a post says it has: at least the certain ones, at most the possible ones.
+  // The like_count of a post must be at least the number of its certain likes, and at most that of its possible likes.
   void CheckCount(const Entry& entry, const Row& row) {
     int64_t least = 0;
     int64_t most = 0;
@@ -291,7 +293,7 @@ class HistoryCheck {
   std::set<int64_t> new_users_;
   std::set<int64_t> new_posts_;
   std::set<std::string> new_uids_;
-  std::unordered_map<int64_t, int64_t> titles_;  // and the posts that were seen to have them
+  std::unordered_map<int64_t, int64_t> titles_;  // by title: the post that was seen to have it
   std::vector<Violation> violations_;
 };
 

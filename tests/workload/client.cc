@@ -11,7 +11,7 @@ using ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
 using PostStub = post::v1::PostService::Stub;
 using UserStub = user::v1::UserService::Stub;
 
-constexpr size_t kMaxCalls = 100'000;  // of one client between two checks: a bound of memory, not of any test
+constexpr size_t kMaxCalls = 100'000;  // of one client between two checks; bounds the memory
 
 Row ToRow(const post::v1::Post& post) { return {post.id(), post.user_id(), NumberOf(post.title()), post.like_count()}; }
 
@@ -133,7 +133,8 @@ void Workload::Client::CreatePost() {
   population().PutPost(random_, response.post().id());
 }
 
-// Of one user, or of two: one that is deleted must keep the posts of the other out as well.
+// Creates posts of one user, or of two. A batch is all or nothing: if one of the two users is deleted, the other gets
+// no post.
 void Workload::Client::BatchCreatePosts() {
   const int64_t users[] = {UserToWriteTo(), UserToWriteTo()};
   if (users[0] == 0 || users[1] == 0) return;
@@ -261,7 +262,7 @@ void Workload::Client::LikePost() {
   const Entry& entry = Record(New(Op::kLikePost, like.user, like.post), &PostStub::LikePost, request, &response);
   if (entry.reason != "FOREIGN_KEY_VIOLATION" || !Chance(30)) return;
   population().DropLike(like);
-  // It may have been the user.
+  // The reason does not say whether the post or the user is missing.
   if (Chance(50)) population().DropPost(like.post);
 }
 

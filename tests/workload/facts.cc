@@ -33,7 +33,7 @@ Facts::Facts(const Snapshot& before, const History& history) {
   for (const Entry& entry : history) AddCreated(entry);
   for (const Entry& entry : history) AddChange(entry);
   for (const Entry& entry : history) AddDeletion(entry);
-  // Last: what is missing tells something only if nothing else explains it.
+  // Comes last: that something was missing tells of a deletion only if nothing else explains it.
   for (const Entry& entry : history) AddAbsence(entry);
 }
 

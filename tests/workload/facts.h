@@ -21,47 +21,50 @@ struct Change {
 };
 
 struct PostFacts {
-  int64_t created = 0;  // since when it is there at the latest
+  int64_t created = 0;  // it exists from then on at the latest
   int64_t first_user = 0;
   std::vector<Change> users;  // the first included
   std::vector<Change> titles;
   int64_t may_move = kNever;    // from then on it may belong to another user
   int64_t may_delete = kNever;  // from then on its own deletion may have taken effect
-  int64_t deleted = kNever;     // by then it has
+  int64_t deleted = kNever;     // by then its own deletion has taken effect
 };
 
 struct UserFacts {
   bool known = false;   // existed before, or its creation was acknowledged
-  int64_t created = 0;  // since when it is there at the latest
+  int64_t created = 0;  // it exists from then on at the latest
   std::string uid;
   int64_t may_try = kNever;     // from then on a deletion may have been begun, if only to be refused
   int64_t may_delete = kNever;  // from then on a deletion may have taken effect
-  int64_t dropped = kNever;     // by then the user does not exist
-  int64_t released = kNever;    // by then its posts have gone, as a deletion has told
-  int64_t vanished = kNever;    // by then they have, as one that is missing tells
-  std::vector<int64_t> posts;   // those known with it as their first user
+  int64_t dropped = kNever;     // by then the user no longer exists
+  int64_t released = kNever;    // by then its posts have gone: a deletion said so
+  int64_t vanished = kNever;    // by then its posts have gone: one of them was missing
+  std::vector<int64_t> posts;   // known posts whose first user this is
 };
 
 struct Facts {
   Facts(const Snapshot& before, const History& history);
 
-  // Null if it is known neither from before nor by an acknowledgement.
+  // Null: nothing is known of it. A post is known from the state before or from an acknowledged creation, a user also
+  // from calls that only try to delete it.
   const PostFacts* FindPost(int64_t id) const;
   const UserFacts* FindUser(int64_t id) const;
-  // Whether the post belonged to its first user until `time`, and was there, as far as its own fate goes.
+  // Whether the post existed before `since`, and was neither moved nor deleted by itself until `until`. What became of
+  // its user is left aside.
   static bool IsCertain(const PostFacts& post, int64_t since, int64_t until);
   // Whether a deletion of the post, or of a user that it may have had, can have taken effect by `until`.
   bool MayBeGone(const PostFacts& post, int64_t until) const;
   bool MayBeGone(const UserFacts* user, int64_t until) const { return user != nullptr && user->may_delete < until; }
-  // What nobody has ever changed is not liked, or no pin.
+  // The changes of a like or a pin. If nobody has ever changed it, it is 0: not liked, no pin.
   const std::vector<Change>& LikesOf(int64_t post, int64_t user) const;
   const std::vector<Change>& PinsOf(int64_t user) const;
 
   std::unordered_map<int64_t, PostFacts> posts;
   std::unordered_map<int64_t, UserFacts> users;
-  // A like is a field of its user and its post: 1 or 0. Deletions are no changes of it, they take it along.
+  // A like is treated as a field of its post and its user: 1 or 0. A deletion of either is not a change of the field
+  // but takes it away.
   std::unordered_map<int64_t, std::map<int64_t, std::vector<Change>>> likes;  // by post and user
-  std::unordered_map<int64_t, std::set<int64_t>> liked;                       // by user: the posts of these
+  std::unordered_map<int64_t, std::set<int64_t>> liked;                       // by user: the posts in `likes`
   std::unordered_map<int64_t, std::vector<Change>> pins;                      // by user: the post, or 0
   std::unordered_map<int64_t, std::set<int64_t>> pinners;                     // by post: who may ever have pinned it
 

@@ -27,7 +27,8 @@ int Rank(user::v1::DeletionState state) {
   }
 }
 
-// Later looks at a deletion, by their begin, show it no less far than earlier ones, by their end.
+// A deletion never goes back: a call that looked at it must show it at least as far as every call that had ended before
+// this one began.
 void CheckOrder(std::vector<const Entry*> looks, std::vector<Violation>& violations) {
   std::vector<const Entry*> by_end = looks;
   std::sort(looks.begin(), looks.end(), [](const Entry* a, const Entry* b) { return a->begin < b->begin; });
@@ -67,7 +68,8 @@ void CheckFinalPosts(const Facts& facts, const Snapshot& after, std::vector<Viol
     if (post.deleted != kNever)
       violations.push_back({Broken::kDeletedPostShown, absl::StrCat("post ", id, " is stored")});
     const Row& row = found->second;
-    // As a read after everything. Unknown changes end at kNever, so this is before them.
+    // Checked like a read after all calls. A change of unknown outcome ends at kNever, so it never replaces another
+    // value.
     if (!CouldBe(post.titles, row.title, kNever, kNever)) {
       violations.push_back({Broken::kChangeLost, absl::StrCat("post ", id, " has title t", row.title)});
     }
@@ -89,7 +91,8 @@ void CheckFinalUsers(const Facts& facts, const Snapshot& after, std::vector<Viol
   }
 }
 
-// Of posts and users that are both there: only those have never been deleted, whatever was tried.
+// Checks the likes whose post and user are both there. These two have never been deleted, whatever was tried, so no
+// deletion explains a missing like.
 void CheckFinalLikes(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations) {
   const auto report = [&violations](int64_t post, int64_t user, const char* what) {
     violations.push_back({Broken::kLikeLost, absl::StrCat("the like of post ", post, " by user ", user, what)});
@@ -132,12 +135,12 @@ void CheckDeletions(const Snapshot& before, const History& history, const Snapsh
     if (entry.outcome != Outcome::kOk || entry.deletion_id == 0) continue;
     looks[entry.deletion_id].push_back(&entry);
     if (entry.op == Op::kDeleteUser) {
-      // That the action is not stated means the declared one.
+      // A request without an action takes the declared one.
       const auto wanted = entry.action == REFERENTIAL_ACTION_UNSPECIFIED ? REFERENTIAL_ACTION_CASCADE : entry.action;
       if (entry.taken != wanted) violations.push_back({Broken::kDeletion, "another action: " + ToString(entry)});
     }
     const auto stored = after.deletions.find(entry.deletion_id);
-    // An earlier one is not in this snapshot: it was at its end before the history began.
+    // The snapshot has only the deletions since the snapshot before. An earlier one had ended before the history began.
     if (stored == after.deletions.end()) continue;
     const Snapshot::Deletion& deletion = stored->second;
     const bool accepted = entry.op == Op::kDeleteUser || Rank(entry.state) == 2;

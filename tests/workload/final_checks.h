@@ -1,4 +1,4 @@
-// The parts of CheckHistory that look at the end of a history.
+// The parts of CheckHistory that look at the state after a history.
 #pragma once
 
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace crosskey::testing {
 
-// Whether a field can have had this value at some time between `begin` and `end`: it was written, and no acknowledged change
-// lies wholly between that write and `begin`.
+// Whether a field can have had this value at some time between `begin` and `end`: the value was written, and no
+// acknowledged change lies wholly between that write and `begin`.
 bool CouldBe(const std::vector<Change>& changes, int64_t value, int64_t begin, int64_t end);
 
 void CheckFinalPosts(const Facts& facts, const Snapshot& after, std::vector<Violation>& violations);

@@ -1,4 +1,4 @@
-// Whether something that is measured again and again grows, or only moves.
+// Whether something that is measured again and again grows, or only varies.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace crosskey::testing {
 
-// The medians of three windows, one after the other.
+// The medians of three successive windows of the values.
 struct Windows {
   int64_t first;
   int64_t middle;
@@ -17,8 +17,8 @@ struct Windows {
 // The first quarter of the values is dropped as warm-up, and the rest cut into three windows.
 Windows WindowsOf(const std::vector<int64_t>& values);
 
-// A leak makes each window higher than the one before, and the last one more than a fifth and `allowance` higher than the
-// first. Noise does the one or the other, and a cache that fills up stops.
+// A leak makes each window higher than the one before, and the last one more than a fifth and `allowance` higher than
+// the first. Noise does not do both, and a cache stops growing once it is full.
 bool Grows(const Windows& windows, int64_t allowance);
 
 }  // namespace crosskey::testing

@@ -23,8 +23,9 @@ const Error kAlreadyPinned = {StatusCode::ALREADY_EXISTS, "ALREADY_PINNED"};
 const Error kConflict = {StatusCode::ABORTED, "CONFLICT"};
 const Error kOverloaded = {StatusCode::RESOURCE_EXHAUSTED, "OVERLOADED"};
 
-// The rows of the API's table of errors that this workload can provoke. USERNAME_TAKEN is not among them: every name is asked
-// for once, so that it would mean that a call took effect twice. Nor is REQUEST_ID_REUSED.
+// The errors of proto/README.md that this workload can provoke, by operation. USERNAME_TAKEN is not among them: every
+// name is sent by one request only, so the error would mean that the request took effect twice. REQUEST_ID_REUSED is
+// not either, because no request_id is used for a second request.
 const std::set<Error>& ErrorsOf(Op op) {
   static const std::set<Error> create_user = {kConflict, kOverloaded};
   static const std::set<Error> create_post = {kForeignKey, kDeleting, kConflict, kOverloaded};
@@ -97,7 +98,7 @@ Outcome OutcomeOf(Op op, StatusCode code, const std::string& reason) {
       code == StatusCode::INTERNAL || code == StatusCode::UNKNOWN) {
     return Outcome::kUnknown;
   }
-  // A deletion whose intent is stored goes on, whatever kept this call from its end.
+  // Such an error ends the call but not the deletion: once the intent is stored, the deletion goes on.
   const Error error = {code, reason};
   if (op == Op::kDeleteUser && (error == kConflict || error == kOverloaded)) return Outcome::kUnknown;
   return Outcome::kFailed;

@@ -1,4 +1,4 @@
-// What clients asked of the services and what they were answered, as records from which a checker can argue.
+// What clients asked of the services and what they were answered, as records for the checker.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ enum class Op {
   kGetUserDeletion,
   kLikePost,
   kUnlikePost,
-  kPinPost,    // UpdateUser, of nothing but the pin
-  kUnpinPost,  // likewise
+  kPinPost,    // UpdateUser that sets the pin and nothing else
+  kUnpinPost,  // UpdateUser that clears the pin and nothing else
   kListPostLikes,
   kListLikedPosts
 };
@@ -47,7 +47,7 @@ struct Row {
   int64_t id = 0;
   int64_t user = 0;
   int64_t title = 0;
-  int64_t likes = 0;  // how many, as it says itself
+  int64_t likes = 0;  // its like_count
 };
 
 // One call. What does not apply to its operation is 0 or empty.
@@ -56,24 +56,25 @@ struct Entry {
   Outcome outcome = Outcome::kOk;
   int64_t begin = 0;  // nanoseconds of one clock for all clients, above 0
   int64_t end = 0;
-  // What was asked. An update of a post changes what is not 0.
+  // The request. An UpdatePost changes those of `user` and `title` that are not 0.
   int64_t user = 0;
   int64_t post = 0;
   int64_t title = 0;
   ::relation::v1::ReferentialAction action = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;
-  // What came back.
+  // The answer.
   grpc::StatusCode code = grpc::StatusCode::OK;
   std::string reason;           // of the ErrorInfo, empty if there is none
   std::vector<Row> rows;        // posts created, changed, read or listed
   std::vector<int64_t> likers;  // users listed
   bool whole_list = true;       // a list that had no next page
   std::string uid;              // of a user created, changed or read
-  int64_t pin = 0;              // that of this user
+  int64_t pin = 0;              // the post that this user has pinned
   int64_t deletion_id = 0;
   ::relation::v1::ReferentialAction taken = ::relation::v1::REFERENTIAL_ACTION_UNSPECIFIED;  // the deletion's action
   user::v1::DeletionState state = user::v1::DELETION_STATE_UNSPECIFIED;
-  // Under the same request_id: how often it was sent until the outcome was known or the client gave up, how often again at
-  // the same time or after it was done, and what that was answered if it was something else.
+  // Further calls under the same request_id. `sends`: how often it was sent until its outcome was known or the client
+  // gave up. `repeats`: how often again at the same time, or after it was done. `another_answer`: what one of these was
+  // answered if it was not the same; empty: nothing.
   int sends = 1;
   int repeats = 0;
   std::string another_answer;
@@ -86,17 +87,17 @@ bool IsWrite(Op op);
 // What an answer says about the effect of the call.
 Outcome OutcomeOf(Op op, grpc::StatusCode code, const std::string& reason);
 
-// Whether the API documents this error for the operation. With `faults` also what gRPC makes of connections that break
-// and deadlines that pass, and that a service does not reach its peer or its database.
+// Whether the API documents this error for the operation. With `faults`, the errors of IsFault count as documented too.
 bool IsDocumented(Op op, grpc::StatusCode code, const std::string& reason, bool faults);
 
-// Whether it is one of the latter.
+// Whether faults explain the error: gRPC gives it for a connection that breaks, a deadline that passes or a call that
+// is cancelled, or a service is draining, or does not reach its peer or its database.
 bool IsFault(grpc::StatusCode code, const std::string& reason);
 
 const char* NameOf(Op op);
 std::string ToString(const Entry& entry);
 
-// "t17" and 17; 0 for a title that is none of the workload's.
+// TitleOf(17) is "t17". NumberOf is the reverse; 0 for a title that the workload has not made.
 std::string TitleOf(int64_t number);
 int64_t NumberOf(const std::string& title);
 

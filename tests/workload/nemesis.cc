@@ -108,13 +108,13 @@ void Nemesis::Step() {
   const int64_t dice = Between(random_, 1, 10);
   if (dice <= 5) Make(process_kinds_);
   if (dice >= 4) Make(network_kinds_);
-  // Mostly short, so that there are many; sometimes longer than a call to a peer may take.
+  // Most faults are short, so that there are many of them. Some may last longer than a call to a peer may take.
   Pause(random_, 50, Between(random_, 1, 4) == 1 ? 3000 : 500);
   Undo();
 }
 
 void Nemesis::Undo() {
-  // The network first: a process that starts needs its database.
+  // The network is healed first, because a process that starts needs its database.
   for (const Side side : {Side::kUsers, Side::kPosts}) {
     for (int i = 0; i < cluster_.replicas(); ++i) cluster_.peer_gate(side, i)->Heal();
     if (cluster_.database_gate(side) != nullptr) cluster_.database_gate(side)->Heal();

@@ -1,4 +1,4 @@
-// Faults at random, one or two at a time, over a Cluster with gates.
+// Makes faults at random, one or two at a time, in a Cluster with gates.
 #pragma once
 
 #include <functional>
@@ -16,9 +16,10 @@ class Nemesis {
  public:
   struct Options {
     uint64_t seed = 1;
-    // Replica 0 of each service is never killed, so that what it takes over its life can be measured.
+    // Replica 0 of each service is neither killed nor stopped where there are others, so that its resources can be
+    // measured over a long life.
     bool spare_first = false;
-    int calm_ms = 500;  // at most so long without a fault between two steps
+    int calm_ms = 500;  // the longest time without a fault between two steps
   };
 
   Nemesis(Cluster& cluster, const Options& options);
@@ -30,7 +31,7 @@ class Nemesis {
 
   // How often each kind of fault has been made.
   const std::map<std::string, int64_t>& counts() const { return counts_; }
-  // Processes that ended without having been killed: what they had written last.
+  // For each process that ended without having been killed: what it had written last.
   const std::vector<std::string>& crashes() const { return crashes_; }
 
  private:

@@ -14,23 +14,23 @@ using Random = std::mt19937_64;
 // A number from `low` to `high`.
 int64_t Between(Random& random, int64_t low, int64_t high);
 
-// A bounded number of ids. A deleted user stays for a while: what happens to it afterwards is what the tests are about.
-// Thread-safe.
+// Holds a bounded number of ids. A deleted user stays in it for a while, because the tests are about what happens to a
+// user after its deletion. Thread-safe.
 class Population {
  public:
   Population(int users, int posts) : users_(static_cast<size_t>(users)), posts_(static_cast<size_t>(posts)) {}
 
-  // All of these: 0 if there is none in the place that was picked. A third of the users are quiet: few write to them, so that RESTRICT has a
-  // chance.
+  // All of these return 0 if the place that was picked is empty. A third of the users are quiet: few clients write to
+  // them, so that RESTRICT has a chance.
   int64_t AnyUser(Random& random);
   int64_t BusyUser(Random& random);
   int64_t QuietUser(Random& random);
-  int64_t LivingUser(Random& random);  // as far as is known
-  int64_t NewestUser();                // its first post and a RESTRICT often come at the same time
+  int64_t LivingUser(Random& random);  // not known to be deleted
+  int64_t NewestUser();                // so that its first post and a RESTRICT often come at the same time
   int64_t AnyPost(Random& random);
-  int64_t HotPost(Random& random);  // one of a few, until it is dropped
+  int64_t HotPost(Random& random);  // one of a few that all clients use, until it is dropped
 
-  // A like that somebody has lately given or taken back, so that several do it at once.
+  // A like that a client has lately given or taken back. Others pick it as well, so that several change it at once.
   struct Like {
     int64_t post = 0;
     int64_t user = 0;
@@ -39,7 +39,7 @@ class Population {
   void PutLike(Random& random, Like like);
   void DropLike(Like like);
 
-  // A place for a new user: `user` is the one that is there and has to be deleted first, 0 if it can be used.
+  // A place for a new user. `user` has it now and has to be deleted first; 0: the place can be used.
   struct Place {
     size_t index;
     int64_t user;

@@ -12,7 +12,8 @@
 namespace crosskey::testing {
 namespace {
 
-// A line of the metrics: crosskey_calls_in_flight{grpc_service="user.v1.UserService"} 0. Event streams are always in flight.
+// A line of the metrics is crosskey_calls_in_flight{grpc_service="user.v1.UserService"} 0. Event streams do not count,
+// because some are always in flight.
 bool IsIdle(int metrics_port) {
   const std::string metrics = HttpGet(metrics_port, "/metrics");
   if (!absl::StrContains(metrics, "crosskey_calls_in_flight{")) return false;

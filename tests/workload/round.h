@@ -1,7 +1,7 @@
-// One round of a test with random load: load and faults for a while, then quiet, then the check of everything.
+// Rounds of a test with random load: load and faults for a while, then quiet, then the check of everything.
 //
-// A test of any length is a row of rounds, each of which forgets the history of the one before it: what a round has to know
-// of the past is in the databases, which nobody uses in between. So the memory needed does not grow with the length.
+// Each round forgets the history of the one before it. What it has to know of the past is in the databases, which
+// nobody uses in between. So a test may have any number of rounds without needing more memory.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ struct Tally {
   std::array<std::array<int64_t, 3>, kOps> calls{};  // by operation and outcome
   std::map<std::string, int64_t> errors;             // by code and reason
   int64_t sent_again = 0;                            // because the outcome was unknown
-  int64_t repeated = 0;                              // after they were done
+  int64_t repeated = 0;                              // at the same time, or after they were done
   int64_t events = 0;
   double seconds = 0;  // under load
   void Add(const Tally& other);
@@ -30,16 +30,17 @@ struct Tally {
 
 class Rounds {
  public:
-  // `nemesis` may be null: then the cluster has to work without any of the errors that faults explain.
+  // Without a nemesis (null) no error is accepted that only faults explain.
   Rounds(Cluster& cluster, const Workload::Options& options, Nemesis* nemesis);
 
-  // Returns what it found. `sample` is called between faults, about once a second at least.
+  // Returns the violations found. `sample` is called after each step of the nemesis, or every 500 ms without one.
   std::vector<Violation> Run(absl::Duration time, const std::function<void()>& sample = nullptr);
 
   const Tally& last() const { return last_; }
 
  private:
-  // Whether nothing goes on any more: no call in any process, no deletion undecided, all events consumed.
+  // Waits until nothing goes on any more: no call in any process, every deletion at its end, all events consumed. False
+  // if that takes too long.
   bool AwaitRest();
 
   Cluster& cluster_;
@@ -49,7 +50,7 @@ class Rounds {
   Tally last_;
 };
 
-// At most that many of each kind, a line each.
+// One line for each violation, at most `of_each_kind` of a kind, and then the number of all of each kind.
 std::string Report(const std::vector<Violation>& violations, int of_each_kind = 5);
 
 }  // namespace crosskey::testing

@@ -5,9 +5,10 @@
 
 namespace crosskey::testing {
 
-// CROSSKEY_SEED, or another one in each run; printed. The same seed makes the same choices; how the threads meet remains chance.
+// The seed in CROSSKEY_SEED, or a new one in each run; it is printed. The same seed makes the same choices, but how the
+// threads interleave remains chance.
 uint64_t SeedOfRun();
-// CROSSKEY_SEED, or else this one; printed.
+// The seed in CROSSKEY_SEED, or else `otherwise`; it is printed.
 uint64_t SeedOfRun(uint64_t otherwise);
 
 }  // namespace crosskey::testing

@@ -1,4 +1,4 @@
-// Both databases while nothing is going on, and the events of both feeds, read past the services.
+// Reads both databases while nothing is going on, and the events of both feeds, without going through the services.
 #pragma once
 
 #include <cstdint>
@@ -24,15 +24,15 @@ struct Snapshot {
     int64_t likes = 0;
   };
   std::map<int64_t, std::string> users;      // uids by id
-  std::map<int64_t, std::string> user_refs;  // the ACTIVE ones of post-service, likewise
-  std::set<int64_t> post_refs;               // those of user-service
-  int64_t tombstones = 0;                    // the others, of both
+  std::map<int64_t, std::string> user_refs;  // ACTIVE reference rows of post-service: uids by id
+  std::set<int64_t> post_refs;               // ACTIVE reference rows of user-service
+  int64_t tombstones = 0;                    // all other reference rows, of both services
   int64_t hidden_posts = 0;                  // deleted, and not removed yet
   std::unordered_map<int64_t, Row> posts;
   std::set<std::pair<int64_t, int64_t>> likes;  // post and user
   std::map<int64_t, int64_t> pins;              // posts by user
-  std::map<int64_t, Deletion> deletions;        // those that the snapshot before does not have
-  // The highest ids that there have ever been, as far as snapshots know.
+  std::map<int64_t, Deletion> deletions;        // newer than the snapshot before
+  // The highest ids that this or an earlier snapshot has seen.
   int64_t last_user = 0;
   int64_t last_post = 0;
   int64_t last_deletion = 0;
@@ -40,7 +40,7 @@ struct Snapshot {
   int64_t post_head = 0;
 };
 
-// `before`: the previous one.
+// `before`: the snapshot before this one, or an empty one.
 Snapshot TakeSnapshot(const TestDatabase& user_db, const TestDatabase& post_db, const Snapshot& before);
 
 // An event of any type; what its payload does not have is 0 or empty.
@@ -53,7 +53,7 @@ struct LoggedEvent {
   int64_t deletion_id = 0;
   int64_t count = 0;               // posts that were reclaimed
   std::vector<int64_t> posts;      // created, updated or deleted
-  int64_t likes = 0;               // that were reclaimed
+  int64_t likes = 0;               // likes that were reclaimed
   std::vector<std::string> paths;  // of a user that was updated
 };
 
@@ -62,7 +62,7 @@ struct EventLog {
   int64_t unnumbered = 0;
 };
 
-// The events of a service's feed above `after`, less those that have been trimmed.
+// The events of a service's feed with a higher sequence than `after`, less those that have been trimmed.
 EventLog ReadEvents(const TestDatabase& database, int64_t after);
 
 }  // namespace crosskey::testing

@@ -18,9 +18,9 @@ class Workload {
   struct Options {
     int clients = 8;
     uint64_t seed = 1;
-    bool faults = true;  // some calls with a deadline that they can hardly keep
+    bool faults = true;  // some calls get a deadline that they can hardly keep
     int users = 36;      // at a time
-    int posts = 400;     // that are read and changed; the users have more
+    int posts = 400;     // that clients read and change; the users have more
   };
 
   Workload(Cluster& cluster, const Options& options);
@@ -28,7 +28,7 @@ class Workload {
 
   // From now on every client makes one call after the other, each to a replica of its choice.
   void Start();
-  // Ends with the calls that are under way; returns all calls since Start.
+  // Waits for the calls that are under way, and for repetitions of earlier ones. Returns all calls since Start.
   History Stop();
 
  private:
@@ -37,7 +37,7 @@ class Workload {
   Cluster& cluster_;
   const Options options_;
   Population population_;
-  std::atomic<int64_t> numbers_ = 0;  // of titles and names
+  std::atomic<int64_t> numbers_ = 0;  // for titles and names, so that each is used once
   std::atomic<bool> stopping_ = false;
   int64_t starts_ = 0;
   std::vector<std::unique_ptr<Client>> clients_;

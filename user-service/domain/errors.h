@@ -6,7 +6,7 @@
 
 namespace crosskey::users {
 
-// Another user pins the post already.
+// ALREADY_EXISTS ALREADY_PINNED: another user has pinned the post already.
 absl::Status AlreadyPinned(RowId post);
 
 }  // namespace crosskey::users

@@ -38,9 +38,11 @@ absl::StatusOr<std::vector<User>> Users::List(const Call& call, const std::strin
 absl::Status Users::Update(const Call& call, const UserChange& change, const idempotency::Record<User>& record) {
   const auto body = [&](events::Tx& tx) { return Change(tx, change, record); };
   if (!change.changes_pin || !change.pinned_post.has_value()) return store_.Transact(call, "user.update", body);
-  // The post that was pinned before needs no lock: whether it is there or not, the user leaves it.
+  // Only the new post is locked. The post that was pinned before needs no lock: the user leaves it, whether it still
+  // exists or not.
   const absl::Status status = posts_.Write(call, kUserPin, {*change.pinned_post}, body);
-  // A user that does not exist refers to nothing: that it is missing comes first, as for the user of a post.
+  // The post is missing, but the user may be missing as well. Then the answer is NOT_FOUND, because a user that does
+  // not exist refers to nothing.
   if (errors::Is(status, errors::Reason::kForeignKeyViolation)) {
     CROSSKEY_RETURN_IF_ERROR(Get(call, change.id).status());
   }

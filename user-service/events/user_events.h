@@ -1,4 +1,5 @@
-// What user-service publishes.
+// The events that user-service makes itself. common/relation publishes the others: UserDeleted, and UserUpdated when a
+// reclaim clears a pin.
 #pragma once
 
 #include <string>
@@ -9,7 +10,6 @@
 
 namespace crosskey::users {
 
-// What relationships need to know of users; their deletion is published by the library.
 events::Draft UserCreated(RowId id, const std::string& uid);
 events::Draft UserUpdated(RowId id, const std::string& uid, const std::vector<std::string>& paths);
 

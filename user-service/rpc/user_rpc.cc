@@ -109,7 +109,8 @@ grpc::Status UserRpc::DeleteUser(grpc::ServerContext* context, const user::v1::D
     return calls_.Unary(*context, "DeleteUser",
                         [&](const Call& call) { return Delete(call, *request, nullptr, nullptr, *response); });
   }
-  // Stored with the intent, before the outcome is known.
+  // The answer is stored with the intent, before the outcome is known. So a stored answer that still says INTENT is not
+  // final: a call that repeats the request_id goes on with that deletion.
   return writes_.RunResumable<Response>(
       *context, "DeleteUser", *request, *response,
       [](const Response& stored) { return stored.deletion().state() == user::v1::DELETION_STATE_INTENT; },
@@ -128,7 +129,7 @@ absl::Status UserRpc::Delete(const Call& call, const user::v1::DeleteUserRequest
   std::optional<relation::Deletion> deletion;
   if (begun != nullptr) {
     CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Resume(call, DeletionId{begun->deletion().deletion_id()}));
-    // An error is not kept, and a refusal was one.
+    // The refusal was answered with an error, and errors are not kept under a request_id. So this call deletes anew.
     if (deletion.has_value() && deletion->state == relation::DeletionState::kRefused) deletion.reset();
   }
   if (!deletion.has_value()) {

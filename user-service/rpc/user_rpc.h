@@ -1,4 +1,4 @@
-// user.v1.UserService: check, convert, call the domain, convert.
+// Serves user.v1.UserService. Each method checks and converts the request, calls the domain, and converts the result.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace crosskey::users {
 
-// The public listener's service.
+// What the public listener serves: all methods.
 class UserRpc final : public user::v1::UserService::Service {
  public:
   UserRpc(Users& users, relation::Parent& parent, rpc::Calls& calls, idempotency::Writes& writes)
@@ -33,7 +33,8 @@ class UserRpc final : public user::v1::UserService::Service {
                                user::v1::GetUserDeletionResponse* response) override;
 
  private:
-  // `begun`: the stored answer of a call that began a deletion and did not hear of its outcome, or null.
+  // `begun` is the stored answer of an earlier call with this request_id that began a deletion and did not hear of its
+  // outcome. Null: there is none.
   absl::Status Delete(const Call& call, const user::v1::DeleteUserRequest& request,
                       const user::v1::DeleteUserResponse* begun, const idempotency::Record<relation::Deletion>& record,
                       user::v1::DeleteUserResponse& response);
@@ -45,8 +46,8 @@ class UserRpc final : public user::v1::UserService::Service {
   idempotency::Writes& writes_;
 };
 
-// The internal listener's part of it: what post-service needs to include users. Every other method is UNIMPLEMENTED
-// there.
+// What the internal listener serves: post-service needs BatchGetUsers to include users in its answers. Every other
+// method is UNIMPLEMENTED there.
 class InternalUserRpc final : public user::v1::UserService::Service {
  public:
   InternalUserRpc(Users& users, std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)

@@ -9,7 +9,8 @@
 namespace crosskey::users {
 namespace {
 
-// From the columns `posts`, `likes` and `pins_reclaimed`, which stay for processes of the release before.
+// Copies the counts from the columns `posts`, `likes` and `pins_reclaimed`. Those columns stay, because processes of
+// the release before may still run and use them.
 constexpr char kCounts[] = R"(
 REPLACE INTO deletion_rows (deletion_id, relationship, removed)
   SELECT deletion_id, 'post.v1.Post.user_id', posts FROM user_deletions WHERE state = 5;

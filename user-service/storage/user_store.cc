@@ -39,7 +39,8 @@ absl::Status UserTx::Insert(User& user) {
 absl::StatusOr<std::optional<User>> UserTx::Lock(RowId id) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().QueryOne<RowId>(sql::kLockRow, id));
   if (!locked.has_value()) return std::nullopt;
-  // Nobody else can change it from here on. The reference row of the pin must not be locked after the user.
+  // Nobody else can change the user from here on, so it is read without a lock. The statement also reads the reference
+  // row of the pin, which must not be locked after the user (the order of locks is in common/relation/README.md).
   CROSSKEY_ASSIGN_OR_RETURN(auto users, Select(tx_.db(), sql_.get, id));
   if (users.empty()) return std::nullopt;
   return std::move(users.front());

@@ -13,17 +13,18 @@
 
 namespace crosskey::users {
 
-// Changes within one transaction.
+// Changes users within one transaction.
 class UserTx {
  public:
   UserTx(events::Tx& tx, const UsersSql& sql) : tx_(tx), sql_(sql) {}
 
   // Fills in the id. ALREADY_EXISTS USERNAME_TAKEN.
   absl::Status Insert(User& user);
-  // The user, locked against every change until the end of the transaction.
+  // Returns the user, locked against every change until the end of the transaction; nullopt if there is none.
   absl::StatusOr<std::optional<User>> Lock(RowId id);
-  // Stores username, version and update_time, and the pin if it is to change: one that is hidden stays for the reclaim to
-  // clear. ALREADY_EXISTS USERNAME_TAKEN or ALREADY_PINNED.
+  // Stores username, version and update_time, and the pin only if `with_pin` is set. A pin whose post is deleted reads
+  // as null, but the reclaim has yet to clear its column. So a pin that does not change must not be stored.
+  // ALREADY_EXISTS USERNAME_TAKEN or ALREADY_PINNED.
   absl::Status Update(const User& user, bool with_pin);
 
  private:
@@ -36,7 +37,7 @@ class UserStore {
  public:
   UserStore(events::Outbox& outbox, const relation::Visibility& visibility) : outbox_(outbox), sql_(visibility) {}
 
-  // events::Outbox::Transact.
+  // See events::Outbox::Transact.
   template <typename Body>
   auto Transact(const Call& call, const char* name, Body&& body) {
     return outbox_.Transact(call, name, std::forward<Body>(body));
@@ -44,9 +45,10 @@ class UserStore {
   // The users within a transaction.
   UserTx In(events::Tx& tx) const { return {tx, sql_}; }
 
-  // Those that exist, by ascending id; at most 1,000 ids.
+  // Returns the users that exist, by ascending id. At most 1,000 ids.
   absl::StatusOr<std::vector<User>> Get(const Call& call, const std::vector<RowId>& ids);
-  // Users with an id above `after`, by id; only the one with this name, if it is not empty.
+  // Returns at most `limit` users with an id above `after`, by ascending id. If `username` is not empty, only the user
+  // with that name.
   absl::StatusOr<std::vector<User>> List(const Call& call, const std::string& username, RowId after, int64_t limit);
 
  private:

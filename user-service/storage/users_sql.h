@@ -1,4 +1,4 @@
-// All SQL of user-service that is not the relationships' own.
+// All SQL of user-service, except the statements that common/relation builds for the relationships.
 #pragma once
 
 #include "common/db/sql.h"
@@ -6,8 +6,8 @@
 
 namespace crosskey::users {
 
-// What reads users, a pin only while its post is there. No join: the order of the users must not depend on what the optimizer
-// makes of one.
+// The statements that read users. They leave out a pin whose post is deleted. The pin is read by a subquery and not by
+// a join, because with a join the optimizer could decide to read the users in another order.
 struct UsersSql {
   explicit UsersSql(const relation::Visibility& visibility)
       : get(visibility.Expand(Select("users.get", "WHERE u.id IN (?) ORDER BY u.id"))),
@@ -38,7 +38,7 @@ inline const db::Sql kUpdate{"users.update",
 inline const db::Sql kUpdateWithPin{
     "users.update_with_pin",
     "UPDATE users SET username = ?, version = ?, update_time = ?, pinned_post_id = ? WHERE id = ?"};
-// Which of the unique keys was it?
+// After a duplicate: finds out which unique key it was. A row means that another user has the name.
 inline const db::Sql kNamed{"users.named", "SELECT id FROM users WHERE username = ? AND id <> ?"};
 
 }  // namespace sql

@@ -1,4 +1,4 @@
-// A child service's side of the relationships to one type of another service, whole.
+// All that a child service needs for its relationships to one type of another service.
 #pragma once
 
 #include <utility>
@@ -14,7 +14,7 @@ namespace crosskey::relation {
 
 // Thread-safe.
 struct Child {
-  // All must outlive it.
+  // What is passed by reference must outlive it.
   Child(ReferenceTable registered, events::Outbox& outbox, Peer& peer, telemetry::Metrics& metrics)
       : table(std::move(registered)),
         sql(table),

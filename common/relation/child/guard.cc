@@ -22,7 +22,7 @@ absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vecto
   return tx.ExecuteRows(sql.add, rows).status();
 }
 
-// What is in the answer exists and may be referred to: every other outcome is an error.
+// Asks the parents' service. Returns an answer only if all of them exist and none is being deleted, else an error.
 absl::StatusOr<LookupAnswer> Guard::LookUp(const Call& call, const std::string& relationship,
                                            const std::vector<RowId>& ids) {
   CROSSKEY_ASSIGN_OR_RETURN(LookupAnswer answer, peer_.Lookup(call, table_.parent_type, ids));
@@ -39,7 +39,7 @@ absl::StatusOr<LookupAnswer> Guard::LookUp(const Call& call, const std::string& 
   return answer;
 }
 
-// Adds what `answer` brought, then locks all parents. Empty: all of them are ACTIVE.
+// Adds reference rows for the parents in `answer`, then locks those of all parents. Returns nullopt if all are ACTIVE.
 absl::StatusOr<std::optional<Guard::Unlocked>> Guard::Lock(events::Tx& tx, const std::string& relationship,
                                                            const std::vector<RowId>& parents,
                                                            const LookupAnswer& answer) {
@@ -78,7 +78,7 @@ absl::Status Guard::Run(const Call& call, const std::string& relationship, std::
   parents.erase(std::unique(parents.begin(), parents.end()), parents.end());
 
   using Outcome = db::Either<Locked, Stopped>;
-  LookupAnswer answer;  // empty: the common case, all references are known
+  LookupAnswer answer;  // stays empty in the usual case, in which all parents have a reference row
   for (int round = 0; round <= limits::kConsistencyRounds; ++round) {
     CROSSKEY_ASSIGN_OR_RETURN(const Outcome outcome,
                               outbox_.Transact(call, "guarded_write", [&](events::Tx& tx) -> absl::StatusOr<Outcome> {
@@ -96,7 +96,7 @@ absl::Status Guard::Run(const Call& call, const std::string& relationship, std::
     if (if_unknown == Unknown::kMissing) {
       return errors::ForeignKeyViolation({{relationship, table_.parent_type, missing.unknown.front()}});
     }
-    // No session is held from here on.
+    // No session is held during the lookup: else both services could run out of sessions, waiting for each other.
     CROSSKEY_ASSIGN_OR_RETURN(answer, LookUp(call, relationship, missing.unknown));
   }
   return errors::Conflict();

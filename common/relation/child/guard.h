@@ -1,4 +1,4 @@
-// Writing rows that refer to another service's rows.
+// Writes rows that refer to another service's rows.
 #pragma once
 
 #include <optional>
@@ -18,27 +18,30 @@ namespace crosskey::relation {
 // A foreign key check for the price of a local one. Thread-safe.
 //
 // The transaction locks the reference rows (shared, by ascending id) before it writes, and a release locks its row
-// exclusively: so a write either commits before the release, and is released with the rest, or finds the tombstone. A
-// parent without a reference row is looked up at its service outside of any transaction; the answer may be old when it
-// is used, therefore the row is added only if absent and only behind the fence: if a deletion event later than the
-// answer has been taken in, the answer is thrown away and asked for again.
+// exclusively. So a write either commits before the release, and is released with the rest, or finds the tombstone.
+//
+// A parent without a reference row is looked up at its service, outside of any transaction. The answer may be old when
+// it is used. So the reference row is added only if it is still absent, and only if the answer passes the fence: if a
+// deletion event later than the answer has taken effect here, the answer is thrown away and the parent looked up again.
 class Guard {
  public:
   // All must outlive it.
   Guard(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox, Peer& peer)
       : table_(table), sql_(sql), outbox_(outbox), peer_(peer) {}
 
-  // What to do about a parent without a reference row. kMissing is for writes to rows that were there a moment ago: then so was
-  // the reference, and who has lost it has been deleted.
+  // What to do about a parent without a reference row: ask its service, or take it for deleted without asking. kMissing
+  // is for a write to a child row that existed a moment ago. Its parent had a reference row then, and a reference row
+  // is removed only after its parent was deleted.
   enum class Unknown { kAsk, kMissing };
 
   // Runs `body` in a transaction that holds the references to all `parents` (1 to 1,000 ids; order and duplicates do
-  // not matter). `body` is as with events::Outbox::Transact and runs only if all parents are ACTIVE. `relationship` is named in
-  // errors.
+  // not matter). `body` is what events::Outbox::Transact takes, and runs only if all parents are ACTIVE. `relationship`
+  // is named in errors.
   //
-  // FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: one is deleted or never existed. ABORTED PARENT_DELETING: a deletion of
-  // one is undecided. UNAVAILABLE PEER_UNAVAILABLE: one is not known here and its service does not answer (these two only with
-  // kAsk). ABORTED CONFLICT: overtaken by deletions 5 times. In all these cases, and in every error of `body`, nothing is stored.
+  // FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: a parent is deleted or never existed. With kAsk also ABORTED
+  // PARENT_DELETING (the deletion of a parent is undecided), UNAVAILABLE PEER_UNAVAILABLE (a parent is not known here
+  // and its service does not answer) and ABORTED CONFLICT (deletions have overtaken 5 lookups). In all these cases, and
+  // in every error of `body`, nothing is stored.
   template <typename Body>
   std::invoke_result_t<Body&, events::Tx&> Write(const Call& call, const std::string& relationship,
                                                  std::vector<RowId> parents, Body&& body,
@@ -53,13 +56,13 @@ class Guard {
   }
 
  private:
-  // What keeps the body from running: parents to be looked up, because they are not known, or because the answer of the last
-  // lookup was too old.
+  // The body could not run because these parents have to be looked up: they have no reference row, or the answer of the
+  // last lookup did not pass the fence.
   struct Unlocked {
     std::vector<RowId> unknown;
   };
   struct Locked {};
-  // Empty: the body has undone the transaction itself.
+  // Why the transaction was rolled back without an error. Empty: the body has asked for it.
   using Stopped = std::optional<Unlocked>;
 
   absl::Status Run(const Call& call, const std::string& relationship, std::vector<RowId> parents, Unknown if_unknown,
@@ -74,11 +77,12 @@ class Guard {
   Peer& peer_;
 };
 
-// The fence: false if a deletion event after `as_of_sequence` has been taken in from the feed. Locks the checkpoint
-// (shared), so it comes first in a transaction and holds until its end.
+// The fence: false if a deletion event of the feed after `as_of_sequence` has taken effect here. Locks the checkpoint
+// row (shared) until the end of the transaction, so the consumer cannot move it meanwhile and the result stays true.
+// Must come first in a transaction, because the checkpoint is locked before reference rows everywhere.
 absl::StatusOr<bool> PassesFence(db::Tx& tx, const std::string& feed, Sequence as_of_sequence);
 
-// Adds ACTIVE reference rows for parents that have none; a row that is there stays as it is, for it may be a tombstone.
+// Adds ACTIVE reference rows for parents that have none. An existing row stays as it is, because it may be a tombstone.
 absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Row>& parents);
 
 }  // namespace crosskey::relation

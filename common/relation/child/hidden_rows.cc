@@ -10,7 +10,7 @@
 namespace crosskey::relation {
 namespace {
 
-// As many as Reclaim has, so that rows are not hidden faster than they are removed.
+// A round of Reclaim has as many batches, so rows are not hidden faster than they are removed.
 constexpr int kBatchesPerRound = 100;
 
 std::vector<std::string> RelationshipsOf(const LocalParent& parent) {
@@ -34,7 +34,7 @@ absl::Status HiddenRows::Hide(events::Tx& tx, const Row& row) const {
 }
 
 absl::StatusOr<bool> HiddenRows::Round(const Call& call) {
-  // The usual case costs no transaction.
+  // Usually there is no hidden row. Then this read is all that a round costs.
   CROSSKEY_ASSIGN_OR_RETURN(const auto any, outbox_.database().Read(call, [&](db::Connection& connection) {
     return connection.QueryOne<RowId>(sql_.any);
   }));
@@ -54,7 +54,7 @@ absl::StatusOr<bool> HiddenRows::Batch(const Call& call) {
   return after != RowId{} || next != RowId{};
 }
 
-// Returns the row behind which the next batch goes on; 0: at the beginning.
+// Returns the row behind which the next batch goes on; 0: it begins with the first hidden row.
 absl::StatusOr<RowId> HiddenRows::RemoveBatch(events::Tx& tx, RowId after) const {
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, tx.db().Query<RowId>(sql_.hidden, after, limits::kReclaimBatchRows));
   std::vector<RowId> parents;
@@ -63,7 +63,7 @@ absl::StatusOr<RowId> HiddenRows::RemoveBatch(events::Tx& tx, RowId after) const
   for (const LocalParentSql::Child& child : sql_.children) {
     if (parents.empty()) return next;
     CROSSKEY_ASSIGN_OR_RETURN(const RowId first_with_more, RemoveChildren(tx, child, parents));
-    // Ascending: those before it have no children any more.
+    // Children were removed by ascending parent, so the parents before `first_with_more` have none left.
     const auto with_more = std::lower_bound(parents.begin(), parents.end(), first_with_more);
     if (with_more != parents.end()) next = *with_more;
     parents.erase(with_more, parents.end());
@@ -72,7 +72,7 @@ absl::StatusOr<RowId> HiddenRows::RemoveBatch(events::Tx& tx, RowId after) const
   return next;
 }
 
-// Returns the first of the parents that may have more children.
+// Removes one batch of children. Returns the first of the parents that may have more, or the highest id if none has.
 absl::StatusOr<RowId> HiddenRows::RemoveChildren(events::Tx& tx, const LocalParentSql::Child& child,
                                                  const std::vector<RowId>& parents) const {
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows,

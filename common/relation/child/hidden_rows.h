@@ -1,4 +1,4 @@
-// Deleting the rows of a table whose rows are referred to, from within the service and from other ones.
+// Deletes rows of a table that other rows refer to, in the same service and in others.
 #pragma once
 
 #include <atomic>
@@ -13,9 +13,10 @@
 
 namespace crosskey::relation {
 
-// A deleted row is hidden at once, whatever refers to it; it is removed later, its children first. The table's relationships
-// from other services are cleared by the event that is published with the hiding. Thread-safe; several may run at once,
-// on one or on many processes: each batch locks its rows.
+// A deleted row is hidden at once, whatever refers to it. It is removed later, after its children in this service.
+// Other services deal with their rows that refer to it when they consume the event that Hide publishes.
+//
+// Thread-safe. Several rounds may run at once, in one or in many processes, because each batch locks its rows.
 class HiddenRows {
  public:
   HiddenRows(LocalParent parent, events::Outbox& outbox, telemetry::Metrics& metrics);
@@ -23,10 +24,10 @@ class HiddenRows {
   // Hides a row that the transaction has locked, and publishes its deletion.
   absl::Status Hide(events::Tx& tx, const Row& row) const;
 
-  // Up to 100 batches, each in a transaction of its own, which removes at most limits::kReclaimBatchRows children of hidden
-  // rows, and as many hidden rows without children. A row with more children than that holds up no others: the next batch
-  // goes on behind it. Returns whether there may be more to do. The state is in the database alone, so it goes on after a
-  // restart.
+  // Runs up to 100 batches, each in a transaction of its own. A batch removes at most limits::kReclaimBatchRows
+  // children of hidden rows for each relationship, and at most as many hidden rows that have no children left. A row
+  // with more children does not hold up the others: the next batch goes on behind it. Returns whether there may be more
+  // to do. After a restart it goes on, because what has to be removed is in the database.
   absl::StatusOr<bool> Round(const Call& call);
 
  private:
@@ -39,7 +40,7 @@ class HiddenRows {
   const LocalParentSql sql_;
   events::Outbox& outbox_;
   const RemovedRowsMetric removed_;
-  std::atomic<RowId> after_ = RowId{};  // the last hidden row that was looked at
+  std::atomic<RowId> after_ = RowId{};  // the next batch goes on behind this row
 };
 
 }  // namespace crosskey::relation

@@ -48,7 +48,7 @@ absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Row>& par
   return tx.db().Execute(sql_.release, ReferenceState::kReclaiming, deletion_id, tx.traceparent(), referenced).status();
 }
 
-// That nothing refers to it. Where no event says so, the parent's service does not ask.
+// Reports that nothing refers to the parent. If no event is declared for that, its service expects no report.
 void ParentEvents::Report(events::Tx& tx, const Row& parent, DeletionId deletion_id) const {
   if (table_.events.reclaimed == nullptr) return;
   Reclaimed reclaimed{deletion_id, parent, {}};

@@ -1,5 +1,5 @@
-// What a parent's events do to its reference row. Effects of the consumer: they run in its transaction, after the
-// checkpoint.
+// What a parent's events do to its reference row. The consumer runs these effects in its transaction, after it has
+// moved the checkpoint.
 #pragma once
 
 #include <string>
@@ -18,15 +18,17 @@ class ParentEvents {
  public:
   ParentEvents(const ReferenceTable& table, const ReferenceSql& sql) : table_(table), sql_(sql) {}
 
-  // Takes the events in that the protos declare for the parent's type.
+  // Tells the consumer what to do with the events that the protos declare for the parent's type.
   void Consume(events::Consumer& consumer) const;
 
-  // A hint that saves the first guarded write its lookup. A row that exists, a tombstone above all, stays as it is.
+  // Adds the reference row ahead of time, which saves the first guarded write its lookup. An existing row stays as it
+  // is: it may be a tombstone, and the parent must not come back.
   absl::Status OnCreated(events::Tx& tx, const Row& parent) const;
 
-  // These parents (1 to 1,000) are gone for good. Releases each row if the release itself did not arrive, whatever was
-  // refused before, and opens it for the reclaim. Where there is no row nothing refers to the parent, and nothing ever
-  // will: that is reported at once. FAILED_PRECONDITION: a row has another uid.
+  // These parents (1 to 1,000) are gone for good, so their reference rows become RECLAIMING, even where the release did
+  // not arrive or was refused before. The reclaim may then remove the child rows. A parent without a reference row has
+  // no child rows, and because of the fence never gets any: it is reported as reclaimed at once. FAILED_PRECONDITION: a
+  // row has another uid.
   absl::Status OnDeleted(events::Tx& tx, const std::vector<Row>& parents, DeletionId deletion_id) const;
 
  private:

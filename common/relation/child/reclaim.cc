@@ -31,7 +31,8 @@ absl::StatusOr<bool> Reclaim::Round(const Call& call) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto parents, outbox_.database().Read(call, [&](db::Connection& connection) {
     return connection.Query<RowId>(sql_.reclaimable, after, kParentsPerRound);
   }));
-  // Some of them may have to wait for their hidden rows, and must not hold up those behind them.
+  // A parent may have to wait until HiddenRows has removed its child rows. So that it does not hold up the parents
+  // behind it, the next round begins behind this page.
   const bool first_page = after == RowId{};
   const bool last_page = parents.size() < kParentsPerRound;
   after_ = last_page ? RowId{} : std::get<0>(parents.back());
@@ -40,7 +41,7 @@ absl::StatusOr<bool> Reclaim::Round(const Call& call) {
   for (const auto& [id] : parents) {
     CROSSKEY_RETURN_IF_ERROR(call.Check());
     const absl::StatusOr<bool> unfinished = Batch(call, id);
-    // One that cannot be removed must not hold up the others.
+    // A parent whose batch fails must not hold up the others.
     result.Update(unfinished.status());
     more = more || (unfinished.ok() && *unfinished);
   }
@@ -48,7 +49,7 @@ absl::StatusOr<bool> Reclaim::Round(const Call& call) {
   return more;
 }
 
-// Whether rows were removed, so that there may be more of them.
+// Returns whether rows were removed: then there may be more of them.
 absl::StatusOr<bool> Reclaim::Batch(const Call& call, RowId parent) {
   return outbox_.Transact(call, "reclaim", [&](events::Tx& tx) -> absl::StatusOr<bool> {
     CROSSKEY_ASSIGN_OR_RETURN(
@@ -62,7 +63,8 @@ absl::StatusOr<bool> Reclaim::Batch(const Call& call, RowId parent) {
       CROSSKEY_ASSIGN_OR_RETURN(const int64_t removed, RemoveSome(tx, child, parent));
       if (removed > 0) return true;
     }
-    // Found in the same transaction that removes the reference row.
+    // Checked in the transaction that removes the reference row and reports that: else the report could come too early,
+    // or never.
     CROSSKEY_ASSIGN_OR_RETURN(const bool none_left, NoneLeft(tx, parent));
     if (none_left) CROSSKEY_RETURN_IF_ERROR(Finish(tx, {parent, uid}, deletion_id));
     return false;
@@ -82,7 +84,8 @@ absl::StatusOr<int64_t> Reclaim::RemoveSome(events::Tx& tx, size_t child, RowId 
     removed.push_back({id, uid});
   }
   if (table.options.before_removal) CROSSKEY_RETURN_IF_ERROR(table.options.before_removal(tx.db(), ids));
-  // Fewer, if another parent of some rows has been deleted as well and took them along.
+  // `changed` is less than the size of the batch if another parent of some rows was deleted as well and its reclaim has
+  // removed them first.
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed, tx.db().Execute(sql.remove, ids));
   const std::string& relationship = table.declaration.relationship;
   CROSSKEY_RETURN_IF_ERROR(AddReclaimedRows(tx.db(), parent, relationship, changed));
@@ -91,7 +94,8 @@ absl::StatusOr<int64_t> Reclaim::RemoveSome(events::Tx& tx, size_t child, RowId 
   return static_cast<int64_t>(ids.size());
 }
 
-// One event for all rows that were removed, one for each row that has lost its reference; none where none is declared.
+// Publishes the `deleted` event of the child's type for the rows that were removed or hidden, or, with SET NULL, one
+// `updated` event for each row that has lost its reference. Publishes nothing if the event is not declared.
 void Reclaim::Publish(events::Tx& tx, const ChildTable& child, RowId parent, const std::vector<Row>& removed) const {
   const Declaration& declaration = child.declaration;
   if (declaration.on_delete != Action::kSetNull) {
@@ -107,7 +111,8 @@ void Reclaim::Publish(events::Tx& tx, const ChildTable& child, RowId parent, con
   }
 }
 
-// Rows that are parents are hidden first; the reference row stays until HiddenRows has removed them.
+// The reclaim only hides child rows that are parents themselves. They refer to the reference row until HiddenRows has
+// removed them, so it has to stay until then.
 absl::StatusOr<bool> Reclaim::NoneLeft(events::Tx& tx, RowId parent) {
   for (size_t child = 0; child < table_.children.size(); ++child) {
     if (!table_.children[child].is_parent) continue;

@@ -1,4 +1,4 @@
-// Removing what referred to deleted parents.
+// Removes what referred to deleted parents.
 #pragma once
 
 #include <atomic>
@@ -13,14 +13,15 @@
 
 namespace crosskey::relation {
 
-// Thread-safe; several may run at once, on one or on many processes: each batch locks its reference row.
+// Thread-safe. Several rounds may run at once, in one or in many processes, because each batch locks its reference row.
 class Reclaim {
  public:
   Reclaim(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox, telemetry::Metrics& metrics);
 
-  // Removes one batch, at most limits::kReclaimBatchRows rows, of each of at most 100 parents, each in a transaction of its own;
-  // the next round goes on with the parents behind them. Returns whether there may be more to do. The state is in the database
-  // alone, so it goes on after a restart.
+  // Takes at most 100 deleted parents by ascending id, and removes one batch of the child rows of each, at most
+  // limits::kReclaimBatchRows, in a transaction of its own. The next round goes on with the parents behind them.
+  // Returns whether there may be more to do. After a restart it goes on, because what has to be removed is in the
+  // database.
   absl::StatusOr<bool> Round(const Call& call);
 
  private:
@@ -35,7 +36,7 @@ class Reclaim {
   events::Outbox& outbox_;
   const std::vector<std::string> relationships_;
   const RemovedRowsMetric removed_;
-  std::atomic<RowId> after_ = RowId{};  // the last parent that was looked at
+  std::atomic<RowId> after_ = RowId{};  // the next round goes on behind this parent
 };
 
 }  // namespace crosskey::relation

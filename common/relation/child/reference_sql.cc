@@ -33,8 +33,9 @@ std::string Columns() { return "uid, state, refused_through, deletion_id, tracep
 
 }  // namespace
 
-// Rows whose parent is released have no other writers, so the batch is read without a lock: each statement locks what it
-// changes, in the order of the service. A row that stays (SET NULL) can be written meanwhile, and is locked.
+// `batch` reads without a lock: nobody but those who remove them writes rows whose parent is released, and each
+// statement after it locks what it changes, in the lock order of the service. With SET NULL the row stays and others
+// may write it meanwhile, so there `batch` locks it.
 ChildSql::ChildSql(const ChildTable& child)
     : count{NameOf(child, "count"),
             absl::StrCat("SELECT COUNT(*) FROM (SELECT 1", Visible(child), " LIMIT ?) AS referencing")},

@@ -1,4 +1,4 @@
-// The SQL of the child's side, built once from a registration. Of each statement: (arguments) -> columns.
+// The SQL of the child's side, built once from a registration. Behind each statement: (arguments) -> columns.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ struct ChildSql {
 
   db::Sql count;   // (parent id, limit) -> visible rows, at most limit
   db::Sql batch;   // (parent id, limit) -> id, uid
-  db::Sql left;    // (parent id) -> id: a row that is hidden already, but still there
+  db::Sql left;    // (parent id) -> id of any row that is still there, hidden ones included
   db::Sql remove;  // (ids): deletes, hides or sets null
 };
 
@@ -23,7 +23,7 @@ struct ReferenceSql {
 
   db::Sql lock_shared;  // (ids) -> id, state
   db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id, traceparent
-  db::Sql look;         // the same without a lock
+  db::Sql look;         // as `lock`, but without a lock
   db::Sql add;          // (id, uid, state): keeps an existing row
   db::Sql insert;       // (id, uid, state): a duplicate is an error
   db::Sql refuse;       // (refused_through, id)
@@ -38,12 +38,12 @@ struct LocalParentSql {
   explicit LocalParentSql(const LocalParent& parent);
 
   db::Sql hide;    // (id)
-  db::Sql any;     // () -> id: whether there is a hidden row
+  db::Sql any;     // () -> id of the first hidden row
   db::Sql hidden;  // (after id, limit) -> id, locked
   db::Sql remove;  // (ids)
   struct Child {
     std::string relationship;
-    db::Sql batch;   // (parent ids, limit) -> id, parent id; by parent id
+    db::Sql batch;   // (parent ids, limit) -> id, parent id, by ascending parent id
     db::Sql remove;  // (ids)
   };
   std::vector<Child> children;

@@ -34,7 +34,7 @@ absl::Status Release::CheckOverrides(const ReleaseRequest& request) const {
     const bool known =
         std::any_of(table_.children.begin(), table_.children.end(),
                     [&name = relationship](const auto& child) { return child.declaration.relationship == name; });
-    // Ignoring it could turn a RESTRICT into what is declared.
+    // Were an unknown override ignored, the declared action could apply in place of the RESTRICT that was asked for.
     if (!known) return errors::InvalidField("overrides.relationship", "is not stored by this service: " + relationship);
   }
   return absl::OkStatus();
@@ -65,7 +65,7 @@ absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const
 }
 
 absl::StatusOr<Release::Reference> Release::LockOrInsert(events::Tx& tx, const ReleaseRequest& request) {
-  // The checkpoint is locked before the reference row, as everywhere.
+  // The fence comes first, because the checkpoint is locked before reference rows everywhere.
   CROSSKEY_ASSIGN_OR_RETURN(const bool passes, PassesFence(tx.db(), table_.feed, request.as_of_sequence));
   CROSSKEY_ASSIGN_OR_RETURN(const auto found,
                             (tx.db().QueryOne<std::string, ReferenceState, DeletionId, DeletionId, std::string>(
@@ -79,7 +79,7 @@ absl::StatusOr<Release::Reference> Release::LockOrInsert(events::Tx& tx, const R
   const absl::Status inserted =
       tx.db().Execute(sql_.insert, request.parent.id, request.parent.uid, ReferenceState::kActive).status();
   if (db::SqlErrorOf(inserted) == db::SqlError::kDuplicate) {
-    // A guarded write has added it since: run the transaction again.
+    // Another transaction has added the row since it was looked for. The error makes this one run again.
     return db::MakeSqlError(db::SqlError::kRetry, sql_.insert.name, "added by another transaction");
   }
   CROSSKEY_RETURN_IF_ERROR(inserted);
@@ -90,7 +90,7 @@ absl::StatusOr<ReleaseAnswer> Release::Decide(events::Tx& tx, const ReleaseReque
   CROSSKEY_ASSIGN_OR_RETURN(const Reference reference, LockOrInsert(tx, request));
   if (reference.state != ReferenceState::kActive) return ReleaseAnswer{true, {}};
   CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseLocked));
-  // Counted after the exclusive lock: no writer that holds the reference is left, and none can come.
+  // The rows are counted after the exclusive lock was taken: no writer holds the reference, and none can get it.
   CROSSKEY_ASSIGN_OR_RETURN(std::vector<errors::Referencing> refusing, Refusing(tx.db(), request));
   if (request.deletion_id <= reference.refused_through) return ReleaseAnswer{false, std::move(refusing)};
   if (!refusing.empty()) {

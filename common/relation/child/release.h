@@ -1,4 +1,4 @@
-// Giving up the references to a row that its service wants to delete.
+// Gives up the references to a row that its service wants to delete.
 #pragma once
 
 #include <string>
@@ -18,12 +18,13 @@ class Release {
   Release(const ReferenceTable& table, const ReferenceSql& sql, events::Outbox& outbox)
       : table_(table), sql_(sql), outbox_(outbox) {}
 
-  // One transaction, whose commit is the moment at which all referring rows vanish; its cost does not depend on their
-  // number (a refusal counts at most 1,000). Repeating it with the same deletion_id gives the same answer.
+  // Runs one transaction. Its commit is the moment at which all referring rows vanish for readers. Its cost does not
+  // depend on their number (a refusal counts at most 1,000). Repeating it with the same deletion_id gives the same
+  // answer. With validate_only it stores nothing and says what would happen.
   //
-  // ABORTED CONFLICT: the reference row is absent and a deletion later than request.as_of_sequence has been taken in,
-  // so this may be a duplicate that comes after everything is over. FAILED_PRECONDITION: the row has another uid.
-  // INVALID_ARGUMENT: an override of a relationship that is not known here.
+  // ABORTED CONFLICT: the reference row is absent and a deletion later than request.as_of_sequence has taken effect
+  // here, so the request may be a duplicate that comes after everything is over. FAILED_PRECONDITION: the row has
+  // another uid. INVALID_ARGUMENT: an override of a relationship that is not known here.
   absl::StatusOr<ReleaseAnswer> Run(const Call& call, const ReleaseRequest& request);
 
  private:
@@ -36,7 +37,7 @@ class Release {
   absl::StatusOr<ReleaseAnswer> Decide(events::Tx& tx, const ReleaseRequest& request);
   absl::StatusOr<ReleaseAnswer> Preview(db::Connection& connection, const ReleaseRequest& request);
   absl::StatusOr<Reference> LockOrInsert(events::Tx& tx, const ReleaseRequest& request);
-  // The RESTRICT relationships that have rows.
+  // Returns the relationships that have rows and whose action in this deletion is RESTRICT.
   absl::StatusOr<std::vector<errors::Referencing>> Refusing(db::Connection& connection, const ReleaseRequest& request);
 
   const ReferenceTable& table_;

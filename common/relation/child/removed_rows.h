@@ -1,4 +1,4 @@
-// How many rows deletions remove.
+// Counts the rows that deletions remove.
 #pragma once
 
 #include <map>
@@ -11,7 +11,8 @@
 
 namespace crosskey::relation {
 
-// The metric crosskey_reclaimed_rows_total. A counter that is there from the beginning can be told from one that has never moved.
+// The metric crosskey_reclaimed_rows_total. Its counters exist from the beginning, so a count of 0 is shown as 0 and
+// not as a metric that is missing.
 class RemovedRowsMetric {
  public:
   RemovedRowsMetric(telemetry::Metrics& metrics, const std::vector<std::string>& relationships);
@@ -23,10 +24,10 @@ class RemovedRowsMetric {
   std::map<std::string, prometheus::Counter*> counters_;  // by relationship
 };
 
-// The table `reclaimed_rows`: what the reclaim of a parent has removed so far, for its report. Every method is one or two
-// statements of a transaction that has locked the parent's reference row.
+// The table `reclaimed_rows` holds what the reclaim of a parent has removed so far, for its report. Each of these
+// functions runs one or two statements in a transaction that has locked the parent's reference row.
 absl::Status AddReclaimedRows(db::Tx& tx, RowId parent, const std::string& relationship, int64_t rows);
-// Of these relationships, all of which are in the result; then the counts are forgotten.
+// Returns the count of each of these relationships, 0 if it has none, and removes the counts from the table.
 absl::StatusOr<RowCounts> TakeReclaimedRows(db::Tx& tx, RowId parent, const std::vector<std::string>& relationships);
 
 }  // namespace crosskey::relation

@@ -3,7 +3,7 @@
 namespace crosskey::relation {
 namespace {
 
-// Longer than a deletion takes to be seen by a watch that looks every 2 s.
+// The watch looks every 2 s, so what it has seen is a little old. A delay shorter than this is taken for normal.
 constexpr absl::Duration kPatience = absl::Seconds(10);
 
 }  // namespace
@@ -20,9 +20,10 @@ std::string Blocked::Reason(const Deletion& deletion) const {
     return peer_ + " does not answer" + (visible ? "; its rows stay visible until it is back" : "");
   }
   if (deletion.state == DeletionState::kIntent) return "";  // the recovery takes it up
-  // Its event was published after it was begun.
+  // The event of the deletion was published after `begun`. A peer that is not even through with what was published
+  // before has not consumed it.
   if (seen.peer_caught_up < begun) return peer_ + " has not consumed the event of the deletion yet";
-  // The end is an event of the peer.
+  // The peer reports the end of the reclaim by an event, and this service is late in consuming the peer's events.
   if (seen.own_caught_up < now - kPatience) return "the events of " + peer_ + " are not consumed in time";
   return "";
 }

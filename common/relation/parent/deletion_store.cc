@@ -147,7 +147,7 @@ absl::Status DeletionStore::SetBlocked(db::Tx& tx, DeletionId deletion_id, const
 
 absl::StatusOr<std::optional<int64_t>> DeletionStore::OldestUnfinished(db::Connection& connection) const {
   std::optional<int64_t> oldest;
-  // One state after the other: each is the first entry of an index, together they would be a sort.
+  // Each state is queried alone, because that reads one entry of an index. One query for all would have to sort.
   for (const DeletionState state : {DeletionState::kIntent, DeletionState::kPending, DeletionState::kReclaiming}) {
     CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(oldest_, state));
     if (row.has_value() && (!oldest.has_value() || std::get<0>(*row) < *oldest)) oldest = std::get<0>(*row);

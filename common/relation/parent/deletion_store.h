@@ -12,7 +12,7 @@
 
 namespace crosskey::relation {
 
-// The stored values; those of user.v1.DeletionState.
+// The numbers are stored in the database. They are those of user.v1.DeletionState.
 enum class DeletionState { kNone = 0, kIntent = 1, kRefused = 2, kPending = 3, kReclaiming = 4, kCompleted = 5 };
 
 inline bool IsUnderWay(DeletionState state) {
@@ -25,7 +25,7 @@ struct Deletion {
   Row parent;
   Action action = Action::kCascade;  // of the relationship that can be overridden
   DeletionState state = DeletionState::kNone;
-  RowCounts rows;  // removed; filled once completed
+  RowCounts rows;  // what was removed, filled once COMPLETED; in a preview what would be
   std::string blocked_reason;
   int64_t create_time = 0;  // microseconds since 1970
   std::optional<int64_t> complete_time;
@@ -39,7 +39,8 @@ struct ParentRow {
   int64_t version = 0;
 };
 
-// Every method is one or a few statements in the session or transaction that it is given.
+// Every method runs one or a few statements in the session or transaction that it is given. Times are in microseconds
+// since 1970.
 class DeletionStore {
  public:
   explicit DeletionStore(const ParentTable& table);
@@ -49,21 +50,21 @@ class DeletionStore {
   absl::Status SetParentState(db::Tx& tx, RowId id, ParentState state) const;
   absl::Status RemoveParent(db::Tx& tx, RowId id) const;
 
-  // Records an INTENT and returns its deletion_id. The parent must be locked.
+  // Records an INTENT and returns its deletion_id. The parent must be locked, so that the ids of its deletions ascend.
   absl::StatusOr<DeletionId> Insert(db::Tx& tx, const Row& parent, Action action, int64_t now,
                                     const std::string& traceparent) const;
   absl::StatusOr<std::optional<Deletion>> Find(db::Connection& connection, DeletionId deletion_id) const;
   absl::StatusOr<std::optional<Deletion>> Latest(db::Connection& connection, RowId parent) const;
-  // From INTENT to `state`; false if it is no INTENT any more.
+  // Changes the state from INTENT to `state`. Returns false, and changes nothing, if it is not INTENT any more.
   absl::StatusOr<bool> Decide(db::Tx& tx, DeletionId deletion_id, DeletionState state,
                               const std::string& blocked_reason, std::optional<int64_t> complete_time) const;
-  // From PENDING or RECLAIMING to COMPLETED; false if it is neither.
+  // Changes the state from PENDING or RECLAIMING to COMPLETED. Returns false, and changes nothing, if it is neither.
   absl::StatusOr<bool> Complete(db::Tx& tx, DeletionId deletion_id, int64_t now) const;
   absl::Status SetRows(db::Tx& tx, DeletionId deletion_id, const RowCounts& rows) const;
   absl::Status SetBlocked(db::Tx& tx, DeletionId deletion_id, const std::string& reason) const;
-  // When the oldest deletion that is not over was begun.
+  // Returns when the oldest deletion that is not over was begun; nullopt: all are over.
   absl::StatusOr<std::optional<int64_t>> OldestUnfinished(db::Connection& connection) const;
-  // INTENTs older than `before`, oldest first.
+  // Returns the INTENTs that were begun before `before`, oldest first.
   absl::StatusOr<std::vector<DeletionId>> StaleIntents(db::Connection& connection, int64_t before, int limit) const;
   // Removes records that ended before `before`. Returns how many.
   absl::StatusOr<int64_t> Purge(db::Tx& tx, int64_t before, int limit) const;

@@ -29,8 +29,8 @@ const char* NameOf(DeletionState state) {
   }
 }
 
-// Past the intent a deletion no longer depends on its caller, only on this. Whoever drives it: its trace is that of the call
-// that began it, see Drive.
+// Once its intent is stored, a deletion goes on whatever happens to the caller. So it is driven under a call of its
+// own, to which Drive gives the trace of the call that began the deletion.
 Call Detached() { return Call::Background(limits::kDefaultDeadline); }
 
 }  // namespace
@@ -38,7 +38,7 @@ Call Detached() { return Call::Background(limits::kDefaultDeadline); }
 Deletions::Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now,
                      telemetry::Metrics& metrics)
     : table_(table), store_(table), outbox_(outbox), peer_(peer), now_(std::move(now)) {
-  // A counter that is there from the beginning can be told from one that has never moved.
+  // The counters exist from the beginning, so a count of 0 is shown as 0 and not as a metric that is missing.
   for (const DeletionState state :
        {DeletionState::kRefused, DeletionState::kPending, DeletionState::kReclaiming, DeletionState::kCompleted}) {
     reached_[state] = &metrics.Counter("crosskey_deletions_total", "Deletions that have reached this state.",
@@ -85,7 +85,7 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
     }
     DeletionId deletion_id{};
     if (parent.state == ParentState::kDeleting) {
-      // The two were read one after the other; where they do not fit together, look again.
+      // The row and its deletion were read one after the other. If they do not fit together, look again.
       if (!now.latest.has_value() || now.latest->state != DeletionState::kIntent) continue;
       if (now.latest->action != action) return errors::ParentDeleting(table_.type, request.id);
       if (request.validate_only) return now.latest;
@@ -105,8 +105,8 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Delete(const Call& call, cons
     const bool joined = parent.state == ParentState::kDeleting;
     CROSSKEY_ASSIGN_OR_RETURN(const Driven driven, Drive(Detached(), deletion_id));
     if (driven.deletion.state != DeletionState::kRefused) return driven.deletion;
-    // Somebody else's deletion was refused, perhaps long ago. Or another driver may have heard the refusal of this one. Ask
-    // again, so that the answer can name the rows as they are now.
+    // If this call has only joined the deletion, it may have been refused long ago. If `refusing` is empty, another
+    // driver has heard the refusal. In both cases ask again, so that the answer can name the rows as they are now.
     if (!joined && !driven.refusing.empty()) return errors::Restricted(table_.type, request.id, driven.refusing);
   }
   return errors::Conflict();
@@ -119,8 +119,8 @@ absl::StatusOr<std::optional<Deletion>> Deletions::AnswerMissing(const DeleteReq
   return latest;
 }
 
-// Whether it could be released now, and with `count` how many rows that would concern. FAILED_PRECONDITION RESTRICTED if
-// not.
+// Asks whether the peer would release the row now, and with `count` how many rows refer to it. FAILED_PRECONDITION
+// RESTRICTED: it would refuse.
 absl::StatusOr<ReleaseAnswer> Deletions::AskPeer(const Call& call, const Row& parent, Action action, bool count) {
   ReleaseRequest release = MakeRelease(parent, action);
   release.validate_only = true;
@@ -148,7 +148,7 @@ absl::StatusOr<std::optional<Deletion>> Deletions::Resume(const Call& call, Dele
   return driven.deletion;
 }
 
-// Step 1, intent. A row that is not ACTIVE any more must be looked at again.
+// Step 1, the intent. Rolls back with NotActive if the row is not ACTIVE any more; then the caller must look again.
 absl::StatusOr<std::variant<DeletionId, db::RollBack<Deletions::NotActive>>> Deletions::Begin(
     const Call& call, const DeleteRequest& request, Action action, const idempotency::Record<Deletion>& record) {
   using Begun = db::Either<DeletionId, NotActive>;
@@ -171,7 +171,9 @@ absl::StatusOr<std::variant<DeletionId, db::RollBack<Deletions::NotActive>>> Del
   });
 }
 
-// First the head, then whether it is still an intent: a release that passes the fence cannot be older than the decision.
+// Reads the head first and the state after it. While the state is INTENT, the deletion event still has to get a number,
+// which is higher than this head: once the peer has consumed that event, a release with this head does not pass the
+// fence. In the other order a release could pass the fence although its deletion was decided before.
 absl::StatusOr<Deletions::Dated> Deletions::Date(const Call& call, DeletionId deletion_id) {
   return outbox_.database().Read(call, [&](db::Connection& connection) -> absl::StatusOr<Dated> {
     CROSSKEY_ASSIGN_OR_RETURN(const Sequence head, events::Feed::Head(connection));
@@ -181,7 +183,7 @@ absl::StatusOr<Deletions::Dated> Deletions::Date(const Call& call, DeletionId de
   });
 }
 
-// Steps 2 and 3 for an intent; returns at once what is decided already.
+// Takes an INTENT through steps 2 and 3. A deletion that is decided already is returned at once.
 absl::StatusOr<Deletions::Driven> Deletions::Drive(Call call, DeletionId deletion_id) {
   Deletion deletion;
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
@@ -201,7 +203,7 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(Call call, DeletionId deletio
     }
     if (!absl::IsAborted(answer.status())) break;
   }
-  // No definite answer. What cannot be refused goes on, and the event performs the release when it arrives.
+  // No definite answer. A deletion that cannot be refused goes on, and its event does what the release would have done.
   if (!CanBeRefused(deletion.action)) {
     CROSSKEY_ASSIGN_OR_RETURN(Deletion decided, Decide(call, deletion, DeletionState::kPending,
                                                        PeerIsAway() + "; its rows stay visible until it is back"));
@@ -209,7 +211,7 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(Call call, DeletionId deletio
   }
   const absl::Status noted = NoteBlocked(call, deletion_id);
   if (!noted.ok()) log::Warning("could not note why a deletion is blocked", {{"deletion_id", Value(deletion_id)}});
-  // Whatever it was, the intent is stored and its outcome open.
+  // Whatever the error was, the intent is stored and its outcome is open.
   return errors::PeerUnavailable(PeerName());
 }
 
@@ -268,7 +270,8 @@ absl::Status Deletions::Recover(const Call& call) {
   absl::Status result;
   for (const DeletionId deletion_id : stale) {
     CROSSKEY_RETURN_IF_ERROR(call.Check());
-    // With a time of its own: that of the round may be nearly over. One that stays undecided does not hold up the others.
+    // Each deletion has a deadline of its own, because that of the round may be near. One that stays undecided does not
+    // hold up the others.
     const absl::StatusOr<Driven> driven = Drive(Detached(), deletion_id);
     result.Update(driven.status());
     if (!driven.ok()) continue;

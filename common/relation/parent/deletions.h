@@ -1,4 +1,4 @@
-// Deleting a row that another service refers to: intent, release, drop. The reclaim is the other service's.
+// Deletes a row that another service refers to: intent, release, drop. The reclaim is done by the other service.
 #pragma once
 
 #include <functional>
@@ -27,59 +27,64 @@ struct DeleteRequest {
   bool validate_only = false;
 };
 
-// Thread-safe. Several threads and processes may drive the same deletion: every step is idempotent, and the row's lock
-// and the state INTENT decide who does it.
+// Thread-safe. Several threads and processes may drive the same deletion: every step is idempotent, and a decision is
+// taken only by the driver that finds the state INTENT under the row's lock.
 class Deletions {
  public:
   // `now` is the clock for the age of intents and for the recorded times.
   Deletions(const ParentTable& table, events::Outbox& outbox, Peer& peer, std::function<absl::Time()> now,
             telemetry::Metrics& metrics);
 
-  // Deletes the row, or previews it. nullopt: allow_missing, and there is neither such a row nor a record of it.
+  // Deletes the row, or previews it. nullopt: with allow_missing, if there is neither such a row nor a record of its
+  // deletion.
   //
-  // The answer's state is RECLAIMING, COMPLETED or PENDING; with validate_only it is kNone and `rows` what would go,
-  // unless a deletion is under way already. From the moment the intent is stored the deletion goes on whatever happens
-  // to the caller; that transaction records the deletion as it is then, INTENT. `record` may be empty.
+  // The answer's state is RECLAIMING, COMPLETED or PENDING. With validate_only it is kNone, and `rows` says what would
+  // be deleted, unless a deletion is under way already: then that one is the answer.
+  //
+  // Once the intent is stored, the deletion goes on whatever happens to the caller. So the transaction of the intent
+  // calls `record` already, with the deletion as it is then, INTENT. `record` may be empty.
   //
   // NOT_FOUND, ABORTED ETAG_MISMATCH, ABORTED PARENT_DELETING (an undecided deletion with another action),
-  // FAILED_PRECONDITION RESTRICTED. UNAVAILABLE PEER_UNAVAILABLE: before the intent nothing was done; after it
-  // (RESTRICT only) the outcome is open and the recovery finds it out.
+  // FAILED_PRECONDITION RESTRICTED. ABORTED CONFLICT: other deletions of the row interfered in each of 5 rounds.
+  // UNAVAILABLE PEER_UNAVAILABLE: before the intent nothing was done; after it (only if the deletion can be refused)
+  // the outcome is open and the recovery finds it out.
   absl::StatusOr<std::optional<Deletion>> Delete(const Call& call, const DeleteRequest& request,
                                                  const idempotency::Record<Deletion>& record = nullptr);
 
-  // Drives a deletion that was begun before, and returns it as it stands: as in the answer of Delete, or REFUSED. nullopt:
-  // its record is no longer kept. UNAVAILABLE PEER_UNAVAILABLE: the outcome is still open.
+  // Drives a deletion that was begun before, and returns it as it stands then: in a state that Delete answers, or
+  // REFUSED. nullopt: its record is no longer kept. UNAVAILABLE PEER_UNAVAILABLE: the outcome is still open.
   absl::StatusOr<std::optional<Deletion>> Resume(const Call& call, DeletionId deletion_id);
 
-  // NOT_FOUND DELETION_NOT_FOUND.
+  // Returns the latest deletion of the row, as recorded. NOT_FOUND DELETION_NOT_FOUND.
   absl::StatusOr<Deletion> Latest(const Call& call, RowId id);
 
-  // The reclaim is over: effect of the peer's event. A second one, or one for a deletion that is not under way, changes
-  // nothing.
+  // The effect of the peer's event that the reclaim is over: the deletion becomes COMPLETED. A second event, or one for
+  // a deletion that is neither PENDING nor RECLAIMING, changes nothing.
   absl::Status OnReclaimed(events::Tx& tx, const Reclaimed& reclaimed);
 
-  // Drives the undecided deletions older than limits::kIntentRecoveryAge. An error: some of them are still undecided.
+  // Drives the undecided deletions older than limits::kIntentRecoveryAge, at most 100. An error: some of them are still
+  // undecided.
   absl::Status Recover(const Call& call);
 
   // The age of the oldest deletion that is INTENT, PENDING or RECLAIMING; zero if there is none.
   absl::StatusOr<absl::Duration> OldestUnfinished(const Call& call);
 
-  // Removes the records of deletions that ended longer ago than limits::kDeletionRecordRetention, at most 1,000. Returns
+  // Removes at most 1,000 records of deletions that ended longer ago than limits::kDeletionRecordRetention. Returns
   // whether there may be more.
   absl::StatusOr<bool> Purge(const Call& call);
 
  private:
-  // What a look at the row and its latest deletion says has to be done.
+  // The row and its latest deletion, read one after the other and without a lock.
   struct Situation {
     std::optional<ParentRow> parent;
     std::optional<Deletion> latest;
   };
-  // How driving a deletion ended: decided, or refused with these rows.
+  // The deletion, decided. `refusing` says what has refused it; empty if another driver has heard the refusal.
   struct Driven {
     Deletion deletion;
     std::vector<errors::Referencing> refusing;
   };
-  // A deletion as it stood after its feed's head was read.
+  // The head of the own feed, and the deletion as it was read after that.
   struct Dated {
     Sequence head{};
     Deletion deletion;

@@ -1,4 +1,4 @@
-// Telling another service which rows exist.
+// Tells another service which rows exist.
 #pragma once
 
 #include <string>
@@ -14,13 +14,14 @@ namespace crosskey::relation {
 // Works on the local database alone. Thread-safe.
 class Lookup {
  public:
-  // All rows of the table exist.
+  // Every row of the table can be referred to.
   Lookup(const ParentTable& table, db::Database& database);
-  // (ids) -> id, uid, state (ParentState), by ascending id: those that exist.
+  // `rows` is a statement (ids) -> id, uid, state (ParentState), by ascending id. It finds the rows that can be
+  // referred to.
   Lookup(db::Sql rows, db::Database& database) : rows_(std::move(rows)), database_(database) {}
 
-  // The rows by ascending id. The head of the feed is read before the rows: a deletion that the rows do not show yet
-  // gets a later sequence.
+  // Returns the rows by ascending id. The head of the feed is read before the rows, so a deletion that the rows do not
+  // show yet gets a later sequence.
   absl::StatusOr<LookupAnswer> Run(const Call& call, const std::vector<RowId>& ids);
 
  private:

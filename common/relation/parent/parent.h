@@ -1,4 +1,4 @@
-// A parent service's side of all relationships to one of its types, whole.
+// All that a parent service needs for the relationships to one of its types.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ namespace crosskey::relation {
 // Thread-safe.
 class Parent {
  public:
-  // All must outlive it. `now` is the clock of deletions and of the watch.
+  // What is passed by reference must outlive it. `now` is the clock of deletions and of the watch.
   Parent(ParentTable registered, events::Outbox& outbox, Peer& peer, const events::PeerWatch& watch,
          std::function<absl::Time()> now, telemetry::Metrics& metrics);
   Parent(const Parent&) = delete;
@@ -28,11 +28,11 @@ class Parent {
   Lookup& lookup() { return lookup_; }
   const Blocked& blocked() const { return blocked_; }
 
-  // Takes the event in that says that nothing refers to a deleted row any more.
+  // Tells the consumer what to do with the event that says that nothing refers to a deleted row any more.
   void Consume(events::Consumer& consumer);
 
-  // What has to be done again and again: the recovery of undecided deletions, the age of the oldest one as a metric, the removal
-  // of old records.
+  // The background work: it recovers undecided deletions, measures the age of the oldest unfinished one, and removes
+  // old records.
   std::vector<process::Task> Tasks();
 
  private:

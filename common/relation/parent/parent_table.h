@@ -1,4 +1,4 @@
-// How a service whose rows are referred to registers them.
+// How a service registers a type whose rows other services refer to.
 #pragma once
 
 #include <string>
@@ -15,20 +15,22 @@ enum class ParentState {
   kDeleting = 2,  // a deletion has begun and is undecided
 };
 
-// A type that other services refer to, and may refuse to let go. Its table has the columns id, uid, state and version.
+// A type that other services refer to. They may refuse the deletion of a row. Its table has the columns id, uid, state
+// and version.
 struct ParentTable {
   std::string type;             // "user.v1.User"
   std::string table;            // "users"
   std::string deletions_table;  // "user_deletions"
   std::string id_column;        // of the deletions table: "user_id"
-  // The services that refer to it. For now exactly one.
+  // The services that refer to the type. For now exactly one.
   std::vector<std::string> peers;
-  // All relationships that refer to the type. The first one's action can be overridden by a deletion.
+  // All relationships that refer to the type. A deletion can override the action of the first one.
   std::vector<Declaration> references;
   RowEvents events;
 
-  // With all declared relationships to the type. INVALID_ARGUMENT or NOT_FOUND: `overridable` is not one of them, or no event
-  // says that rows of the type were deleted.
+  // Registers all declared relationships to the type. A deletion can override the action of `overridable`. NOT_FOUND:
+  // `overridable` is not declared. INVALID_ARGUMENT: it does not refer to the type, `peers` is not exactly one service,
+  // or no event is declared that says that rows of the type were deleted.
   static absl::StatusOr<ParentTable> Of(const Declarations& declarations, const std::string& type,
                                         const std::string& overridable, std::vector<std::string> peers);
 };

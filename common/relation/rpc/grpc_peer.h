@@ -13,7 +13,7 @@ namespace crosskey::relation {
 
 namespace v1 = ::relation::v1;
 
-// Thread-safe. Each call takes at most limits::kPeerCallTimeout.
+// Thread-safe. Each call waits at most 300 ms for the connection, and then takes at most limits::kPeerCallTimeout.
 class GrpcPeer final : public Peer {
  public:
   // `name` is for errors and logs, "user-service".

@@ -1,4 +1,4 @@
-// relation.v1.ReferenceService over the mechanism.
+// Serves relation.v1.ReferenceService, for the types that a service owns and for those that it refers to.
 #pragma once
 
 #include <map>
@@ -20,9 +20,9 @@ class ReferenceRpc final : public v1::ReferenceService::Service {
   ReferenceRpc(std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
       : calls_("relation.v1.ReferenceService", std::move(admission), metrics) {}
 
-  // This service owns the type.
+  // For a type that this service owns: answers LookupReferenced.
   void Serve(const std::string& type, Lookup& lookup) { lookups_[type] = &lookup; }
-  // This service refers to the type.
+  // For a type that this service refers to: answers ReleaseReferenced.
   void Serve(const std::string& type, Release& release) { releases_[type] = &release; }
 
   grpc::Status LookupReferenced(grpc::ServerContext* context, const v1::LookupReferencedRequest* request,

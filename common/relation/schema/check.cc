@@ -17,7 +17,7 @@ absl::Status Difference(const std::string& what) {
   return absl::FailedPreconditionError("the tables are not what is declared: " + what);
 }
 
-// One look at the database, and the questions that it is asked.
+// Reads what tables the database has, and compares them with what is needed.
 class Tables {
  public:
   explicit Tables(db::Connection& connection) : connection_(connection) {}
@@ -27,7 +27,7 @@ class Tables {
     return absl::OkStatus();
   }
 
-  // `why` is said of a table or a column that is missing.
+  // `why` says in the error why the column is needed.
   absl::Status NeedColumn(const std::string& table, const std::string& column, bool is_number, const std::string& why) {
     auto columns = columns_.find(table);
     if (columns == columns_.end()) {
@@ -60,11 +60,11 @@ class Tables {
     return Difference(absl::StrCat("no index begins with ", name));
   }
 
-  // Only `known` columns, each "table.column", refer to this table.
+  // Checks that no columns but the `known` ones, each "table.column", refer to the table `parent`.
   absl::Status NoOtherKeys(const std::string& parent, const std::set<std::string>& known) const {
     for (const db::ForeignKey& key : keys_) {
       const std::string name = absl::StrCat(key.table, ".", key.column);
-      // SQLite finds the table whatever case its name is written in.
+      // SQLite ignores the case of a table's name, so a key can write it in another one.
       if (!absl::EqualsIgnoreCase(key.parent_table, parent) || known.count(name) > 0) continue;
       return Difference(absl::StrCat(name, " refers to ", parent, ", but no relationship is declared for it"));
     }

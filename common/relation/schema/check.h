@@ -1,5 +1,5 @@
-// Whether the tables are what the declarations say. Looked at when a service starts: a relationship that is declared and has no
-// table, or a table that refers to another service's rows and is not declared, would be an orphan one day.
+// Checks when a service starts that the tables are what the declarations say. A declared relationship without a table,
+// or a table that refers to another service's rows without a declaration, would leave an orphan one day.
 #pragma once
 
 #include <vector>
@@ -18,13 +18,14 @@ struct Registered {
   std::vector<const ParentTable*> parents;
 };
 
-// FAILED_PRECONDITION, with the name: a relationship to one of the types that are referred to, or of a type of this
-// service, is declared, and nobody has registered its table. Relationships within one package are those of LocalParent.
+// FAILED_PRECONDITION, with the name: a relationship is declared but its table is not registered, although its parent
+// type has a reference table here or its child type is in a package of this service. Relationships within one package
+// are left out, because LocalParent::Of finds them by itself.
 absl::Status CheckRegistered(const Declarations& declarations, const Registered& registered);
 
-// FAILED_PRECONDITION, with the names: a table or a column is missing or has another type, a foreign key is missing or does
-// something by itself, a column that the reclaim searches has no index, or a foreign key to a reference table belongs to no
-// registered relationship.
+// FAILED_PRECONDITION, with the names: a table or a column is missing, a column is no number where it must be one, a
+// foreign key is missing or does something by itself, a column that the reclaim searches has no index, or a foreign key
+// to a reference table or to a LocalParent's table belongs to no registered relationship.
 absl::Status CheckTables(db::Connection& connection, const Registered& registered);
 
 }  // namespace crosskey::relation

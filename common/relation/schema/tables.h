@@ -8,10 +8,11 @@
 
 namespace crosskey::relation {
 
-// `reclaimed_rows`, and a reference table for each of these types of other services, which the service's own tables refer to.
+// Returns `reclaimed_rows`, and a reference table for each of these types of other services. The service's own tables
+// refer to the reference tables.
 std::vector<db::Component> ChildSchema(const std::vector<std::string>& parent_types);
 
-// `deletion_rows`, and the records of the deletions of each of these own types.
+// Returns `deletion_rows`, and for each of these own types the table with the records of its deletions.
 std::vector<db::Component> ParentSchema(const std::vector<std::string>& types);
 
 }  // namespace crosskey::relation

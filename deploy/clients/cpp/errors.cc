@@ -13,7 +13,7 @@
 namespace crosskey::client {
 namespace {
 
-// More than any service means: keeps the conversion within its range.
+// No service means a longer delay. A longer one is cut, so that the conversion stays within its range.
 constexpr int64_t kMaxDelaySeconds = 365LL * 24 * 3600;
 
 void ReadDetail(const google::protobuf::Any& detail, Error* error) {

@@ -1,4 +1,4 @@
-// For clients of Crosskey: what an error says to a program, and writes that are safe to repeat.
+// For clients of Crosskey: reads what an error says to a program, and makes writes that are safe to repeat.
 #pragma once
 
 #include <chrono>
@@ -33,7 +33,8 @@ struct Resource {
   std::string description;
 };
 
-// A status with the details that it carries. What it does not carry is empty, as in the errors that gRPC itself makes.
+// A status with the details that it carries. A member is empty if the status does not carry that detail. Errors that
+// gRPC itself makes carry none.
 struct Error {
   grpc::StatusCode code = grpc::StatusCode::OK;
   std::string message;
@@ -47,16 +48,17 @@ struct Error {
   std::optional<std::chrono::nanoseconds> retry_delay;
 };
 
-// Details of a kind that Error has no place for, and such as cannot be decoded, are passed over.
+// Details that have no member in Error, and details that cannot be decoded, are passed over.
 Error ReadError(const grpc::Status& status);
 
-// As in the documentation of gRPC, for example "NOT_FOUND".
+// Returns the name as in the documentation of gRPC, for example "NOT_FOUND".
 std::string CodeName(grpc::StatusCode code);
 
 struct RetryPolicy {
   int max_tries = 5;
   std::chrono::milliseconds timeout_of_try{5000};
-  // Doubled from try to try. A retry_delay of the service takes its place, as far as it is not beyond max_wait.
+  // The wait after the first try; it doubles from try to try. If the service sends a retry_delay, that counts instead.
+  // No wait is longer than max_wait.
   std::chrono::milliseconds first_wait{100};
   std::chrono::milliseconds max_wait{5000};
 };
@@ -64,8 +66,9 @@ struct RetryPolicy {
 // Makes one try of a call, with a context that has a deadline and the request_id to put into the request.
 using Try = std::function<grpc::Status(grpc::ClientContext* context, const std::string& request_id)>;
 
-// Makes a write that may be repeated: after UNAVAILABLE and DEADLINE_EXCEEDED nobody knows whether it took effect, but as
-// all tries carry one new request_id, it does so once, and the answer is that of the first one that did.
+// Makes a write, and tries it again after UNAVAILABLE and DEADLINE_EXCEEDED, because then nobody knows whether it took
+// effect. All tries carry the same new request_id. So the write takes effect once, and the answer is that of the first
+// try that took effect.
 grpc::Status WithRequestId(const Try& call, const RetryPolicy& policy = {});
 
 }  // namespace crosskey::client

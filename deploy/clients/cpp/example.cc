@@ -1,7 +1,7 @@
 // A client of both services: crosskey-example USER_TARGET POST_TARGET [SERVICE_CONFIG]
 //
-// Creates a user and posts, lists them in pages, reads why a post of nobody is refused, repeats a write safely, and deletes
-// the user with all posts. Ends with exit code 1 where something is not as it should be.
+// Creates a user and posts, lists them in pages, reads why a post of a user that does not exist is refused, repeats a
+// write safely, and deletes the user with all posts. Ends with exit code 1 if something is not as it should be.
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -46,7 +46,7 @@ void Check(const std::string& call, const grpc::Status& status) {
 template <typename Service, typename Request, typename Response>
 using Method = grpc::Status (Service::Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
-// One service. Retries, round_robin and health checks of the channel are those of the service config.
+// A client of one service. Retries, round_robin and health checks of its channel are those of the service config.
 template <typename Service>
 class Client {
  public:
@@ -70,7 +70,7 @@ class Client {
     return response;
   }
 
-  // A write that may be repeated; leaves its request_id in the request.
+  // Makes a write that may be repeated, and leaves its request_id in the request.
   template <typename Request, typename Response>
   Response Write(const std::string& name, Method<Service, Request, Response> method, Request* request) {
     Response response;
@@ -145,7 +145,7 @@ void CreateTwice(Client<PostService>* posts, int64_t user) {
 }
 
 void Delete(Client<UserService>* users, int64_t user) {
-  // A deletion takes the user's posts along: look first how many.
+  // A deletion takes the user's posts along: look first how many there are.
   user::v1::DeleteUserRequest request;
   request.set_id(user);
   request.set_validate_only(true);
@@ -155,7 +155,8 @@ void Delete(Client<UserService>* users, int64_t user) {
   const auto begun = users->Write("DeleteUser", &UserService::Stub::DeleteUser, &request).deletion();
   std::cout << "deleted: " << user::v1::DeletionState_Name(begun.state()) << "\n";
 
-  // Nobody has to wait for the end: the posts are gone for every reader already, this is about the rows.
+  // Nobody has to wait for the end: the posts are gone for every reader already, and only their rows are still being
+  // removed.
   user::v1::GetUserDeletionRequest get;
   get.set_user_id(user);
   for (const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);;) {

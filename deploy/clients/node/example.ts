@@ -17,7 +17,7 @@ import { DeletionState, UserDeletion } from "./gen/user/v1/user";
 import { CreateUserRequest, DeleteUserRequest, GetUserDeletionRequest } from "./gen/user/v1/user_service";
 import { UserServiceClient } from "./gen/user/v1/user_service";
 
-// Beside the folder of this example; this runs as build/example.js.
+// The file lies beside the folder of this example, and this runs as build/example.js.
 const serviceConfig = readFileSync(join(__dirname, "..", "..", "service_config.json"), "utf8");
 // After this many milliseconds a write is not sent again, and a deletion not waited for.
 const patience = 30_000;
@@ -35,7 +35,9 @@ type Call<Request, Response> = (request: Request) => Promise<Response>;
 function unary<Request, Response>(client: Client, method: Method<Request, Response>): Call<Request, Response> {
   return (request) =>
     new Promise((resolve, reject) => {
-      method.call(client, request, new Metadata(), {}, (error, response) => (error ? reject(error) : resolve(response)));
+      method.call(client, request, new Metadata(), {}, (error, response) =>
+        error ? reject(error) : resolve(response),
+      );
     });
 }
 
@@ -53,8 +55,8 @@ function detail<T>(error: ServiceError, type: { $type: string; decode(bytes: Uin
 
 // Makes a write that is safe to repeat, and repeats it while it is not known whether it has happened.
 //
-// The service config repeats too, but gives up within seconds, and does not know what the service asks for. Either way the
-// request_id stays the same, so that the write has one effect and one answer.
+// The service config repeats calls too, but it gives up within seconds, and it does not know for how long the service
+// asks to wait. Either way the request_id stays the same, so that the write has one effect and one answer.
 async function write<Request extends { requestId: string }, Response>(call: Call<Request, Response>, request: Request) {
   expect(request.requestId !== "", "a write has a request_id");
   const giveUp = Date.now() + patience;
@@ -73,7 +75,7 @@ async function write<Request extends { requestId: string }, Response>(call: Call
   }
 }
 
-// The pages one after the other. Only an empty token is the end: a page may be short, even empty, before the last.
+// Gives the pages one after the other. Only an empty token is the end: a page before the last may be short, even empty.
 async function* pagesOfPosts(posts: PostServiceClient, userId: bigint, pageSize: number): AsyncGenerator<Post[]> {
   const listPosts = unary(posts, posts.listPosts);
   let pageToken = "";
@@ -94,7 +96,7 @@ function refusal(error: unknown): string {
   return `${status[error.code]} ${info.reason}: ${relationship} refers to ${resource} (${causes})`;
 }
 
-// The record of a deletion when it has ended. It outlives the user by 30 days.
+// Returns the record of a deletion when the deletion has ended. The record outlives the user by 30 days.
 async function follow(users: UserServiceClient, userId: bigint): Promise<UserDeletion> {
   const getUserDeletion = unary(users, users.getUserDeletion);
   for (const giveUp = Date.now() + patience; ; await sleep(100)) {
@@ -138,7 +140,7 @@ async function main(users: UserServiceClient, posts: PostServiceClient): Promise
   expect(outcome !== undefined, "a post of an unknown user is refused");
   console.log(`refused: ${outcome}`);
 
-  // As a client does that has lost the answer, perhaps with a restart in between: it has kept the request and its id.
+  // A client that has lost the answer does this, perhaps after a restart: it has kept the request and its id.
   const request = CreatePostRequest.fromPartial({ userId: user.id, title: "Just once", requestId: randomUUID() });
   const { post: first } = await write(createPost, request);
   const { post: again } = await write(createPost, request);

@@ -40,8 +40,8 @@ def detail(error, kind):
 def write(method, request):
     """Makes a write that is safe to repeat, and repeats it while it is not known whether it has happened.
 
-    The service config repeats too, but gives up within seconds, and does not know what the service asks for. Either way the
-    request_id stays the same, so that the write has one effect and one answer.
+    The service config repeats calls too, but it gives up within seconds, and it does not know for how long the service
+    asks to wait. Either way the request_id stays the same, so that the write has one effect and one answer.
     """
     expect(request.request_id, "a write has a request_id")
     give_up = time.monotonic() + PATIENCE_SECONDS
@@ -68,7 +68,10 @@ def new_id():
 
 
 def pages_of_posts(posts, user_id, page_size):
-    """The pages one after the other. Only an empty token is the end: a page may be short, even empty, before the last."""
+    """Gives the pages one after the other.
+
+    Only an empty token is the end: a page before the last may be short, even empty.
+    """
     request = post_service.ListPostsRequest(user_id=user_id, page_size=page_size)
     while True:
         response = posts.ListPosts(request)
@@ -92,7 +95,7 @@ def refusal(error):
 
 
 def follow(users, user_id):
-    """The record of a deletion when it has ended. It outlives the user by 30 days."""
+    """Returns the record of a deletion when the deletion has ended. The record outlives the user by 30 days."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         deletion = users.GetUserDeletion(user_service.GetUserDeletionRequest(user_id=user_id)).deletion
@@ -140,7 +143,7 @@ def main(user_target, post_target):
         except grpc.RpcError as error:
             print(f"refused: {refusal(error)}")
 
-        # As a client does that has lost the answer, perhaps with a restart in between: it has kept the request and its id.
+        # A client that has lost the answer does this, perhaps after a restart: it has kept the request and its id.
         request = post_service.CreatePostRequest(user_id=user.id, title="Just once", request_id=new_id())
         first, again = write(posts.CreatePost, request).post, write(posts.CreatePost, request).post
         print(f"created posts/{first.id}, and again under the same request_id: posts/{again.id}")

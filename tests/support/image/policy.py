@@ -1,4 +1,7 @@
-"""The rules for deploy/Dockerfile and deploy/compose.yaml. A function gives the list of what is wrong; `broken` calls it."""
+"""The rules for deploy/Dockerfile and deploy/compose.yaml.
+
+A rule is a function that returns the list of what is wrong; `broken` calls it.
+"""
 
 import os
 import re
@@ -7,12 +10,12 @@ import dockerfile
 
 SERVICES = {"user-service": "CROSSKEY_USER_", "post-service": "CROSSKEY_POST_"}
 PEERS = {"user-service": "post-service", "post-service": "user-service"}
-# The longest stop, in seconds.
+# A service takes at most this many seconds to stop.
 STOP = 11.5
 
 
 class Files:
-    """The texts that the rules are about. `changes`: {path: text}, instead of what is there."""
+    """The texts that the rules are about. `changes`: {path: text} that is taken instead of what the file has."""
 
     def __init__(self, root, helps, load_yaml, changes=None):
         self.root = root
@@ -41,7 +44,7 @@ class Files:
         return [(name, settings) for name, settings, service in self.ours() if name == service]
 
     def environment(self, settings, service):
-        """What a container of ours gets: that of the image, and that of compose."""
+        """The variables that a container of ours gets: those of the image, and those of compose."""
         return {**self.stages[service].pairs("ENV"), **settings.get("environment", {})}
 
 
@@ -171,7 +174,7 @@ def mounts(files):
         context = os.path.join(files.root, "deploy", build["context"])
         if os.path.realpath(context) != os.path.realpath(files.root) or build["dockerfile"] != "deploy/Dockerfile":
             problems.append(f"{name} is not built of deploy/Dockerfile with the whole repository")
-    # A file that is executable would be run, without the function that it needs.
+    # The image of MariaDB runs a file that is executable, and then the file lacks the function that it needs.
     if os.access(os.path.join(files.root, "deploy/compose/accounts.sh"), os.X_OK):
         problems.append("deploy/compose/accounts.sh is executable, so the image of MariaDB would not source it")
     return problems
@@ -188,7 +191,8 @@ def dashboards(files):
     if not paths:
         return ["there is no provider of dashboards in deploy/grafana/provisioning/dashboards"]
     targets = [volume.split(":")[1] for volume in files.services["grafana"]["volumes"]]
-    return [f"Grafana looks for dashboards in {path}, where nothing is mounted" for path in paths if path not in targets]
+    return [f"Grafana looks for dashboards in {path}, where nothing is mounted"
+            for path in paths if path not in targets]
 
 
 def secrets(files):
@@ -199,7 +203,8 @@ def secrets(files):
     for name, settings in files.services.items():
         granted = settings.get("secrets", [])
         used.update(granted)
-        problems += [f"{name} gets the secret {secret}, which is not declared" for secret in granted if secret not in declared]
+        problems += [f"{name} gets the secret {secret}, which is not declared"
+                     for secret in granted if secret not in declared]
         for variable, value in settings.get("environment", {}).items():
             if "PASSWORD" in variable and not variable.endswith("_FILE"):
                 problems.append(f"{name}: {variable} holds a password itself")
@@ -223,7 +228,8 @@ def hardening(files):
             "it may get new privileges": settings.get("security_opt") == ["no-new-privileges:true"],
             "it has no limit of memory": "mem_limit" in settings,
             "it has no limit of processes": "pids_limit" in settings,
-            "it is privileged": not any(key in settings for key in ("privileged", "devices", "pid", "ipc", "network_mode")),
+            "it is privileged":
+                not any(key in settings for key in ("privileged", "devices", "pid", "ipc", "network_mode")),
             "it runs as root": settings.get("user", "1") not in ("0", "root", "0:0"),
             "it has a network that is not declared": set(settings["networks"]) <= set(files.compose["networks"]),
         }
@@ -294,7 +300,8 @@ def connections(files):
     total = 1  # an administrator
     for name, settings, service in files.ours():
         default = re.search(r"--db-pool N\s.*\n\s*default (\d+)", files.helps[service])[1]
-        total += int(files.environment(settings, service).get(SERVICES[service] + "DB_POOL", default)) if name == service else 1
+        pool = files.environment(settings, service).get(SERVICES[service] + "DB_POOL", default)
+        total += int(pool) if name == service else 1
     limit = int(re.search(r"^max_connections = (\d+)$", files.text("deploy/compose/mariadb.cnf"), re.M)[1])
     return [f"max_connections is {limit}, but {total} sessions may be opened"] if limit < total else []
 

@@ -1,4 +1,4 @@
-"""Whether the rules notice what is wrong: each of them, on files with one mistake."""
+"""Shows that the rules notice what is wrong: each is given files with one mistake, and has to report it."""
 
 import policy
 
@@ -23,11 +23,13 @@ MISTAKES = [
     (DOCKERFILE, "STOPSIGNAL SIGTERM", "STOPSIGNAL SIGKILL", "STOPSIGNAL"),
     (DOCKERFILE, "sqlite:/data/", "sqlite:/srv/", "not below a volume"),
     (DOCKERFILE, "EXPOSE 50051 50061 9451", "EXPOSE 50051 50061", "EXPOSE"),
-    (DOCKERFILE, "CROSSKEY_USER_METRICS_LISTEN=0.0.0.0", "CROSSKEY_USER_METRICS_LISTEN=127.0.0.1", "listens on 127.0.0.1"),
+    (DOCKERFILE, "CROSSKEY_USER_METRICS_LISTEN=0.0.0.0", "CROSSKEY_USER_METRICS_LISTEN=127.0.0.1",
+     "listens on 127.0.0.1"),
     (DOCKERFILE, "PEER=post-service:50062", "PEER=post-service:50052", "the peer of user-service in the image"),
     (COMPOSE, "PEER: user-service:50061", "PEER: user-service:50051", "the peer of post-service in compose"),
     (COMPOSE, '"127.0.0.1:50051:50051"', '"50051:50051"', "not on 127.0.0.1"),
-    (COMPOSE, '"127.0.0.1:50052:50052"', '"127.0.0.1:50052:50052", "127.0.0.1:50062:50062"', "not just its public port"),
+    (COMPOSE, '"127.0.0.1:50052:50052"', '"127.0.0.1:50052:50052", "127.0.0.1:50062:50062"',
+     "not just its public port"),
     (COMPOSE, "./compose/mariadb.cnf:", "./compose/server.cnf:", "which is not there"),
     (COMPOSE, "conf.d/crosskey.cnf:ro", "conf.d/crosskey.cnf", "can write to"),
     (COMPOSE, "dashboards:ro\n    tmpfs", "other:ro\n    tmpfs", "where nothing is mounted"),
@@ -35,7 +37,8 @@ MISTAKES = [
     (COMPOSE, "/run/secrets/grafana_admin", "/run/secrets/mariadb_root", "which it does not get"),
     (COMPOSE, "GF_SECURITY_ADMIN_PASSWORD__FILE: /run/secrets/grafana_admin", "GF_SECURITY_ADMIN_PASSWORD: a",
      "holds a password itself"),
-    ("deploy/compose/secrets", "post_db_migrate grafana_admin", "post_db_migrate", "does not make the secret grafana_admin"),
+    ("deploy/compose/secrets", "post_db_migrate grafana_admin", "post_db_migrate",
+     "does not make the secret grafana_admin"),
     (".gitignore", "/deploy/compose/passwords/", "", "git does not ignore"),
     (COMPOSE, "read_only: true", "read_only: false", "can be written to"),
     (COMPOSE, "cap_drop: [ALL]", "cap_drop: [NET_RAW]", "keeps capabilities"),

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """A MariaDB server that asks for the login of MySQL 8: sha2_login.py PORT_FILE SERVER_PORT ACCOUNT=PASSWORD_FILE...
 
-MariaDB 10.11 cannot log anybody in with caching_sha2_password. This stands before such a server and takes its part in the
-login, checks what the client proves, logs in to the server with mysql_native_password in its place, and then hands on what
-both say. As MySQL does, it knows an account only after its first login: for that one the client has to send the password,
-encrypted with the server's RSA key; later ones are quick. A client that names another plugin than caching_sha2_password
-is told to switch to it.
+MariaDB 10.11 cannot log anybody in with caching_sha2_password. This program stands between the client and such a
+server, and takes the server's part in the login: it checks what the client proves. Then it logs in to the server with
+mysql_native_password in the client's place, and hands on what both say.
+
+As MySQL does, it knows an account only after the account's first login. For the first login the client has to send the
+password, encrypted with the server's RSA key; later logins are quick. A client that names another plugin than
+caching_sha2_password is told to switch to it.
 
 Writes its own port, on loopback, into PORT_FILE, and a line on standard output for each login: full, quick or refused.
-Needs openssl, the program. Runs until it is killed.
+Needs the program openssl. Runs until it is killed.
 """
 
 import hashlib
@@ -120,7 +122,7 @@ class Logins:
         return xor(plain, nonce * (len(plain) // len(nonce) + 1))[:-1]
 
     def login(self, client, server):
-        """Leaves both after the login, or raises."""
+        """Logs the client in, and returns the line to print. Raises if the client or the server refuses."""
         greeting = Greeting(read_packet(server)[1])
         write_packet(client, 0, greeting.for_client())
         number, payload = read_packet(client)

@@ -1,16 +1,16 @@
-"""What the rules look at: the objects of a rendered overlay, and the pods that come of them."""
+"""What the rules look at: the objects of a rendered overlay, and the pods that are made from them."""
 
 import collections
 
 import yaml
 
-# The kinds that are in no namespace, of those that are used here.
+# Of the kinds that are used here, these are in no namespace.
 CLUSTER_KINDS = {"Namespace"}
 
-# As the namespaces of a cluster are labelled.
+# Kubernetes gives each namespace this label, with the name of the namespace.
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
-# labels and ports are those of the pod; spec is that of the template, None for a pod that an operator makes.
+# labels and ports are those of the pod. spec is that of the template, or None for a pod that an operator makes.
 Pod = collections.namedtuple("Pod", "name namespace labels spec ports owner")
 
 
@@ -36,7 +36,7 @@ class Overlay:
         return self.of_kind("Deployment", "Job", "StatefulSet", "DaemonSet", "CronJob", "ReplicaSet", "Pod")
 
     def pods(self):
-        """Of the templates, one each."""
+        """One pod for each template."""
         pods = []
         for owner in self.workloads():
             template = template_of(owner)
@@ -50,7 +50,7 @@ class Overlay:
         return pods
 
     def operator_pods(self):
-        """Those that the mariadb-operator makes, as far as they are known: with its labels."""
+        """The pods that the mariadb-operator makes. Only their labels and the port are known."""
         pods = []
         for each in self.of_kind("MariaDB"):
             name = each["metadata"]["name"]
@@ -66,12 +66,13 @@ class Overlay:
         return [pod for pod in self.pods() if pod.owner["kind"] == "Job"]
 
     def environment(self, pod, container):
-        """The variables of a container, as its ConfigMaps and its own list give them. Of references only that they are."""
+        """The variables of a container, from its ConfigMaps and its own list. A reference counts as an empty value."""
         variables = {}
         for source in container.get("envFrom", []):
             reference = source.get("configMapRef")
             found = self.find("ConfigMap", reference["name"]) if reference else None
-            variables.update((source.get("prefix", "") + key, value) for key, value in (found or {}).get("data", {}).items())
+            data = (found or {}).get("data", {})
+            variables.update((source.get("prefix", "") + key, value) for key, value in data.items())
         for entry in container.get("env", []):
             variables[entry["name"]] = entry.get("value", "")
         return variables
@@ -97,7 +98,7 @@ def containers_of(spec):
 
 
 def matches(selector, labels):
-    """A label selector, as it is found in policies, Deployments, budgets. An empty one matches all."""
+    """Whether a label selector, as policies, Deployments and budgets have it, matches. An empty one matches all."""
     for key, value in (selector.get("matchLabels") or {}).items():
         if labels.get(key) != value:
             return False
@@ -120,7 +121,7 @@ def service_of(pod):
 
 
 def quantity(text):
-    """Of CPU or memory, as a number."""
+    """A quantity of CPU or memory as a number."""
     text = str(text)
     factors = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 1e3, "M": 1e6, "G": 1e9}
     for suffix, factor in sorted(factors.items(), key=lambda pair: -len(pair[0])):

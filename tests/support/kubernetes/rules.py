@@ -1,5 +1,8 @@
-"""The rules that every rendered overlay has to keep: a rule is a function of the overlay and of what is known besides, which
-yields what breaks it. Here is what the rules share; they themselves are in rules_*.py, to be imported for RULES."""
+"""The rules that every rendered overlay has to keep.
+
+A rule is a function of the overlay and of what else is known. It yields what breaks the rule. This file has what the
+rules share. The rules are in rules_*.py; importing these files adds the rules to RULES.
+"""
 
 import re
 

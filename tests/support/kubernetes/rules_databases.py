@@ -1,4 +1,4 @@
-"""Rules. Databases, replicas, migrations."""
+"""The rules for databases, replicas and migrations."""
 
 import posixpath
 import re
@@ -26,7 +26,8 @@ def sqlite(overlay, _):
             yield f"{pod.name}: {url} is not in a volume that stays"
         if pod.spec.get("securityContext", {}).get("fsGroup") is None:
             yield f"{pod.name} may not write to its volume"
-        shared = [other.name for other in overlay.servers() if other.name != pod.name and claims_of(other) & claims_of(pod)]
+        shared = [other.name for other in overlay.servers()
+                  if other.name != pod.name and claims_of(other) & claims_of(pod)]
         if shared:
             yield f"{pod.name} shares its volume with {shared}"
 
@@ -46,7 +47,8 @@ def replicated(overlay, _):
             continue
         if not is_mysql(overlay, pod):
             yield f"{pod.name} may have {most} replicas, without a database server"
-        budgets = [each for each in overlay.of_kind("PodDisruptionBudget") if matches(each["spec"]["selector"], pod.labels)]
+        budgets = [each for each in overlay.of_kind("PodDisruptionBudget")
+                   if matches(each["spec"]["selector"], pod.labels)]
         if len(budgets) != 1:
             yield f"{pod.name} has {len(budgets)} disruption budgets"
         for budget in budgets:
@@ -136,7 +138,7 @@ def sessions_of(overlay, world, pod):
     container = pod.spec["containers"][0]
     pool = int(overlay.environment(pod, container).get(world.prefix(container["image"]) + "DB_POOL", 16))
     surge = pod.owner["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge", 1)
-    # The ones that are ending still have theirs.
+    # The surge counts twice, because pods that are ending still have their sessions.
     return pool * (replicas_of(overlay, pod)[1] + 2 * count_of(surge, replicas_of(overlay, pod)[1], True))
 
 

@@ -1,4 +1,4 @@
-"""Rules. What the objects say of each other: names, labels, selectors, ports, references, and words."""
+"""The rules for what the objects say of each other: names, labels, selectors, ports, references, and words."""
 
 import re
 
@@ -47,10 +47,11 @@ def selectors(overlay, _):
         for each in overlay.of_kind(kind):
             selector = each["spec"].get("selector", {})
             selector = {"matchLabels": selector} if kind == "Service" else selector
-            # An empty one selects nothing (a Service) or everything (a budget): neither is meant.
+            # An empty selector selects nothing (a Service) or everything (a budget), and neither is meant.
             chosen = [pod for pod in pods if matches(selector, pod.labels)] if any(selector.values()) else []
             if len(chosen) != 1 or chosen[0].owner["kind"] != "Deployment":
-                yield f"{title_of(each)} selects the pods of {[pod.name for pod in chosen]}, not those of one Deployment"
+                names = [pod.name for pod in chosen]
+                yield f"{title_of(each)} selects the pods of {names}, not those of one Deployment"
             elif service_of(chosen[0]) != each["metadata"]["labels"].get("app.kubernetes.io/name"):
                 yield f"{title_of(each)} selects the pods of {chosen[0].name}"
     for each in overlay.of_kind("PodMonitor"):
@@ -187,7 +188,7 @@ def references(overlay, world):
             yield f"{title_of(each)} is not used"
 
 
-# What the API server refuses and the schemas do not tell. By the last keys of the path to a field.
+# {the last keys of the path to a field: its values}. The API server refuses others, and the schemas do not tell.
 WORDS = {
     "ports.protocol": {"TCP", "UDP", "SCTP"},
     "imagePullPolicy": {"Always", "IfNotPresent", "Never"},

@@ -6,7 +6,8 @@ import network
 import rules
 from objects import Overlay
 
-DEV, PRODUCTION, OPERATOR, MONITORED = "dev", "production", "production-mariadb-operator", "production, prometheus-operator"
+DEV, PRODUCTION = "dev", "production"
+OPERATOR, MONITORED = "production-mariadb-operator", "production, prometheus-operator"
 
 
 def deployment(overlay, name="user-service"):
@@ -56,11 +57,12 @@ def secret(name, **fields):
         "name": name, "namespace": "crosskey", "labels": {"app.kubernetes.io/part-of": "crosskey"}}, **fields}
 
 
-# (overlay, what is wrong, how to make it so), by rule. `o` is the overlay, its objects are changed in place.
+# {rule: [(overlay, what is wrong, how to make it so)]}. `o` is the overlay; its objects are changed in place.
 MISTAKES = {
     "names: labels, one namespace, nothing twice": [
         (DEV, "another namespace", lambda o: deployment(o)["metadata"].update(namespace="default")),
-        (DEV, "a label that is missing", lambda o: deployment(o)["metadata"]["labels"].pop("app.kubernetes.io/part-of")),
+        (DEV, "a label that is missing",
+         lambda o: deployment(o)["metadata"]["labels"].pop("app.kubernetes.io/part-of")),
         (DEV, "an object that is there twice", lambda o: o.objects.append(deployment(o))),
         (DEV, "a Deployment that is missing", lambda o: remove(o, "Deployment", "post-service")),
     ],
@@ -81,8 +83,9 @@ MISTAKES = {
             podSelector={"matchLabels": {"x": "y"}})),
         (MONITORED, "a monitor of no pods",
          lambda o: o.find("PodMonitor", "crosskey")["spec"]["selector"]["matchLabels"].update(x="y")),
-        (MONITORED, "a monitor of Jobs", lambda o: o.find("PodMonitor", "crosskey")["spec"]["selector"]["matchLabels"].pop(
-            "app.kubernetes.io/component")),
+        (MONITORED, "a monitor of Jobs",
+         lambda o: o.find("PodMonitor", "crosskey")["spec"]["selector"]["matchLabels"].pop(
+             "app.kubernetes.io/component")),
         (DEV, "a Deployment that does not select its pods",
          lambda o: deployment(o)["spec"]["selector"]["matchLabels"].update(x="y")),
     ],
@@ -107,7 +110,8 @@ MISTAKES = {
             {"name": "internal", "port": 50061, "targetPort": "internal"})),
     ],
     "ConfigMaps, Secrets, keys, claims and accounts exist, or are documented; none is unused": [
-        (DEV, "a ConfigMap that is not there", lambda o: container(o)["envFrom"][0]["configMapRef"].update(name="user")),
+        (DEV, "a ConfigMap that is not there",
+         lambda o: container(o)["envFrom"][0]["configMapRef"].update(name="user")),
         (DEV, "a claim that is not there", lambda o: remove(o, "PersistentVolumeClaim", "user-service-data")),
         (DEV, "an account that is not there", lambda o: remove(o, "ServiceAccount", "user-service")),
         (DEV, "a volume that is not there", lambda o: spec(o)["volumes"].clear()),
@@ -133,8 +137,9 @@ MISTAKES = {
         (DEV, "a port with a long name", lambda o: container(o)["ports"][1].update(name="internal-listener")),
         (DEV, "a label that is no text", lambda o: policy(o, "user-service")["ingress"][0]["from"][0]["podSelector"][
             "matchLabels"].update({"crosskey/client": True})),
-        (DEV, "a label of a pod with a blank", lambda o: deployment(o)["spec"]["template"]["metadata"]["labels"].update({
-            "app.kubernetes.io/version": "0 1"})),
+        (DEV, "a label of a pod with a blank",
+         lambda o: deployment(o)["spec"]["template"]["metadata"]["labels"].update({
+             "app.kubernetes.io/version": "0 1"})),
         (DEV, "a selector with a blank", lambda o: service(o, "user-service")["selector"].update(x="a b")),
         (DEV, "an annotation that is no text",
          lambda o: deployment(o)["spec"]["template"]["metadata"]["annotations"].update({"prometheus.io/port": 9451})),
@@ -168,7 +173,8 @@ MISTAKES = {
         (DEV, "a listener on another port", lambda o: config(o).update(CROSSKEY_USER_METRICS_LISTEN="0.0.0.0:9452")),
     ],
     "probes ask for what the services answer, at ports that there are": [
-        (DEV, "a probe of a port that is not there", lambda o: container(o)["livenessProbe"]["grpc"].update(port=50052)),
+        (DEV, "a probe of a port that is not there",
+         lambda o: container(o)["livenessProbe"]["grpc"].update(port=50052)),
         (DEV, "a probe of the metrics by gRPC", lambda o: container(o)["livenessProbe"]["grpc"].update(port=9451)),
         (DEV, "a probe of what is not known", lambda o: container(o)["readinessProbe"]["grpc"].update(service="ready")),
         (DEV, "a restart because of the database",
@@ -204,7 +210,8 @@ MISTAKES = {
         (DEV, "capabilities", lambda o: container(o)["securityContext"].pop("capabilities")),
         (DEV, "one capability", lambda o: container(o)["securityContext"]["capabilities"].update(add=["NET_ADMIN"])),
         (DEV, "a privileged container", lambda o: container(o)["securityContext"].update(privileged=True)),
-        (DEV, "a root file system to write to", lambda o: container(o)["securityContext"].pop("readOnlyRootFilesystem")),
+        (DEV, "a root file system to write to",
+         lambda o: container(o)["securityContext"].pop("readOnlyRootFilesystem")),
         (DEV, "a folder of the node", lambda o: spec(o)["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
         (DEV, "the network of the node", lambda o: spec(o).update(hostNetwork=True)),
         (DEV, "a port of the node", lambda o: container(o)["ports"][0].update(hostPort=50051)),
@@ -327,7 +334,8 @@ MISTAKES = {
         (PRODUCTION, "no limit of tries", lambda o: job(o)["spec"].pop("backoffLimit")),
         (PRODUCTION, "no cleaning up", lambda o: job(o)["spec"].pop("ttlSecondsAfterFinished")),
         (PRODUCTION, "restarts for ever", lambda o: job_spec(o).update(restartPolicy="Always")),
-        (PRODUCTION, "another image", lambda o: job_spec(o)["containers"][0].update(image="crosskey/user-service:0.0.9")),
+        (PRODUCTION, "another image",
+         lambda o: job_spec(o)["containers"][0].update(image="crosskey/user-service:0.0.9")),
         (PRODUCTION, "another database", lambda o: config(o, "user-service-migrate").update(
             CROSSKEY_USER_DB="mysql://crosskey_user_migrate@mariadb.example:3306/crosskey_post")),
         (PRODUCTION, "the account of the service", lambda o: config(o, "user-service-migrate").update(
@@ -343,7 +351,8 @@ MISTAKES = {
         (OPERATOR, "more sessions", lambda o: config(o).update(CROSSKEY_USER_DB_POOL="64")),
         (OPERATOR, "more replicas",
          lambda o: o.find("HorizontalPodAutoscaler", "user-service")["spec"].update(maxReplicas=20)),
-        (OPERATOR, "a database that is dropped", lambda o: o.find("Database", "user-service")["spec"].pop("cleanupPolicy")),
+        (OPERATOR, "a database that is dropped",
+         lambda o: o.find("Database", "user-service")["spec"].pop("cleanupPolicy")),
         (OPERATOR, "a character set that is too small",
          lambda o: o.find("Database", "user-service")["spec"].update(characterSet="utf8")),
         (OPERATOR, "an account that is not there", lambda o: remove(o, "User", "user-service")),
@@ -393,7 +402,7 @@ OUTSIDE = network.outside("192.0.2.7")
 APP_A, APP_B, TEAM_X = ({"matchLabels": {"app": "a"}}, {"matchLabels": {"app": "b"}}, {"matchLabels": {"team": "x"}})
 INTO_A = {"podSelector": APP_A, "policyTypes": ["Ingress"]}
 
-# (policies, source, target, port, protocol, whether it may connect), as the documentation of Kubernetes has it.
+# (policies, source, target, port, protocol, whether it may connect), as the documentation of Kubernetes says.
 CONNECTIONS = [
     ([], B, A, 80, "TCP", True),
     ([policy_of(podSelector={}, policyTypes=["Ingress"])], B, A, 80, "TCP", False),
@@ -426,7 +435,8 @@ CONNECTIONS = [
      A, OUTSIDE, 80, "TCP", False),
     ([policy_of(podSelector={"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["b"]}]})],
      B, A, 80, "TCP", False),
-    ([policy_of(podSelector={"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]})], B, A, 80, "TCP", True),
+    ([policy_of(podSelector={"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]})],
+     B, A, 80, "TCP", True),
 ]
 
 

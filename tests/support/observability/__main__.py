@@ -7,10 +7,10 @@ observability alerts                                 the alerts, their tests and
 observability configuration USER POST                prints a Prometheus configuration with these addresses of metrics
 observability targets URL                            waits until the Prometheus at URL has scraped both services
 observability load GRPCURL USER POST                 makes calls to these addresses
-observability load-alone GRPCURL USER POST           those that want post-service to be away
-observability exposed URL USER POST                  whether each metric and label that is asked for is at these addresses
-observability data URL                               whether each panel of the dashboard gets data from this Prometheus
-observability rules URL                              whether this Prometheus can evaluate all rules
+observability load-alone GRPCURL USER POST           makes the calls for which post-service has to be away
+observability exposed URL USER POST                  checks that these addresses have each metric and label that is used
+observability data URL                               checks that this Prometheus has data for each panel
+observability rules URL                              checks that this Prometheus can evaluate all rules
 """
 
 import os
@@ -44,7 +44,7 @@ def alerts():
 
 
 def until_none(problems):
-    """What is scraped may be a second old."""
+    """What is wrong in the end. What Prometheus has scraped may be a second old, so it is asked again for a while."""
     deadline = time.monotonic() + PATIENCE
     while True:
         wrong = problems()

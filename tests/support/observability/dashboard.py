@@ -13,7 +13,7 @@ def load(path):
 
 
 def panels(dashboard):
-    """In their order, without the rows."""
+    """The panels in their order, without the rows."""
     inside = [panel for row in dashboard["panels"] for panel in row.get("panels", [])]
     return [panel for panel in dashboard["panels"] + inside if panel["type"] != "row"]
 
@@ -22,7 +22,8 @@ def queries(dashboard):
     """{where: expression}, the annotations included."""
     found = {f"panel {panel['title']}, {target['refId']}": target["expr"]
              for panel in panels(dashboard) for target in panel.get("targets", [])}
-    found.update({f"annotation {one['name']}": one["expr"] for one in dashboard["annotations"]["list"] if "expr" in one})
+    found.update({f"annotation {one['name']}": one["expr"]
+                  for one in dashboard["annotations"]["list"] if "expr" in one})
     return found
 
 
@@ -31,7 +32,7 @@ def variables(dashboard):
 
 
 def filled(expression, job=".+", rate_interval="1m", whole_range="5m"):
-    """What Grafana would send."""
+    """The expression as Grafana would send it."""
     return expression.replace("$__rate_interval", rate_interval).replace("$__range", whole_range).replace("$job", job)
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draws the dashboard with the data of a Prometheus: draw.py DASHBOARD URL START END OUT
 
-Rows, places, titles, units and legends are those of the dashboard's JSON; the data is what its queries give for the time from
-START to END. It is no screenshot: only what the dashboard says is drawn, in the manner of Grafana.
+Rows, places, titles, units and legends are those of the dashboard's JSON. The data is what its queries give for the
+time from START to END. The picture is no screenshot: it shows only what the dashboard says, in the manner of Grafana.
 """
 
 import datetime
@@ -68,7 +68,7 @@ class Picture:
         return self.canvas.text(x, y, text, fontsize=size, color=colour, va="center", **options)
 
     def width_of(self, text, size):
-        # Of the font that matplotlib brings, on average.
+        # This is the average width in the font that matplotlib brings.
         return len(text) * size * 0.78
 
     def box(self, place):
@@ -85,7 +85,8 @@ class Picture:
                 for label, value in one["metric"].items():
                     legend = legend.replace("{{" + label + "}}", value)
                 values = dict((float(when), float(value)) for when, value in one["values"])
-                times = [self.start + self.step * index for index in range(int((self.end - self.start) / self.step) + 1)]
+                steps = int((self.end - self.start) / self.step)
+                times = [self.start + self.step * index for index in range(steps + 1)]
                 found.append((legend, times, [values.get(when, math.nan) for when in times]))
         return sorted(found, key=lambda one: one[0])
 
@@ -93,7 +94,8 @@ class Picture:
         when = [datetime.datetime.fromtimestamp(one, datetime.timezone.utc).strftime("%H:%M:%S")
                 for one in (self.start, self.end)]
         self.text(MARGIN + 6, HEAD / 2, self.board["title"], 13, weight="bold")
-        self.text(self.width - MARGIN - 6, HEAD / 2, f"{when[0]} to {when[1]} UTC    Service: All", 8, FAINT, ha="right")
+        self.text(self.width - MARGIN - 6, HEAD / 2, f"{when[0]} to {when[1]} UTC    Service: All", 8, FAINT,
+                  ha="right")
         empty = []
         for panel in self.board["panels"]:
             if panel["type"] == "row":
@@ -114,7 +116,8 @@ class Picture:
 
     def frame(self, panel):
         x, y, width, height = self.box(panel["gridPos"])
-        self.canvas.add_patch(FancyBboxPatch((x + 3, y + 3), width - 6, height - 6, boxstyle="round,pad=0,rounding_size=3",
+        self.canvas.add_patch(FancyBboxPatch((x + 3, y + 3), width - 6, height - 6,
+                                             boxstyle="round,pad=0,rounding_size=3",
                                              facecolor=PANEL, edgecolor=BORDER, linewidth=0.8))
         self.text(x + 12, y + 18, panel["title"], 8.5, weight="medium")
 
@@ -140,11 +143,11 @@ class Picture:
             below.set(xlim=(self.start, self.end), ylim=(0, max(finite) * 1.15 or 1))
             if not only_value:
                 self.text(left + each / 2, y + 42, legend, 7, FAINT, ha="center")
-            self.text(left + each / 2, y + (70 if not only_value else 62),
-                      FORMATS[defaults["unit"]](last), 13 if len(series) > 1 else 17, colour, ha="center", weight="bold")
+            self.text(left + each / 2, y + (70 if not only_value else 62), FORMATS[defaults["unit"]](last),
+                      13 if len(series) > 1 else 17, colour, ha="center", weight="bold")
 
     def legend(self, x, bottom, width, series):
-        """Rows of names, as many as fit; the number of rows."""
+        """Draws rows of names, at most LEGEND_ROWS. Returns the number of rows."""
         rows, current, used = [], [], 0
         for index, (name, _, _) in enumerate(series):
             needed = self.width_of(name, 6.8) + 26
@@ -208,7 +211,7 @@ def main():
     picture = Picture(boards.load(path), prometheus.Prometheus(url), float(start), float(end))
     empty = picture.draw()
     picture.figure.savefig(out + ".big.png", dpi=DPI, facecolor=BACKGROUND)
-    # 200 colours are enough for it, and make a third of the bytes.
+    # 200 colours are enough for the picture, and need a third of the bytes.
     with Image.open(out + ".big.png") as image:
         image.convert("RGB").quantize(200, dither=Image.Dither.NONE).save(out, optimize=True)
     print("no data: " + ", ".join(empty) if empty else "every panel has data")

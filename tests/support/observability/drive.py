@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A load for the picture, bounded, on both services: drive.py GENERATED USER POST SECONDS
+"""Puts a limited load on both services, for the picture: drive.py GENERATED USER POST SECONDS
 
-Some users write, read and like all the time; now and then one with thousands of posts is deleted, by cascade, or is refused to be.
-GENERATED holds the Python code of the protos.
+Some users write, read and like all the time. Now and then a user with thousands of posts is deleted by cascade, and now
+and then the deletion of a user is refused. GENERATED holds the Python code of the protos.
 """
 
 import random
@@ -14,7 +14,7 @@ import uuid
 import grpc
 
 WORKERS = 6
-PAUSE = 0.045  # of a worker, between calls, on average
+PAUSE = 0.045  # seconds of a worker between calls, on average
 POSTS_OF_A_BIG_USER = 6000
 BATCH = 1000
 
@@ -45,8 +45,8 @@ class Drive:
             self.known_users.append(user.id)
 
     def make_post(self):
-        request = self.post_pb.CreatePostRequest(title="A post", content="Text. " * 40, user_id=self.one_of(self.known_users),
-                                                 request_id=str(uuid.uuid4()))
+        request = self.post_pb.CreatePostRequest(title="A post", content="Text. " * 40,
+                                                 user_id=self.one_of(self.known_users), request_id=str(uuid.uuid4()))
         post = self.posts.CreatePost(request, timeout=5).post
         with self.lock:
             self.known_posts.append(post.id)
@@ -72,8 +72,8 @@ class Drive:
         self.users.GetUser(self.user_pb.GetUserRequest(id=self.one_of(self.known_users)), timeout=5)
 
     def post_of_nobody(self):
-        self.posts.CreatePost(self.post_pb.CreatePostRequest(title="By nobody", user_id=10**9 + random.randrange(10**6)),
-                              timeout=5)
+        nobody = 10**9 + random.randrange(10**6)
+        self.posts.CreatePost(self.post_pb.CreatePostRequest(title="By nobody", user_id=nobody), timeout=5)
 
     def delete_post(self):
         with self.lock:
@@ -113,7 +113,8 @@ class Drive:
                                              timeout=5).user.id
                 for _ in range(POSTS_OF_A_BIG_USER // BATCH):
                     one = self.post_pb.CreatePostRequest(title="One of many", user_id=user)
-                    self.posts.BatchCreatePosts(self.post_pb.BatchCreatePostsRequest(requests=[one] * BATCH), timeout=20)
+                    batch = self.post_pb.BatchCreatePostsRequest(requests=[one] * BATCH)
+                    self.posts.BatchCreatePosts(batch, timeout=20)
                     time.sleep(1.5)
                 time.sleep(3)
                 self.users.DeleteUser(self.user_pb.DeleteUserRequest(id=user), timeout=10)

@@ -5,7 +5,7 @@ import urllib.request
 
 import promql
 
-# Values that need a cause which no load makes for certain; they are compared with the code instead.
+# No load makes every value of this label for certain, so its values are compared with the code instead.
 CODES = "grpc_code"
 SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
@@ -71,7 +71,8 @@ def problems(queries, exposed, recorded, codes):
             wrong.append(f"{where}: no metric found in {expression}")
         for selector in selected:
             wrong += [f"{where}: {problem}" for problem in problems_of_selector(selector, exposed, recorded, codes)]
-        labels = promql.OWN_LABELS.union(*(labels for selector in selected for labels in exposed.get(selector.metric, [])))
+        labels = promql.OWN_LABELS.union(*(labels for selector in selected
+                                           for labels in exposed.get(selector.metric, [])))
         wrong += [f"{where}: groups by {label}, which no metric of it has"
                   for label in sorted(promql.grouping_labels(expression) - labels)]
     return wrong

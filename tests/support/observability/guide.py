@@ -16,8 +16,9 @@ def alerts(rules):
 
 
 def field(text, name):
-    match = re.search(rf"^ +{name}: (.+)$", text, re.MULTILINE)
-    return match[1].strip('"') if match else ""
+    """The value of a field, of a folded one (>-) the first line. Empty if there is none."""
+    match = re.search(rf"^( +){name}: (?:>-\n\1 +)?(?!>-$)(.+)$", text, re.MULTILINE)
+    return match[2].strip('"') if match else ""
 
 
 def rule_problems(rules):
@@ -43,7 +44,7 @@ def test_problems(rules, tests):
 
 
 def sections(readme):
-    """{heading: text}, of the headings of the third level that look like an alert."""
+    """{heading: text} of the headings that look like the name of an alert."""
     parts = re.split(r"^#+ (.*)$", readme, flags=re.MULTILINE)
     return {heading: text for heading, text in zip(parts[1::2], parts[2::2]) if re.fullmatch(r"Crosskey\w+", heading)}
 
@@ -52,7 +53,8 @@ def section_problems(rules, readme):
     known = alerts(rules)
     told = sections(readme)
     wrong = [f"deploy/README.md has no section {name}" for name in known if name not in told]
-    wrong += [f"deploy/README.md has a section {name}, and there is no such alert" for name in told if name not in known]
+    wrong += [f"deploy/README.md has a section {name}, and there is no such alert"
+              for name in told if name not in known]
     for name in set(known) & set(told):
         if len(told[name].split()) < 15:
             wrong.append(f"the section {name} does not say what to do")

@@ -25,7 +25,7 @@ class Services:
         return (True, json.loads(done.stdout)) if done.returncode == 0 else (False, done.stderr + done.stdout)
 
     def call(self, method, request):
-        """Again while the services look for each other."""
+        """The answer. Calls again while the services look for each other."""
         deadline = time.monotonic() + PATIENCE
         while True:
             ok, answer = self.attempt(method, request)
@@ -60,7 +60,10 @@ class Services:
 
 
 def everything(services):
-    """Both services are there: users, posts, likes, a pin; refusals; RESTRICT; a cascade, and a post that goes by itself."""
+    """Makes the calls for which both services have to be there.
+
+    There are users, posts, likes and pins; refusals; RESTRICT; a cascade, and the deletion of a single post.
+    """
     ada, grace, edsger = (services.user(name) for name in ("ada", "grace", "edsger"))
     posts = services.posts(ada, 20) + services.posts(grace, 3)
     for post, user in [(post, grace) for post in posts[:5]] + [(posts[-1], ada), (posts[-2], edsger)]:

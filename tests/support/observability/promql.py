@@ -6,11 +6,12 @@ from collections import namedtuple
 # matchers: [(label, operator, value)]
 Selector = namedtuple("Selector", "metric matchers")
 
-# What Prometheus itself makes.
+# Prometheus itself makes these.
 OWN_METRICS = ("up", "scrape_duration_seconds", "ALERTS")
 OWN_LABELS = {"job", "instance"}
 
-WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf", "nan"}
+WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf",
+         "nan"}
 GROUPING = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
 TEXT = r'"(?:\\.|[^"\\])*"'
 SELECTOR = re.compile(r"(?<![\w:.$])([a-zA-Z_:][\w:]*)\s*(?:\{((?:" + TEXT + r"|[^{}\"])*)\}|(?!\s*\(|[\w:]))")

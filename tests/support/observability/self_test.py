@@ -58,7 +58,9 @@ RULES = """groups:
           severity: warning
         annotations:
           summary: It is one
-          description: It has been one.
+          description: >-
+            It has been
+            one.
           runbook: deploy/README.md#crosskeyone
 """
 TESTS = """
@@ -92,7 +94,8 @@ DASHBOARD_MISTAKES = {
     "a query with a data source of its own": lambda d: d["panels"][1]["targets"][0].update(datasource={"uid": "mine"}),
     "a query without legend": lambda d: d["panels"][1]["targets"][0].update(legendFormat=""),
     "a legend with a label that is not kept": lambda d: d["panels"][1]["targets"][0].update(legendFormat="{{jub}}"),
-    "a variable that there is not": lambda d: d["panels"][1]["targets"][0].update(expr='sum by (job) (x{job=~"$jobs"})'),
+    "a variable that there is not":
+        lambda d: d["panels"][1]["targets"][0].update(expr='sum by (job) (x{job=~"$jobs"})'),
     "no variable for the data source": lambda d: d["templating"]["list"].pop(0),
     "a number for the id": lambda d: d.update(id=7),
 }
@@ -105,6 +108,7 @@ def alert_problems(rules, tests, readme):
 ALERT_MISTAKES = {
     "no severity": (RULES.replace("severity: warning", "team: one"), TESTS, README),
     "no summary": (RULES.replace("summary:", "title:"), TESTS, README),
+    "a folded summary without text": (RULES.replace("summary: It is one", "summary: >-"), TESTS, README),
     "a wrong anchor": (RULES.replace("#crosskeyone", "#crosskey-one"), TESTS, README),
     "no test that fires": (RULES, TESTS.replace("exp_samples:\n", "exp_samples: []\n"), README),
     "no silent test": (RULES, TESTS.replace("exp_samples: []", "exp_samples:"), README),

@@ -1,4 +1,5 @@
-// Package cloudevents turns the events of Crosskey's feeds into CloudEvents 1.0, in its JSON and in its protobuf format.
+// Package cloudevents turns the events of Crosskey's feeds into CloudEvents 1.0, in the JSON format and in the protobuf
+// format.
 package cloudevents
 
 import (
@@ -21,9 +22,9 @@ import (
 	_ "crosskey/proto/user/v1" // the payloads of user-service
 )
 
-// FromEvent gives the CloudEvent for the JSON format: its data is the payload in JSON. A payload of a type that is not known
-// here, as of a newer service, is passed on in binary, which the JSON format shows as data_base64. What makes no valid
-// CloudEvent is an error.
+// FromEvent gives the CloudEvent for the JSON format: its data is the payload in JSON. A newer service may send a
+// payload of a type that is not known here. It is passed on in binary, which the JSON format shows as data_base64. An
+// event that makes no valid CloudEvent is an error.
 func FromEvent(in *eventv1.Event) (event.Event, error) {
 	out, err := context(in)
 	if err != nil {
@@ -105,10 +106,10 @@ func context(in *eventv1.Event) (event.Event, error) {
 	return out, nil
 }
 
-// setBinary makes the payload as it is the data.
+// setBinary makes the payload the data, as it came.
 func setBinary(out *event.Event, payload *anypb.Any) error {
-	// The type URL, which the protobuf format wants as dataschema; but that has to be an absolute URI, and where a type URL
-	// has no scheme it means https.
+	// The protobuf format wants the type URL as dataschema. But dataschema has to be an absolute URI, so a type URL
+	// without a scheme gets https, which it means.
 	schema := payload.GetTypeUrl()
 	if !strings.Contains(schema, "://") {
 		schema = "https://" + schema

@@ -55,8 +55,9 @@ func envelope(t *testing.T, source string, payload proto.Message) *eventv1.Event
 		t.Fatal(err)
 	}
 	return &eventv1.Event{
-		Id: "e7074dd9-8ce7-4c55-8a6f-289fb11656e8", Source: source, Type: string(payload.ProtoReflect().Descriptor().FullName()),
-		Subject: "users/7", Time: timestamppb.New(when), Sequence: 42, Traceparent: traceparent, Payload: packed,
+		Id: "e7074dd9-8ce7-4c55-8a6f-289fb11656e8", Source: source,
+		Type: string(payload.ProtoReflect().Descriptor().FullName()), Subject: "users/7", Time: timestamppb.New(when),
+		Sequence: 42, Traceparent: traceparent, Payload: packed,
 	}
 }
 
@@ -96,7 +97,8 @@ func checkAttributes(t *testing.T, got event.Event, in *eventv1.Event) {
 		}
 	}
 	extensions := got.Extensions()
-	if extensions["sequence"] != "0000000000000000042" || extensions["traceparent"] != traceparent || len(extensions) != 2 {
+	if extensions["sequence"] != "0000000000000000042" || extensions["traceparent"] != traceparent ||
+		len(extensions) != 2 {
 		t.Errorf("extensions: %v", extensions)
 	}
 }
@@ -238,7 +240,8 @@ func TestAnUnknownPayloadIsPassedOn(t *testing.T) {
 	}
 	checkAttributes(t, got, in)
 	if !strings.Contains(string(text), `"data_base64":"`) || string(got.Data()) != string(in.GetPayload().GetValue()) ||
-		got.DataContentType() != "application/protobuf" || got.DataSchema() != "https://type.googleapis.com/user.v2.UserRenamed" {
+		got.DataContentType() != "application/protobuf" ||
+		got.DataSchema() != "https://type.googleapis.com/user.v2.UserRenamed" {
 		t.Errorf("JSON: %s", text)
 	}
 	message, err := ToProto(in)

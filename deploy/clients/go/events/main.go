@@ -35,7 +35,7 @@ import (
 )
 
 const (
-	// A feed sends a bookmark every 5 seconds where nothing happens: one that is silent for longer is dead.
+	// A feed sends a bookmark every 5 seconds when nothing happens. So a stream that is silent for this long is dead.
 	silence = 15 * time.Second
 	retry   = 200 * time.Millisecond
 )
@@ -60,7 +60,7 @@ func (p *printer) print(in *eventv1.Event) error {
 	if err := p.write(in); err != nil {
 		return err
 	}
-	// At once: somebody may be watching.
+	// Somebody may be watching, so the event must be seen at once.
 	if err := p.out.Flush(); err != nil {
 		return err
 	}
@@ -91,8 +91,8 @@ func (p *printer) write(in *eventv1.Event) error {
 	return err
 }
 
-// feed is one service's log of events, and how far it has been read. A consumer that must go on after its own end stores
-// both values with the effects of the events.
+// feed is one service's log of events, and how far it has been read. A consumer that must go on after a restart stores
+// feedID and position together with the effects of the events.
 type feed struct {
 	address  string
 	client   eventv1.EventServiceClient
@@ -100,9 +100,9 @@ type feed struct {
 	position int64
 }
 
-// follow prints events until ctx ends, and takes the stream up again where it broke. It gives up on a service that cannot
-// be reached for the time of patience, and on errors that another try cannot mend: a feed with another history, or one
-// that no longer has the events after the position.
+// follow prints events until ctx ends, and takes the stream up again where it broke. It gives up on a service that
+// cannot be reached for as long as patience says, and on errors that another try cannot mend: a feed with another
+// history, or one that no longer has the events after the position.
 func (f *feed) follow(ctx context.Context, p *printer, patience time.Duration) error {
 	heard := time.Now()
 	for {
@@ -172,7 +172,7 @@ func positions(text string) (user, post int64, err error) {
 }
 
 func connect(address string, position int64) (*feed, error) {
-	// By itself gRPC would let up to two minutes go by before it tries a service again that was away for long.
+	// Without this, gRPC may wait up to two minutes before it tries a service again that was away for long.
 	again := backoff.DefaultConfig
 	again.MaxDelay = 2 * time.Second
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -191,7 +191,7 @@ func run(ctx context.Context, feeds []*feed, p *printer, patience time.Duration)
 		f := f
 		go func() { ended <- f.follow(ctx, p, patience) }()
 	}
-	// The first end is the end of all, and its reason the reason.
+	// When one feed ends, all of them are ended, and its error is the result.
 	err := <-ended
 	cancel()
 	for range feeds[1:] {
@@ -205,7 +205,8 @@ func run(ctx context.Context, feeds []*feed, p *printer, patience time.Duration)
 
 func main() {
 	log.SetFlags(0)
-	from := flag.String("from", "0", "print what comes after this sequence; two, as in 7,12, for user-service and post-service")
+	from := flag.String("from", "0",
+		"print what comes after this sequence; two, as in 7,12, for user-service and post-service")
 	form := flag.String("format", "json", "json: a line for each event; proto: delimited io.cloudevents.v1.CloudEvent")
 	count := flag.Int("count", 0, "end after so many events of both together; 0: never")
 	patience := flag.Duration("patience", 30*time.Second, "give up when a service cannot be reached for so long")

@@ -37,7 +37,8 @@ func tries(ctx context.Context, answers ...error) (ids []string, err error) {
 
 func TestWhatMayHaveTakenEffectIsRepeatedUnderTheSameID(t *testing.T) {
 	soon := &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Millisecond)}
-	ids, err := tries(context.Background(), failure(t, codes.Unavailable, soon), failure(t, codes.DeadlineExceeded, soon), nil)
+	ids, err := tries(context.Background(),
+		failure(t, codes.Unavailable, soon), failure(t, codes.DeadlineExceeded, soon), nil)
 	if err != nil || len(ids) != 3 || ids[0] != ids[1] || ids[1] != ids[2] {
 		t.Errorf("got %v, %v", ids, err)
 	}
@@ -50,7 +51,8 @@ func TestWhatMayHaveTakenEffectIsRepeatedUnderTheSameID(t *testing.T) {
 }
 
 func TestADefiniteAnswerIsNotRepeated(t *testing.T) {
-	for _, want := range []error{failure(t, codes.FailedPrecondition), failure(t, codes.Aborted), errors.New("no status")} {
+	answers := []error{failure(t, codes.FailedPrecondition), failure(t, codes.Aborted), errors.New("no status")}
+	for _, want := range answers {
 		if ids, err := tries(context.Background(), want, nil); err != want || len(ids) != 1 {
 			t.Errorf("got %v, %v", ids, err)
 		}
@@ -62,11 +64,12 @@ func TestTheTriesHaveAnEnd(t *testing.T) {
 	if ids, err := tries(context.Background(), failure(t, codes.Unavailable, now)); err == nil || len(ids) != maxTries {
 		t.Errorf("got %v, %v", ids, err)
 	}
-	// Nor does a long delay outlast the caller.
+	// A long delay does not outlast the caller either.
 	later := &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Hour)}
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if ids, err := tries(ctx, failure(t, codes.Unavailable, later)); status.Code(err) != codes.Unavailable || len(ids) != 1 {
+	ids, err := tries(ctx, failure(t, codes.Unavailable, later))
+	if status.Code(err) != codes.Unavailable || len(ids) != 1 {
 		t.Errorf("got %v, %v", ids, err)
 	}
 }

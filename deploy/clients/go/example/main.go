@@ -1,7 +1,7 @@
 // A client of both services: go run ./example [-service-config FILE] USER_TARGET POST_TARGET
 //
-// Creates a user and posts, lists them in pages, reads why a post of nobody is refused, repeats a write safely, and deletes
-// the user with all posts. Ends with exit code 1 where something is not as it should be.
+// Creates a user and posts, lists the posts in pages, reads why a post of nobody is refused, repeats a write safely,
+// and deletes the user with all posts. Ends with exit code 1 if something is not as it should be.
 package main
 
 import (
@@ -110,7 +110,8 @@ func run(ctx context.Context, users userv1.UserServiceClient, posts postv1.PostS
 	return follow(ctx, users, user)
 }
 
-// follow waits for the end of a deletion. Nobody has to: the posts are gone for every reader already, this is about rows.
+// follow waits for the end of a deletion. No client has to wait for it: the posts are gone for every reader already,
+// and only their rows are still to be removed.
 func follow(ctx context.Context, users userv1.UserServiceClient, user int64) error {
 	for {
 		got, err := users.GetUserDeletion(ctx, &userv1.GetUserDeletionRequest{UserId: user})
