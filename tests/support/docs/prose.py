@@ -60,7 +60,7 @@ def sentences(text):
         is_item = re.match(r"\s*(?:[-*]|\d+\.) ", line)
         if not line.strip() or line.startswith(("|", "#")) or is_item:
             joined = " ".join(paragraph)
-            found += [(begin, sentence) for sentence in re.split(r"(?<=[.!?:])\s+", joined) if sentence]
+            found += [(begin, sentence) for sentence in re.split(r"(?<=[.!?:])\**\s+", joined) if sentence]
             paragraph = []
         if line.strip() and not line.startswith(("|", "#")):
             if not paragraph:
