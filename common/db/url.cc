@@ -24,7 +24,7 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
     url.path = text.substr(7);
     if (url.path.empty()) return Bad("the path is missing");
     if (absl::StrContains(url.path, ":memory:")) return Bad("an in-memory database cannot be shared by a pool");
-    if (url.path.find_first_of("\"") != std::string::npos) return Bad("a path with a double quote");
+    if (url.path.find('"') != std::string::npos) return Bad("a path with a double quote");
     return url;
   }
   if (!absl::StartsWith(text, "mysql://")) return Bad("unknown kind of database");
