@@ -56,6 +56,7 @@ nlohmann::json RunLoad(const Options& options) {
   // Looked at while the load runs, because afterwards there would be no threads of calls. How many calls there were is
   // known only when it has stopped.
   nlohmann::json processes = usage.End();
+  const double others_share = usage.OthersShare();
   load->Stop();
   nlohmann::json result;
   int64_t calls = 0;
@@ -67,6 +68,7 @@ nlohmann::json RunLoad(const Options& options) {
     if (calls > 0) process["cpu_us_per_call"] = process["cpu_seconds"].get<double>() * 1e6 / static_cast<double>(calls);
   }
   result["processes"] = processes;
+  result["others_share"] = others_share;
   return result;
 }
 

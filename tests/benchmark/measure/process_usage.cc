@@ -1,5 +1,6 @@
 #include "tests/benchmark/measure/process_usage.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -33,6 +34,15 @@ double CpuSeconds(const Watched& watched) {
   return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+// User, nice and system time of all processors, and what other guests have taken from this one.
+double MachineSeconds() {
+  std::ifstream file("/proc/stat");
+  std::string name;
+  double user = 0, nice = 0, system = 0, idle = 0, waiting = 0, interrupts = 0, soft = 0, stolen = 0;
+  file >> name >> user >> nice >> system >> idle >> waiting >> interrupts >> soft >> stolen;
+  return (user + nice + system + stolen) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 // The sum of a line of /proc/PID/status.
 int64_t StatusSum(const Watched& watched, const std::string& name) {
   int64_t sum = 0;
@@ -63,6 +73,20 @@ ProcessUsage::ProcessUsage(std::vector<Watched> watched) : watched_(std::move(wa
 void ProcessUsage::Begin() {
   begin_.clear();
   for (const Watched& watched : watched_) begin_.push_back(CpuSeconds(watched));
+  machine_begin_ = MachineSeconds();
+  time_begin_ = std::chrono::steady_clock::now();
+}
+
+double ProcessUsage::WatchedSeconds() const {
+  double sum = 0;
+  for (size_t i = 0; i < watched_.size(); ++i) sum += CpuSeconds(watched_[i]) - begin_[i];
+  return sum;
+}
+
+double ProcessUsage::OthersShare() const {
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - time_begin_;
+  const double others = MachineSeconds() - machine_begin_ - WatchedSeconds();
+  return std::max(0.0, others) / time.count() / static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 nlohmann::json ProcessUsage::End() const {

@@ -1,6 +1,7 @@
 // The processor time, memory and threads of processes, from /proc.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,17 @@ class ProcessUsage {
   void Begin();
   // For each name: the time since Begin(), the highest memory of the life of the processes, and the threads of now.
   nlohmann::json End() const;
+  // Which part of all processors other processes have taken since Begin(), and other guests of the same host: what says
+  // whether a machine was quiet.
+  double OthersShare() const;
 
  private:
+  double WatchedSeconds() const;  // since Begin()
+
   std::vector<Watched> watched_;
   std::vector<double> begin_;  // in seconds, in the order of watched_
+  double machine_begin_ = 0;
+  std::chrono::steady_clock::time_point time_begin_;
 };
 
 }  // namespace crosskey::benchmark

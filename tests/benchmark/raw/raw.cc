@@ -123,6 +123,7 @@ nlohmann::json Run(const Options& options) {
   std::this_thread::sleep_for(std::chrono::duration<double>(options.seconds));
   window.end = Clock::now();
   nlohmann::json processes = usage.End();
+  const double others_share = usage.OthersShare();
   stopping = true;
   for (std::thread& thread : threads) thread.join();
   for (size_t i = 1; i < samples.size(); ++i) samples[0].Append(samples[i]);
@@ -130,7 +131,8 @@ nlohmann::json Run(const Options& options) {
   for (nlohmann::json& process : processes) {
     if (calls > 0) process["cpu_us_per_call"] = process["cpu_seconds"].get<double>() * 1e6 / static_cast<double>(calls);
   }
-  return {{"groups", {{"main", samples[0].Summary(window)}}}, {"processes", processes}};
+  return {{"groups", {{"main", samples[0].Summary(window)}}}, {"processes", processes},
+          {"others_share", others_share}};
 }
 
 // ON DELETE CASCADE in one database: one statement that deletes a user with its posts.

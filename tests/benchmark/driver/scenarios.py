@@ -1,0 +1,43 @@
+"""The scenarios that are more than a load. Each returns {work: values of the client}."""
+
+
+def delete_user(system, settings, seed):
+    """DeleteUser of users with one post, and of one with many, with nothing else to do."""
+    user = system.client("fill-user", f"--count={settings.many}")["user"]
+    small = system.client("delete-small", f"--times={settings.small_deletions}")
+    system.settle()
+    large = system.client("delete-large", f"--user={user}", *system.watched())
+    system.settle()
+    return {"DeleteUser, 1 post": small, "DeleteUser, many posts": large}
+
+
+def reclaim(system, settings, seed):
+    """The calls of others before and during the reclaim of many posts."""
+    user = system.client("fill-user", f"--count={settings.many}")["user"]
+    system.settle()
+    result = system.client("delete-large", f"--user={user}", "--group=GetPost=GetPost:4",
+                           "--group=CreatePost=CreatePost:4", f"--seconds={settings.seconds}", f"--seed={seed}",
+                           *system.watched())
+    system.settle()
+    return {f"{method}, {when}": dict(result[phase][method], processes=result["processes"])
+            for phase, when in (("idle", "before a reclaim"), ("during", "during a reclaim"))
+            for method in ("GetPost", "CreatePost")}
+
+
+def hot_user(system, settings, seed):
+    """64 clients write posts of one user while 16 write those of others; and the same clients with nobody hot."""
+    results = {}
+    for name, method in (("even", "CreatePost"), ("one hot user", "CreatePostForHotUser")):
+        result = system.load([f"many={method}:64", "others=CreatePost:16"], settings.seconds, seed)
+        system.settle()
+        for group, clients in (("many", "64 clients"), ("others", "16 others")):
+            results[f"CreatePost, {name}: {clients}"] = dict(result["groups"][group], processes=result["processes"])
+    return results
+
+
+def cascade(system, settings, seed):
+    """ON DELETE CASCADE in one database."""
+    return {"ON DELETE CASCADE": system.command("cascade", f"--rows={settings.many}")}
+
+
+RUN = {"DeleteUser": delete_user, "Reclaim": reclaim, "HotUser": hot_user, "Cascade": cascade}
