@@ -48,11 +48,12 @@ std::mt19937_64& Random() {
 
 // MakeMethod<Stub, Request, Response>(prepare, request of call n, check of the answer to the request)
 template <typename Stub, typename Request, typename Response>
-Method MakeMethod(
-    std::unique_ptr<Stub> Connection::*stub,
-    std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*prepare)(grpc::ClientContext*, const Request&,
-                                                                               grpc::CompletionQueue*),
-    std::function<Request(int64_t n)> request_of, std::function<bool(const Request&, const Response&)> check) {
+Method MakeMethod(std::unique_ptr<Stub> Connection::*stub,
+                  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*prepare)(grpc::ClientContext*,
+                                                                                              const Request&,
+                                                                                              grpc::CompletionQueue*),
+                  std::function<Request(int64_t n)> request_of,
+                  std::function<bool(const Request&, const Response&)> check) {
   const bool to_users = std::is_same_v<Stub, user::v1::UserService::Stub>;
   return {to_users, [=](Connection& connection, grpc::CompletionQueue* queue, void* tag, int64_t n) {
             const Request request = request_of(n);
@@ -63,7 +64,6 @@ Method MakeMethod(
             return flight;
           }};
 }
-
 
 using PostStub = post::v1::PostService::Stub;
 using UserStub = user::v1::UserService::Stub;

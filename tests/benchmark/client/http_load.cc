@@ -132,9 +132,8 @@ class HttpLoad : public Load {
       return absl::StrCat("GET /posts/", Choose(population_.read_posts, seed_, n), " HTTP/1.1\r\nHost: ", address_,
                           "\r\n\r\n");
     }
-    const std::string body =
-        absl::StrCat(R"({"title":")", PostTitle(), R"(","content":")", PostContent(), R"(","user_id":)",
-                     Choose(population_.written_users, seed_, n), "}");
+    const std::string body = absl::StrCat(R"({"title":")", PostTitle(), R"(","content":")", PostContent(),
+                                          R"(","user_id":)", Choose(population_.written_users, seed_, n), "}");
     return absl::StrCat("POST /posts HTTP/1.1\r\nHost: ", address_,
                         "\r\nContent-Type: application/json\r\nContent-Length: ", body.size(), "\r\n\r\n", body);
   }

@@ -1,5 +1,5 @@
-// The client of the benchmark. Prints one JSON object; exit code 1, with the reason on stderr, if a connection or a call
-// that prepares something fails. Failed calls of a load are counted in what is printed. See --help.
+// The client of the benchmark. Prints one JSON object. Ends with exit code 1, and the reason on stderr, if a connection
+// or a call that prepares something fails. Failed calls of a load are counted in what is printed. See --help.
 #include <cstdio>
 #include <thread>
 

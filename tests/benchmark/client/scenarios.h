@@ -21,7 +21,7 @@ int64_t FillUser(const Servers& servers, int64_t posts);
 nlohmann::json DeleteSmall(const Servers& servers, int times);
 
 // Deletes a user, and waits until the rows are gone: delete_ms of the call, and rows_per_second from its beginning to
-// the deletion's end. Where there is a load, it runs for `idle` before and for some seconds of the reclaim, and its calls
+// the deletion's end. Where there is a load, it runs for `idle` before and for some seconds of the reclaim. Its calls
 // are summed up for both times. If the reclaim takes longer than the load, there is no rows_per_second.
 nlohmann::json DeleteLarge(const Servers& servers, int64_t user_id, Load* load, Clock::duration idle,
                            ProcessUsage& usage);

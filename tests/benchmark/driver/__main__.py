@@ -27,14 +27,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 
 
 def parse():
-    parser = argparse.ArgumentParser(prog="tests/benchmark/run", description="Writes results.json, table.md, picture.svg.")
+    parser = argparse.ArgumentParser(prog="tests/benchmark/run", description=__doc__.split("\n\n")[1])
     parser.add_argument("--seconds", type=float, default=2, help="time of one measurement (2)")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured (3)")
     parser.add_argument("--only", default="", help="these works: " + ",".join(works.NAMES))
     parser.add_argument("--clients", default="", help="only these numbers of clients: 1,16,64")
     parser.add_argument("--systems", default="", help="only these: mariadb,sqlite,echo,...")
     parser.add_argument("--many", type=int, default=100_000, help="posts of the user that is deleted (100000)")
-    parser.add_argument("--growth", action="store_true", help="measures how the rates depend on the rows that are there")
+    parser.add_argument("--growth", action="store_true", help="measures how the rates depend on the rows there are")
     parser.add_argument("--growth-posts", type=int, default=1_000_000, help="that many (1000000)")
     parser.add_argument("--output", help="folder for what is written (benchmark/ in the build folder)")
     for name in ("build", "temp", "go", "lesson"):
@@ -123,7 +123,7 @@ def sync_ms(folder):
     with open(path, "wb", buffering=0) as file:
         for _ in range(50):
             begin = time.monotonic()
-            file.write(b"\0" * 4096)
+            os.pwrite(file.fileno(), b"\0" * 4096, 0)  # overwritten, as the log of a database is
             os.fdatasync(file.fileno())
             times.append(time.monotonic() - begin)
     os.remove(path)
@@ -147,8 +147,11 @@ def commit():
     return f"commit {found}" if found else "a tree without git"
 
 
-def warnings_of(records, load_before):
+def warnings_of(settings, records, load_before):
     found = []
+    with open(os.path.join(settings.build, "CMakeCache.txt"), encoding="utf-8") as file:
+        if "CMAKE_BUILD_TYPE:STRING=Release\n" not in file.read():
+            found.append("This is no release build.")
     if load_before > 0.5:
         found.append(f"The machine was not quiet: its load was {load_before:.1f} before.")
     shares = [record["others_share"] for record in records if record.get("others_share") is not None]
@@ -198,7 +201,7 @@ def main():
             system.stop()
     results = {"date": datetime.date.today().isoformat(), "commit": commit(), "machine": machine(settings),
                "rounds": settings.rounds, "seconds": settings.seconds, "many": settings.many, "records": records,
-               "warnings": warnings_of(records, load_before)}
+               "warnings": warnings_of(settings, records, load_before)}
     write(results, settings.output)
     print("\n" + "\n".join(report.ratio_lines(records) + results["warnings"]))
     print(f"Written: {settings.output}/results.json, table.md, picture.svg")

@@ -16,7 +16,8 @@ def numbers(database, count):
     """A table of the numbers from 1 on, in a column seq."""
     if database == "mariadb":
         return f"seq_1_to_{count}"
-    return f"(WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < {count}) SELECT seq FROM n)"
+    return ("(WITH RECURSIVE n(seq) AS "
+            f"(SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < {count}) SELECT seq FROM n)")
 
 
 def uuid(database):

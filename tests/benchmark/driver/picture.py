@@ -7,7 +7,8 @@ import report
 
 WIDTH, NAME, BAR, LINE = 760, 150, 450, 20
 OURS = "#2f6f9f"
-COLORS = {"mariadb": OURS, "sqlite": "#5b9bc8", "echo": "#9a9a9a", "statements in C": "#9a9a9a"}
+COLORS = {"mariadb": OURS, "sqlite": "#5b9bc8", "baseline mariadb": "#b5c9d8", "baseline sqlite": "#b5c9d8",
+          "echo": "#9a9a9a", "statements in C": "#9a9a9a"}
 OTHER = "#c9a26b"
 FONT = 'font-family="sans-serif" font-size="12"'
 
@@ -21,7 +22,7 @@ def bar(y, system, rates, scale):
     """A bar to the median, and a line from the lowest to the highest round."""
     middle = y + LINE / 2
     parts = [
-        element("text", system, x=NAME - 8, y=middle + 4, text_anchor="end"),
+        element("text", report.title(system), x=NAME - 8, y=middle + 4, text_anchor="end"),
         element("rect", x=NAME, y=y + 3, width=f"{median(rates) * scale:.1f}", height=LINE - 6,
                 fill=COLORS.get(system, OTHER)),
         element("text", report.number(median(rates)), x=f"{NAME + max(rates) * scale + 6:.1f}", y=middle + 4),
@@ -39,7 +40,7 @@ def picture(results):
         rates = report.values(records, "per_second") or report.values(records, "rows_per_second")
         if rates and ("reclaim" not in work and "hot" not in work and "even" not in work and "1 post" not in work
                       and not work.startswith("Growth")):
-            title = "Removal of many posts, rows" if "many posts" in work or "CASCADE" in work else work
+            title = "Removal of many posts: rows" if "many posts" in work or "CASCADE" in work else f"{work}: calls"
             works.setdefault(title, {})[system] = rates
     parts = []
     y = 10

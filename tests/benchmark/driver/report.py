@@ -5,6 +5,14 @@ from statistics import median
 import ratios
 
 
+TITLES = {"mariadb": "Crosskey, MariaDB", "sqlite": "Crosskey, SQLite", "echo": "gRPC echo",
+          "baseline mariadb": "baseline, MariaDB", "baseline sqlite": "baseline, SQLite"}
+
+
+def title(system):
+    return TITLES.get(system, system)
+
+
 def number(value):
     """With as many digits as mean something."""
     if value >= 1000:
@@ -60,10 +68,11 @@ def ratio_lines(records):
 
 
 def load_lines(records):
-    lines = ["| work | system | per second | p50 ms | p99 ms | processor time a call, us |", "|---|---|---|---|---|---|"]
+    lines = ["| work | system | per second | p50 ms | p99 ms | processor time a call, us |",
+             "|---|---|---|---|---|---|"]
     for (work, system), found in groups(records).items():
         if "per_second" in found[0] and "p99_ms" in found[0]:
-            lines.append(f"| {work} | {system} | {spread(values(found, 'per_second'))} | "
+            lines.append(f"| {work} | {title(system)} | {spread(values(found, 'per_second'))} | "
                          f"{spread(values(found, 'p50_ms'))} | {spread(values(found, 'p99_ms'))} | "
                          f"{usage(found, 'cpu_us_per_call')} |")
     return lines if len(lines) > 2 else []
@@ -72,8 +81,8 @@ def load_lines(records):
 def deletion_lines(records):
     lines = ["| work | system | the call, ms | rows a second |", "|---|---|---|---|"]
     for (work, system), found in groups(records).items():
-        if "rows_per_second" in found[0]:
-            lines.append(f"| {work} | {system} | {spread(values(found, 'delete_ms'))} | "
+        if "rows_per_second" in found[0] or "delete_ms" in found[0]:
+            lines.append(f"| {work} | {title(system)} | {spread(values(found, 'delete_ms'))} | "
                          f"{spread(values(found, 'rows_per_second'))} |")
     return lines if len(lines) > 2 else []
 
@@ -87,7 +96,7 @@ def process_lines(records):
             for field, value in kept.items():
                 kept[field] = max(value, process[field])
     lines = ["| system | process | most memory, MiB | most threads |", "|---|---|---|---|"]
-    lines += [f"| {system} | {name} | {process['max_rss_mib']:.0f} | {process['threads']} |"
+    lines += [f"| {title(system)} | {name} | {process['max_rss_mib']:.0f} | {process['threads']} |"
               for (system, name), process in most.items() if name not in ("client", "mariadbd")]
     return lines if len(lines) > 2 else []
 
@@ -98,9 +107,9 @@ def text(results):
     parts = [
         "# Benchmark",
         f"{results['rounds']} rounds, {results['seconds']} s for each measurement: median (lowest..highest). "
-        f"\"Many\" posts are {results['many']:,}. Made {results['date']} from {results['commit']}, on {machine['cores']} "
-        f"cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}, {machine['mariadb']}; "
-        f"a write of 4 KiB is on disk after {machine['sync_ms']:.2f} ms.",
+        f"\"Many\" posts are {results['many']:,}. Made {results['date']} from {results['commit']}, on "
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}, {machine['mariadb']}. "
+        f"A write of 4 KiB is on disk after {machine['sync_ms']:.2f} ms.",
     ]
     parts += [f"**{warning}**" for warning in results["warnings"]]
     for title, lines in (("Ratios", ratio_lines(records)), ("Calls", load_lines(records)),

@@ -8,6 +8,8 @@ def delete_user(system, settings, seed):
     system.settle()
     large = system.client("delete-large", f"--user={user}", *system.watched())
     system.settle()
+    # These wait for each other, so their rate says nothing.
+    small = {"delete_ms": small["p50_ms"], "errors": small["errors"]}
     return {"DeleteUser, 1 post": small, "DeleteUser, many posts": large}
 
 

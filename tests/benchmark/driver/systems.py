@@ -183,7 +183,8 @@ class Raw(System):
         mariadb.execute("CREATE DATABASE raw_posts CHARACTER SET utf8mb4;")
         run([os.path.join(self.settings.build, "post-service", "post-service"), "migrate", "--db",
              mariadb.url("raw_posts")])
-        mariadb.execute("USE raw_posts;\nINSERT INTO user_refs (id, uid, state) SELECT seq, UUID(), 1 FROM seq_1_to_1300;\n"
+        mariadb.execute("USE raw_posts;\n"
+                        "INSERT INTO user_refs (id, uid, state) SELECT seq, UUID(), 1 FROM seq_1_to_1300;\n"
                         + insert_posts("seq", "(seq - 1) DIV 50 + 1", "seq_1_to_10000", "UUID()"))
 
     def command(self, command, *flags):

@@ -1,5 +1,5 @@
--- The databases go_users and go_posts of the Go pair, with 1,300 users and the posts 1 to 10,000, 50 of each of the first
--- 200 users.
+-- The databases go_users and go_posts of the Go pair, with 1,300 users and the posts 1 to 10,000, 50 of each of the
+-- first 200 users.
 CREATE DATABASE go_users CHARACTER SET utf8mb4;
 USE go_users;
 CREATE TABLE users (
@@ -37,5 +37,6 @@ CREATE TABLE outbox (
   payload MEDIUMBLOB NOT NULL
 ) ENGINE=InnoDB;
 INSERT INTO posts (id, uid, user_id, title, content, create_time, update_time)
-  SELECT seq, UUID(), (seq - 1) DIV 50 + 1, 'A title of some length', REPEAT('c', 200), 1764000000000000, 1764000000000000
+  SELECT seq, UUID(), (seq - 1) DIV 50 + 1, 'A title of some length', REPEAT('c', 200), 1764000000000000,
+    1764000000000000
   FROM seq_1_to_10000;

@@ -1,5 +1,5 @@
--- The database of the lesson's application, as its models make it, with 1,300 users and the posts 1 to 10,000, 50 of each
--- of the first 200 users.
+-- The database of the lesson's application, as its models make it, with 1,300 users and the posts 1 to 10,000, 50 of
+-- each of the first 200 users.
 CREATE DATABASE lesson CHARACTER SET utf8mb4;
 USE lesson;
 CREATE TABLE user (

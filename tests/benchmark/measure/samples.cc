@@ -43,9 +43,8 @@ nlohmann::json Samples::Summary(const Window& window) const {
 }
 
 int64_t Samples::CallsIn(const Window& window) const {
-  return std::count_if(samples_.begin(), samples_.end(), [&](const Sample& sample) {
-    return sample.end >= window.begin && sample.end < window.end;
-  });
+  return std::count_if(samples_.begin(), samples_.end(),
+                       [&](const Sample& sample) { return sample.end >= window.begin && sample.end < window.end; });
 }
 
 }  // namespace crosskey::benchmark

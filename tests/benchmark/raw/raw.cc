@@ -78,8 +78,8 @@ class CreatePost : public Work {
     const std::string content = PostContent();
     session_.Execute("BEGIN");
     if (lock_.Execute({user}) != 1) throw std::runtime_error("there is no such user");
-    insert_.Execute({NewRequestId(), user, PostTitle(), content, static_cast<int64_t>(content.size()), int64_t{1}, kNow,
-                     kNow});
+    insert_.Execute(
+        {NewRequestId(), user, PostTitle(), content, static_cast<int64_t>(content.size()), int64_t{1}, kNow, kNow});
     append_.Execute({NewRequestId(), std::string("post.v1.PostCreated"), absl::StrCat("posts/", insert_.insert_id()),
                      kNow, std::string(), std::string(80, 'p')});
     session_.Execute("COMMIT");
@@ -131,8 +131,7 @@ nlohmann::json Run(const Options& options) {
   for (nlohmann::json& process : processes) {
     if (calls > 0) process["cpu_us_per_call"] = process["cpu_seconds"].get<double>() * 1e6 / static_cast<double>(calls);
   }
-  return {{"groups", {{"main", samples[0].Summary(window)}}}, {"processes", processes},
-          {"others_share", others_share}};
+  return {{"groups", {{"main", samples[0].Summary(window)}}}, {"processes", processes}, {"others_share", others_share}};
 }
 
 // ON DELETE CASCADE in one database: one statement that deletes a user with its posts.
@@ -154,9 +153,8 @@ nlohmann::json Cascade(const Options& options) {
   session.Execute("DELETE FROM cascade_users WHERE id = 1");
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   session.Execute("DROP TABLE cascade_posts, cascade_users");
-  return {{"rows", options.rows},
-          {"seconds", seconds},
-          {"rows_per_second", static_cast<double>(options.rows) / seconds}};
+  return {
+      {"rows", options.rows}, {"seconds", seconds}, {"rows_per_second", static_cast<double>(options.rows) / seconds}};
 }
 
 int Main(int argc, char** argv) {

@@ -1,7 +1,7 @@
 // The post service of the Go pair: posts ADDRESS DSN USERS_ADDRESS
 //
-// It keeps the reference to the user as is usual without Crosskey: it asks the user service before it inserts. So a post
-// of a user that is deleted in between stays.
+// It keeps the reference to the user as is usual without Crosskey: it asks the user service before it inserts. So a
+// post of a user that is deleted in between stays.
 package main
 
 import (
@@ -120,7 +120,8 @@ func (s *server) store(ctx context.Context, post *postv1.Post, now int64) error 
 		return err
 	}
 	defer tx.Rollback() // does nothing after Commit
-	result, err := tx.StmtContext(ctx, s.insert).ExecContext(ctx, post.Uid, post.UserId, post.Title, post.Content, now, now)
+	result, err := tx.StmtContext(ctx, s.insert).ExecContext(ctx, post.Uid, post.UserId, post.Title, post.Content,
+		now, now)
 	if err != nil {
 		return err
 	}
