@@ -52,6 +52,8 @@ def parse():
     settings.small_deletions = 20 if settings.seconds >= 1 else 5
     settings.output = settings.output or os.path.join(settings.build, "benchmark")
     settings.baseline = os.environ.get("CROSSKEY_BENCHMARK_BASELINE")
+    if settings.baseline and not os.path.exists(os.path.join(settings.baseline, "post-service", "post-service")):
+        parser.error(f"CROSSKEY_BENCHMARK_BASELINE is no build folder with both services: {settings.baseline}")
     return settings
 
 
@@ -89,7 +91,8 @@ def measure(work, system, settings, seed):
     if isinstance(work, works.Scenario):
         return scenarios.RUN[work.name](system, settings, seed)
     result = system.load([f"main={work.method}:{work.clients}"], settings.seconds, seed)
-    system.settle()
+    if not work.method.startswith(("Get", "List")):
+        system.settle()
     return {of(work.method, work.clients): dict(result["groups"]["main"], processes=result["processes"],
                                                 others_share=result.get("others_share"))}
 

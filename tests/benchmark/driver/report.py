@@ -108,8 +108,8 @@ def text(results):
         "# Benchmark",
         f"{results['rounds']} rounds, {results['seconds']} s for each measurement: median (lowest..highest). "
         f"\"Many\" posts are {results['many']:,}. Made {results['date']} from {results['commit']}, on "
-        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}, {machine['mariadb']}. "
-        f"A write of 4 KiB is on disk after {machine['sync_ms']:.2f} ms.",
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}, "
+        f"{machine['mariadb']}. A write of 4 KiB is on disk after {machine['sync_ms']:.2f} ms.",
     ]
     parts += [f"**{warning}**" for warning in results["warnings"]]
     for title, lines in (("Ratios", ratio_lines(records)), ("Calls", load_lines(records)),
