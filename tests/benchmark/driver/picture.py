@@ -6,9 +6,9 @@ from xml.sax.saxutils import escape
 import report
 
 WIDTH, NAME, BAR, LINE = 760, 150, 450, 20
-OURS = "#2f6f9f"
-COLORS = {"mariadb": OURS, "sqlite": "#5b9bc8", "baseline mariadb": "#b5c9d8", "baseline sqlite": "#b5c9d8",
-          "echo": "#9a9a9a", "statements in C": "#9a9a9a"}
+BASELINE, LIMIT = "#b5c9d8", "#9a9a9a"
+COLORS = {"mariadb": "#2f6f9f", "sqlite": "#5b9bc8", "baseline mariadb": BASELINE, "baseline sqlite": BASELINE,
+          "echo": LIMIT, "statements in C": LIMIT, "ON DELETE CASCADE": LIMIT}
 OTHER = "#c9a26b"
 FONT = 'font-family="sans-serif" font-size="12"'
 
@@ -41,7 +41,7 @@ def picture(results):
         if rates and ("reclaim" not in work and "hot" not in work and "even" not in work and "1 post" not in work
                       and not work.startswith("Growth")):
             title = "Removal of many posts: rows" if "many posts" in work or "CASCADE" in work else f"{work}: calls"
-            works.setdefault(title, {})[system] = rates
+            works.setdefault(title, {})[work if "CASCADE" in work else system] = rates
     parts = []
     y = 10
     for work, systems in works.items():

@@ -86,7 +86,9 @@ double ProcessUsage::WatchedSeconds() const {
 double ProcessUsage::OthersShare() const {
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - time_begin_;
   const double others = MachineSeconds() - machine_begin_ - WatchedSeconds();
-  return std::max(0.0, others) / time.count() / static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
+  const double share = others / time.count() / static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
+  // The ticks of short measurements may add up to less than nothing, or to more than there is.
+  return std::clamp(share, 0.0, 1.0);
 }
 
 nlohmann::json ProcessUsage::End() const {
