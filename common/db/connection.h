@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/db/sql.h"
 #include "common/db/statement_seam.h"
+#include "common/db/statements.h"
 #include "common/status/macros.h"
 
 namespace soci {
@@ -25,9 +26,11 @@ class StatementCounts;
 // transaction, because a lock timeout undoes only its own statement, so the transaction must be rolled back.
 class Connection {
  public:
-  // `counts` may be null. The session, the seam and the counts must outlive the connection.
-  Connection(soci::session& session, Dialect dialect, const StatementSeam& seam, StatementCounts* counts)
-      : session_(session), dialect_(dialect), seam_(seam), counts_(counts) {}
+  // `counts` may be null. What is passed by reference, and the counts, must outlive the connection. `statements` are
+  // those of the session.
+  Connection(soci::session& session, Statements& statements, Dialect dialect, const StatementSeam& seam,
+             StatementCounts* counts)
+      : session_(session), statements_(statements), dialect_(dialect), seam_(seam), counts_(counts) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -56,19 +59,21 @@ class Connection {
   // Runs an INSERT, UPDATE or DELETE. Returns the number of rows that it matched.
   template <typename... Arguments>
   absl::StatusOr<int64_t> Execute(const Sql& sql, const Arguments&... arguments) {
-    return Change(sql, Render(sql, dialect_, {Argument(arguments)...}));
+    CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, Render(sql, dialect_, {Argument(arguments)...})));
+    return result.changed;
   }
 
   // Inserts all the rows, at least one, by one INSERT.
   absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
-    return Change(sql, RenderRows(sql, dialect_, rows));
+    CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, RenderRows(sql, dialect_, rows)));
+    return result.changed;
   }
 
   // Inserts one row and returns the id that the database gave it.
   template <typename... Arguments>
   absl::StatusOr<int64_t> Insert(const Sql& sql, const Arguments&... arguments) {
-    CROSSKEY_RETURN_IF_ERROR(Execute(sql, arguments...).status());
-    return LastInsertId(sql);
+    CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, Render(sql, dialect_, {Argument(arguments)...})));
+    return result.last_insert_id;
   }
 
   // Runs a command that has no values and no result: BEGIN, COMMIT, SET, DDL. `name` is as in Sql.
@@ -108,12 +113,12 @@ class Connection {
   }
 
   absl::StatusOr<std::vector<Row>> Fetch(const Sql& sql, Rendered rendered, const std::vector<bool>& is_text);
-  absl::StatusOr<int64_t> Change(const Sql& sql, Rendered rendered);
-  absl::StatusOr<int64_t> LastInsertId(const Sql& sql);
+  absl::StatusOr<Result> Change(const Sql& sql, Rendered rendered);
   absl::Status Before(const Sql& sql, Rendered& rendered);
   void After(const Sql& sql, const Rendered& rendered, int64_t rows);
 
   soci::session& session_;
+  Statements& statements_;
   const Dialect dialect_;
   const StatementSeam& seam_;
   StatementCounts* const counts_;

@@ -31,7 +31,8 @@ bool MayRunAgain(const absl::Status& status) {
 }  // namespace
 
 struct Database::Slot {
-  uint64_t generation = 0;  // of its session; 0: not open
+  uint64_t generation = 0;                 // of its session; 0: not open
+  std::unique_ptr<Statements> statements;  // of its session; only for who has leased it
 };
 
 struct Database::Instruments {
@@ -70,6 +71,7 @@ class Database::Lease {
 
   size_t position() const { return position_; }
   soci::session& session() const { return database_->pool_->at(position_); }
+  Statements& statements() const { return *database_->slots_[position_].statements; }
 
  private:
   Database* database_;
@@ -95,8 +97,11 @@ absl::Status Database::OpenIfNeeded(size_t position) {
     slots_[position].generation = 0;
     generation = generation_;
   }
+  std::unique_ptr<Statements>& statements = slots_[position].statements;
+  statements = nullptr;  // before the session is closed that they belong to
   CROSSKEY_RETURN_IF_ERROR(
       OpenSession(pool_->at(position), options_.url, options_.password, options_.statement_timeout));
+  statements = Statements::Of(pool_->at(position), dialect());
   instruments_->reconnects.Increment();
   std::lock_guard lock(mutex_);
   slots_[position].generation = generation;
@@ -165,7 +170,7 @@ absl::Status Database::TransactOnce(const Call& call, const char* name,
   // Wait for the turn before taking a session, because writers that wait must not take the sessions away from readers.
   CROSSKEY_ASSIGN_OR_RETURN(const auto turn, EnterWriters(call));
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
-  Tx tx(lease.session(), dialect(), seam_, &counts_);
+  Tx tx(lease.session(), lease.statements(), dialect(), seam_, &counts_);
   const absl::Status begun =
       tx.Command("transaction.begin", dialect() == Dialect::kSqlite ? "BEGIN IMMEDIATE" : "START TRANSACTION");
   if (!begun.ok()) {
@@ -199,7 +204,7 @@ absl::Status Database::TransactOnce(const Call& call, const char* name,
 
 absl::Status Database::ReadOnce(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body) {
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
-  Connection connection(lease.session(), dialect(), seam_, &counts_);
+  Connection connection(lease.session(), lease.statements(), dialect(), seam_, &counts_);
   absl::Status status = body(connection);
   NoteError(lease.position(), status);
   return status;

@@ -1,21 +1,24 @@
 #include "common/db/sql.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::db {
 namespace {
 
+// Stands for a `?` that holds bytes, until it is expanded.
+constexpr char kBytes[] = "\x01";
+
 std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   if (dialect == Dialect::kSqlite) {
     return absl::StrReplaceAll(text, {{"{share}", ""},
                                       {"{then}", "CROSS JOIN"},
                                       {"{update}", ""},
-                                      {"{binary}", ""},
+                                      {"{binary}?", kBytes},
                                       {"{now_us}", "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"},
                                       {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"},
                                       {"{keep_named}", "ON CONFLICT (name) DO NOTHING"}});
@@ -24,7 +27,7 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
                                     {"{then}", "STRAIGHT_JOIN"},
                                     {"{update}", "FOR UPDATE"},
-                                    {"{binary}", "_binary "},
+                                    {"{binary}?", kBytes},
                                     {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
                                     {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"},
                                     {"{keep_named}", "ON DUPLICATE KEY UPDATE name = name"}});
@@ -35,28 +38,23 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   std::abort();
 }
 
-// Appends `text`, with its `?` expanded, and the values. SQLite gets plain question marks, because it looks every named
-// parameter up among all others, and thousands of names take seconds. MySQL gets names, because its driver pastes the
-// values in itself and only knows names.
-void Expand(const Sql& sql, Dialect dialect, const std::string& text, const std::vector<Argument>& arguments,
-            Rendered& out) {
+// Appends `text`, with its `?` expanded, and the values.
+void Expand(const Sql& sql, const std::string& text, const std::vector<Argument>& arguments, Rendered& out) {
   size_t next = 0;
   for (const char c : text) {
-    if (c != '?') {
+    if (c != '?' && c != kBytes[0]) {
       out.text.push_back(c);
       continue;
     }
     if (next == arguments.size()) Die(sql);
     const std::vector<Value>& values = arguments[next++].values();
     if (values.empty()) out.text += "NULL";  // IN (NULL) holds for no row
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (i > 0) out.text += ", ";
-      if (dialect == Dialect::kSqlite) {
-        out.text += "?";
-      } else {
-        absl::StrAppend(&out.text, ":v", out.values.size());
-      }
-      out.values.push_back(values[i]);
+    size_t length = values.empty() ? 0 : 1;
+    while (length < values.size()) length *= 2;
+    for (size_t i = 0; i < length; ++i) {
+      out.text += i == 0 ? "?" : ", ?";
+      if (c == kBytes[0]) out.bytes.push_back(out.values.size());
+      out.values.push_back(values[std::min(i, values.size() - 1)]);
     }
   }
   if (next != arguments.size()) Die(sql);
@@ -66,7 +64,7 @@ void Expand(const Sql& sql, Dialect dialect, const std::string& text, const std:
 
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments) {
   Rendered out;
-  Expand(sql, dialect, ReplaceTokens(sql.text, dialect), arguments, out);
+  Expand(sql, ReplaceTokens(sql.text, dialect), arguments, out);
   return out;
 }
 
@@ -79,7 +77,7 @@ Rendered RenderRows(const Sql& sql, Dialect dialect, const std::vector<std::vect
   out.text = text.substr(0, group);
   for (size_t i = 0; i < rows.size(); ++i) {
     if (i > 0) out.text += ", ";
-    Expand(sql, dialect, text.substr(group, end - group + 1), rows[i], out);
+    Expand(sql, text.substr(group, end - group + 1), rows[i], out);
   }
   out.text += text.substr(end + 1);
   return out;

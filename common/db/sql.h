@@ -1,6 +1,7 @@
 // Statements: named, with bound values, one text for both kinds of database.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,10 +15,11 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 
 // A statement. The name labels metrics and logs: "users.get".
 //
-// In the text `?` stands for a value; a list expands to as many values as it has elements, so it is written `IN (?)`.
-// No `?` and no `:` may stand anywhere else. Where the dialects differ, the text has a token:
+// In the text `?` stands for a value, and no `?` may stand anywhere else. For a list it is written `IN (?)` and expands
+// to the next of a few lengths (1, 2, 4, 8 and so on), filled up with the last element, so that the same few statements
+// serve lists of every length. Where the dialects differ, the text has a token:
 //   {share} {update}  trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
-//   {binary}          before a `?` that holds bytes instead of text
+//   {binary}          before a `?` that holds bytes instead of text; without a space between them
 //   {now_us}          the database's clock, in microseconds since 1970
 //   {then}            instead of JOIN: the tables are read in this order
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (the row count does not tell whether
@@ -62,10 +64,13 @@ class Argument {
   std::vector<Value> values_;
 };
 
-// A statement ready for SOCI: its text has placeholders as the dialect wants them, and the values are in their order.
+// A statement with its values, in the order of the `?` in its text.
 struct Rendered {
   std::string text;
   std::vector<Value> values;
+  std::vector<size_t> bytes;  // the positions of the values that are bytes, ascending
+
+  bool IsBytes(size_t position) const { return std::binary_search(bytes.begin(), bytes.end(), position); }
 };
 
 // Replaces the tokens and expands each `?`. Ends the process if the number of arguments is not the number of `?`: that

@@ -102,6 +102,26 @@ absl::Status MakeSqlError(SqlError kind, const std::string& statement, const std
   return status;
 }
 
+absl::Status MysqlError(unsigned int number, const std::string& statement, const std::string& text) {
+  return MakeSqlError(KindOfMysql(number), statement, absl::StrCat(text, " (", number, ")"));
+}
+
+absl::Status SqliteError(int result, const std::string& statement, const std::string& text) {
+  return MakeSqlError(KindOfSqlite(result), statement, absl::StrCat(text, " (", result, ")"));
+}
+
+bool IsStatementLost(unsigned int mysql_number) {
+  switch (mysql_number) {
+    case 1243:  // unknown statement: a proxy has another connection to the server
+    case 1461:  // max_prepared_stmt_count
+    case 1615:  // has to be prepared again
+    case 2057:  // the columns are others than before: a SELECT, so running it again does no harm
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::optional<SqlError> SqlErrorOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kPayload);
   int kind = 0;
@@ -113,10 +133,9 @@ absl::Status StatusOfCurrentException(const std::string& statement) {
   try {
     throw;
   } catch (const soci::mysql_soci_error& e) {
-    return MakeSqlError(KindOfMysql(e.err_num_), statement, absl::StrCat(e.get_error_message(), " (", e.err_num_, ")"));
+    return MysqlError(e.err_num_, statement, e.get_error_message());
   } catch (const soci::sqlite3_soci_error& e) {
-    return MakeSqlError(KindOfSqlite(e.result()), statement,
-                        absl::StrCat(e.get_error_message(), " (", e.result(), ")"));
+    return SqliteError(e.result(), statement, e.get_error_message());
   } catch (const soci::soci_error& e) {
     return MakeSqlError(SqlError::kOther, statement, e.get_error_message());
   } catch (const std::exception& e) {

@@ -23,6 +23,14 @@ absl::Status MakeSqlError(SqlError kind, const std::string& statement, const std
 // The kind of a status that came from a database; nullopt for every other status.
 std::optional<SqlError> SqlErrorOf(const absl::Status& status);
 
+// An error of a server or of SQLite: its number, and its text.
+absl::Status MysqlError(unsigned int number, const std::string& statement, const std::string& text);
+absl::Status SqliteError(int result, const std::string& statement, const std::string& text);
+
+// Whether the server did not run a prepared statement, because it does not have it any more, it has too many of them, or
+// the tables have changed. Prepared anew it may be run.
+bool IsStatementLost(unsigned int mysql_number);
+
 // To be called in a catch (...) block around SOCI: turns the exception in flight into a status. If that is an error of
 // SOCI, the status has the server's message and not what(), because what() holds every bound value.
 absl::Status StatusOfCurrentException(const std::string& statement);

@@ -40,7 +40,8 @@ OtherSession::OtherSession(const TestDatabase& database) {
 
 void OtherSession::Run(const std::string& sql) {
   const db::StatementSeam none;
-  EXPECT_THAT(db::Connection(session_, db::Dialect::kMysql, none, nullptr).Command("other", sql), IsOk());
+  const auto statements = db::Statements::Of(session_, db::Dialect::kMysql);
+  EXPECT_THAT(db::Connection(session_, *statements, db::Dialect::kMysql, none, nullptr).Command("other", sql), IsOk());
 }
 
 int64_t SessionId(db::Connection& connection) {

@@ -50,7 +50,7 @@ ReferenceSql::ReferenceSql(const ReferenceTable& table)
     : lock_shared{table.table + ".lock_shared",
                   absl::StrCat("SELECT id, state FROM ", table.table, " WHERE id IN (?) ORDER BY id {share}")},
       lock{table.table + ".lock", absl::StrCat("SELECT ", Columns(), " FROM ", table.table, " WHERE id = ? {update}")},
-      look{table.table + ".look", absl::StrCat("SELECT ", Columns(), " FROM ", table.table, " WHERE id = ?")},
+      look{table.table + ".look", absl::StrCat("SELECT uid FROM ", table.table, " WHERE id = ?")},
       add{table.table + ".add",
           absl::StrCat("INSERT INTO ", table.table, " (id, uid, state) VALUES (?, ?, ?) {keep_existing}")},
       insert{table.table + ".insert", absl::StrCat("INSERT INTO ", table.table, " (id, uid, state) VALUES (?, ?, ?)")},

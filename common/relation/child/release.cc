@@ -49,8 +49,7 @@ absl::StatusOr<ReleaseAnswer> Release::Run(const Call& call, const ReleaseReques
 }
 
 absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const ReleaseRequest& request) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, ReferenceState, DeletionId, DeletionId>(
-                                                sql_.look, request.parent.id)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<std::string>(sql_.look, request.parent.id));
   if (row.has_value()) CROSSKEY_RETURN_IF_ERROR(CheckUid(request, std::get<0>(*row)));
   CROSSKEY_ASSIGN_OR_RETURN(std::vector<errors::Referencing> refusing, Refusing(connection, request));
   if (!refusing.empty()) return ReleaseAnswer{false, std::move(refusing)};

@@ -1,0 +1,37 @@
+// The prepared statements of a session with SQLite.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <soci/sqlite3/soci-sqlite3.h>
+
+#include "common/db/kept.h"
+#include "common/db/statements.h"
+
+namespace crosskey::db {
+
+class SqliteStatements final : public Statements {
+ public:
+  explicit SqliteStatements(sqlite_api::sqlite3* connection) : connection_(connection), kept_(kKeptStatements) {}
+
+  absl::StatusOr<Result> Run(const std::string& name, const Rendered& rendered,
+                             const std::vector<bool>& is_text) override;
+
+ private:
+  struct Finalize {
+    void operator()(sqlite_api::sqlite3_stmt* statement) const { sqlite_api::sqlite3_finalize(statement); }
+  };
+  using Statement = std::unique_ptr<sqlite_api::sqlite3_stmt, Finalize>;
+
+  absl::StatusOr<Statement> Prepare(const std::string& name, const std::string& text);
+  absl::StatusOr<Result> RunPrepared(const std::string& name, sqlite_api::sqlite3_stmt* statement,
+                                     const std::vector<Value>& values, const std::vector<bool>& is_text);
+  absl::Status Error(const std::string& name, int result) const;
+
+  sqlite_api::sqlite3* const connection_;
+  Kept<Statement> kept_;
+};
+
+}  // namespace crosskey::db
