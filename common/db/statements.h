@@ -18,8 +18,8 @@ namespace crosskey::db {
 // A session keeps this many statements prepared, the ones that it used last. A service has some 60 different ones, each
 // in a few lengths of its lists. A server's `max_prepared_stmt_count` has to be above the sum of all sessions.
 inline constexpr size_t kKeptStatements = 64;
-// A longer text is prepared for one use, in bytes: only an INSERT of many rows is that long, and hardly ever comes again
-// with the same number of rows.
+// In bytes. A longer text is prepared for one use: only an INSERT of many rows is that long, and it hardly ever comes
+// again with the same number of rows.
 inline constexpr size_t kKeptText = 4096;
 
 struct Result {

@@ -10,20 +10,41 @@ namespace {
 
 constexpr int64_t kBytesBesides = 700;  // of a post in a response, without its content; title and times included
 
-template <typename... Arguments>
-absl::StatusOr<std::vector<Post>> Select(db::Connection& connection, const db::Sql& sql,
-                                         const Arguments&... arguments) {
-  CROSSKEY_ASSIGN_OR_RETURN(
-      auto rows,
-      (connection.Query<RowId, std::string, RowId, std::string, std::string, int64_t, int64_t, int64_t, int64_t>(
-          sql, arguments...)));
+template <typename Row>
+Post ToPost(Row& row) {
+  return {std::get<0>(row),
+          std::move(std::get<1>(row)),
+          std::get<2>(row),
+          std::move(std::get<3>(row)),
+          std::move(std::get<4>(row)),
+          std::get<5>(row),
+          std::get<6>(row),
+          std::get<7>(row),
+          std::get<8>(row)};
+}
+
+template <typename Rows>
+std::vector<Post> ToPosts(Rows& rows) {
   std::vector<Post> posts;
   posts.reserve(rows.size());
-  for (auto& [id, uid, user_id, title, content, like_count, version, create_time, update_time] : rows) {
-    posts.push_back({id, std::move(uid), user_id, std::move(title), std::move(content), like_count, version,
-                     create_time, update_time});
-  }
+  for (auto& row : rows) posts.push_back(ToPost(row));
   return posts;
+}
+
+template <typename... Arguments>
+absl::StatusOr<std::vector<Post>> Select(db::Connection& connection, const PostsReading& sql,
+                                         const Arguments&... arguments) {
+  CROSSKEY_ASSIGN_OR_RETURN(
+      auto stored, (connection.Query<RowId, std::string, RowId, std::string, std::string, int64_t, int64_t, int64_t,
+                                     int64_t, int64_t>(sql.stored, arguments...)));
+  const bool may_count_too_many = std::any_of(
+      stored.begin(), stored.end(), [](const auto& row) { return std::get<5>(row) > 0 && std::get<9>(row) != 0; });
+  if (!may_count_too_many) return ToPosts(stored);
+  CROSSKEY_ASSIGN_OR_RETURN(
+      auto exact,
+      (connection.Query<RowId, std::string, RowId, std::string, std::string, int64_t, int64_t, int64_t, int64_t>(
+          sql.exact, arguments...)));
+  return ToPosts(exact);
 }
 
 absl::StatusOr<Scan::Rows> WithSizes(absl::StatusOr<Scan::Rows> rows) {
@@ -36,6 +57,14 @@ absl::StatusOr<Scan::Rows> WithSizes(absl::StatusOr<Scan::Rows> rows) {
 }  // namespace
 
 absl::Status PostTx::Insert(std::vector<Post>& posts) {
+  if (posts.size() == 1) {
+    Post& post = posts.front();
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t id, tx_.db().Insert(sql::kInsert, post.uid, post.user_id, post.title,
+                                                                post.content, static_cast<int64_t>(post.content.size()),
+                                                                post.version, post.create_time, post.update_time));
+    post.id = RowId{id};
+    return absl::OkStatus();
+  }
   std::vector<std::vector<db::Argument>> rows;
   rows.reserve(posts.size());
   for (const Post& post : posts) {

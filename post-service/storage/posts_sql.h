@@ -1,22 +1,26 @@
 // The SQL of posts, except the statements that common/relation builds for the relationships.
 #pragma once
 
+#include <string>
+
 #include "common/db/sql.h"
 #include "common/relation/visibility.h"
 
 namespace crosskey::posts::sql {
 
-// The number of visible likes: the stored counter less the likes of deleted users that are not removed yet. Those likes
-// are found by the shorter of two ways: if the post has at most 10 likes, one look into an index for each like,
-// otherwise one look for each deleted user that is not reclaimed yet. So there are few looks, however many likes the
-// post has.
+// The number of visible likes, exactly: the stored counter less the likes of deleted users that are not removed yet.
+// Those likes are found by the shorter of two ways: if the post has at most 10 likes, one look into an index for each
+// like, otherwise one look for each deleted user that is not reclaimed yet. So there are few looks, however many likes
+// the post has.
 #define CROSSKEY_LIKE_COUNT                                                                                       \
   "CASE WHEN p.like_count = 0 THEN 0 WHEN p.like_count <= 10 THEN p.like_count - "                                \
   "(SELECT COUNT(*) FROM likes k {then} user_refs g ON g.id = k.user_id AND g.state > 1 WHERE k.post_id = p.id) " \
   "ELSE p.like_count - "                                                                                          \
   "(SELECT COUNT(*) FROM user_refs g {then} likes k ON k.post_id = p.id AND k.user_id = g.id WHERE g.state > 1) END"
-#define CROSSKEY_POST_COLUMNS \
-  "p.id, p.uid, p.user_id, p.title, p.content, " CROSSKEY_LIKE_COUNT ", p.version, p.create_time, p.update_time"
+#define CROSSKEY_POST_COLUMNS(like_count) \
+  "p.id, p.uid, p.user_id, p.title, p.content, " like_count ", p.version, p.create_time, p.update_time"
+// Whether there are deleted users that are not reclaimed yet. While there are none, the stored counter is exact.
+#define CROSSKEY_UNRECLAIMED ", EXISTS (SELECT 1 FROM user_refs g WHERE g.state > 1)"
 #define CROSSKEY_SCAN                                          \
   "SELECT p.id, p.content_bytes, p.state = 1 AND r.state = 1 " \
   "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
@@ -46,26 +50,41 @@ inline const db::Sql kScanUserBack{"posts.scan_user_back", CROSSKEY_SCAN
 
 namespace crosskey::posts {
 
+// Posts with their number of likes are read by the first statement, which costs a fraction of the second one. Its last
+// column says whether the stored counters may count likes of deleted users. If so, the second statement reads all of it
+// again, as of a later instant.
+struct PostsReading {
+  db::Sql stored;
+  db::Sql exact;
+};
+
 // The statements that read posts, visible ones only. A cascade changes one row, the reference row of the user, and each
 // of these statements joins that row. So all readers see a cascade at the same instant.
 struct PostsSql {
   explicit PostsSql(const relation::Visibility& visibility)
-      : get(visibility.Expand(
-            {"posts.get", "SELECT " CROSSKEY_POST_COLUMNS " FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id"})),
-        get_liked(visibility.Expand({"posts.get_liked",
-                                     "SELECT " CROSSKEY_POST_COLUMNS
-                                     " FROM {visible posts p} JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
-                                     "JOIN user_refs u ON u.id = m.user_id AND u.state = 1 "
-                                     "WHERE p.id IN (?) ORDER BY p.id"})),
+      : get(Reading(visibility, "posts.get", "posts.get_exact",
+                    " FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id")),
+        get_liked(Reading(visibility, "posts.get_liked", "posts.get_liked_exact",
+                          " FROM {visible posts p} JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
+                          "JOIN user_refs u ON u.id = m.user_id AND u.state = 1 "
+                          "WHERE p.id IN (?) ORDER BY p.id")),
         lookup(visibility.Expand(
             {"posts.lookup", "SELECT p.id, p.uid, p.state FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id"})) {}
 
-  const db::Sql get;        // (ids)
-  const db::Sql get_liked;  // (user id, ids): the posts that the user likes
-  const db::Sql lookup;     // (ids) -> id, uid, state: for the service that pins posts
+  const PostsReading get;        // (ids)
+  const PostsReading get_liked;  // (user id, ids): the posts that the user likes
+  const db::Sql lookup;          // (ids) -> id, uid, state: for the service that pins posts
+
+ private:
+  static PostsReading Reading(const relation::Visibility& visibility, const std::string& stored,
+                              const std::string& exact, const std::string& from) {
+    return {visibility.Expand({stored, "SELECT " CROSSKEY_POST_COLUMNS("p.like_count") CROSSKEY_UNRECLAIMED + from}),
+            visibility.Expand({exact, "SELECT " CROSSKEY_POST_COLUMNS(CROSSKEY_LIKE_COUNT) + from})};
+  }
 };
 
 #undef CROSSKEY_SCAN
+#undef CROSSKEY_UNRECLAIMED
 #undef CROSSKEY_POST_COLUMNS
 #undef CROSSKEY_LIKE_COUNT
 

@@ -71,8 +71,9 @@ std::set<std::string> StatementsOfTheMechanism() {
   const posts::PostsSql read_posts(in_posts);
   const posts::LikesSql read_likes(in_posts);
   const users::UsersSql read_users(relation::Visibility({&of_users->posts}, {}));
-  for (const db::Sql* each : {&read_posts.get, &read_posts.get_liked, &read_posts.lookup, &read_likes.visible,
-                              &read_likes.of_post, &read_users.get, &read_users.list, &read_users.list_by_name}) {
+  for (const db::Sql* each : {&read_posts.get.stored, &read_posts.get.exact, &read_posts.get_liked.stored,
+                              &read_posts.get_liked.exact, &read_posts.lookup, &read_likes.visible, &read_likes.of_post,
+                              &read_users.get, &read_users.list, &read_users.list_by_name}) {
     names.insert(each->name);
   }
   for (const char* name : {"add", "insert", "of", "forget"}) names.insert(absl::StrCat("reclaimed_rows.", name));
@@ -240,6 +241,13 @@ void CallEverything(Pair& pair) {
   pair.CreatePost(pair.CreateUser("looked up"));
   const int64_t unmet = pair.CreateUser("unmet");
   pair.Delete(unmet);
+  // Until a deleted user is reclaimed, likes are counted exactly.
+  post::v1::ListPostsResponse page;
+  EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::ListPosts, post::v1::ListPostsRequest(), &page), GrpcOk());
+  post::v1::ListLikedPostsRequest of_user;
+  of_user.set_user_id(10'002);
+  post::v1::ListLikedPostsResponse liked;
+  EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::ListLikedPosts, of_user, &liked), GrpcOk());
   pair.hold_post_consumer = false;
   pair.AwaitState(unmet, user::v1::DELETION_STATE_COMPLETED);
 
