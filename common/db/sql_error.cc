@@ -46,6 +46,7 @@ SqlError KindOfMysql(unsigned int number) {
     case 1040:  // too many connections
     case 1047:  // Galera: node not ready
     case 1053:  // server shutdown in progress
+    case 1243:  // unknown statement: a proxy has taken another connection, and the transaction is lost with the old one
     case 1290:  // read-only: the primary is another server now
     case 1836:
     case 1927:  // connection was killed
@@ -112,7 +113,6 @@ absl::Status SqliteError(int result, const std::string& statement, const std::st
 
 bool IsStatementLost(unsigned int mysql_number) {
   switch (mysql_number) {
-    case 1243:  // unknown statement: a proxy has another connection to the server
     case 1461:  // max_prepared_stmt_count
     case 1615:  // has to be prepared again
     case 2057:  // the columns are others than before: a SELECT, so running it again does no harm

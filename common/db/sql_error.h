@@ -27,8 +27,8 @@ std::optional<SqlError> SqlErrorOf(const absl::Status& status);
 absl::Status MysqlError(unsigned int number, const std::string& statement, const std::string& text);
 absl::Status SqliteError(int result, const std::string& statement, const std::string& text);
 
-// Whether the server did not run a prepared statement, because it does not have the statement any more, has too many of
-// them, or the tables have changed. Prepared anew it may be run.
+// Whether the server did not run a statement, because it has too many prepared ones or the tables have changed. The
+// session and its transaction are as before, so the statement may be prepared anew and run.
 bool IsStatementLost(unsigned int mysql_number);
 
 // To be called in a catch (...) block around SOCI: turns the exception in flight into a status. If that is an error of

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/db/kept.h"
+#include "common/db/sql_error.h"
 #include "common/db/statements.h"
 #include "tests/conformance/storage.h"
 #include "tests/support/status_matchers.h"
@@ -166,6 +167,13 @@ TEST_P(DbStatementsOnServer, AServerThatTakesNoMoreGetsSomeBack) {
   storage_.own.Run(absl::StrCat("SET GLOBAL max_prepared_stmt_count = ", KeptByServer()));
   for (int n = 100; n < 120; ++n) EXPECT_EQ(Answer(Nth(n), 1), n + 1);
   storage_.own.Run(absl::StrCat("SET GLOBAL max_prepared_stmt_count = ", limit));
+}
+
+// Prepared anew and run alone, the statement would run outside of the transaction whose locks it relies on.
+TEST(SqlErrors, AnUnknownStatementMeansThatTheTransactionIsLost) {
+  EXPECT_EQ(db::SqlErrorOf(db::MysqlError(1243, "test", "unknown")), db::SqlError::kConnection);
+  EXPECT_FALSE(db::IsStatementLost(1243));
+  EXPECT_TRUE(db::IsStatementLost(1461));
 }
 
 TEST(Kept, TheOneThatWasNotUsedForTheLongestTimeGoes) {
