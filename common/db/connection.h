@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/db/sql.h"
+#include "common/db/sql_error.h"
 #include "common/db/statement_seam.h"
 #include "common/db/statements.h"
 #include "common/status/macros.h"
@@ -63,6 +64,12 @@ class Connection {
     return result.changed;
   }
 
+  // The same with a number of arguments that is known only when it runs.
+  absl::StatusOr<int64_t> ExecuteWith(const Sql& sql, const std::vector<Argument>& arguments) {
+    CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, Render(sql, dialect_, arguments)));
+    return result.changed;
+  }
+
   // Inserts all the rows, at least one, by one INSERT.
   absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
     CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, RenderRows(sql, dialect_, rows)));
@@ -73,6 +80,7 @@ class Connection {
   template <typename... Arguments>
   absl::StatusOr<int64_t> Insert(const Sql& sql, const Arguments&... arguments) {
     CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, Render(sql, dialect_, {Argument(arguments)...})));
+    if (result.last_insert_id == 0) return MakeSqlError(SqlError::kOther, sql.name, "the database gave no id");
     return result.last_insert_id;
   }
 

@@ -112,9 +112,36 @@ class Row {
   std::vector<MYSQL_BIND> binds_;
 };
 
+// What an execution has left for the client. On every path it has to go before the statement is run again.
+class Results {
+ public:
+  explicit Results(MYSQL_STMT* statement) : statement_(statement) {}
+  ~Results() {
+    if (complete_) {
+      // The driver lets go of the rows only if there is one that could be read next.
+      mysql_stmt_data_seek(statement_, 0);
+      mysql_stmt_free_result(statement_);
+    } else {
+      // A server may find a conflict only while it reads the rows, after it has announced them. If the result were
+      // freed now, the driver would wait for rows that never come when the statement runs again.
+      mysql_stmt_reset(statement_);
+    }
+  }
+  Results(const Results&) = delete;
+  Results& operator=(const Results&) = delete;
+
+  // All rows have been fetched from the server.
+  void set_complete() { complete_ = true; }
+
+ private:
+  MYSQL_STMT* const statement_;
+  bool complete_ = false;
+};
+
 // Reads all rows. The whole result is fetched from the server first, so that the session is free for other statements.
-absl::Status ReadRows(const std::string& name, MYSQL_STMT* statement, const std::vector<bool>& is_text, Result& result,
-                      unsigned int& error) {
+absl::StatusOr<Result> ReadRows(const std::string& name, MYSQL_STMT* statement, const std::vector<bool>& is_text,
+                                unsigned int& error) {
+  Results results(statement);
   if (mysql_stmt_field_count(statement) != is_text.size()) {
     return MakeSqlError(SqlError::kOther, name, "another number of columns than expected");
   }
@@ -122,10 +149,12 @@ absl::Status ReadRows(const std::string& name, MYSQL_STMT* statement, const std:
   if (mysql_stmt_bind_result(statement, row.binds()) != 0 || mysql_stmt_store_result(statement) != 0) {
     return Error(name, statement, error);
   }
+  results.set_complete();
+  Result result;
   result.rows.reserve(mysql_stmt_num_rows(statement));
   for (;;) {
     const int fetched = mysql_stmt_fetch(statement);
-    if (fetched == MYSQL_NO_DATA) return absl::OkStatus();
+    if (fetched == MYSQL_NO_DATA) return result;
     // Truncated is what a text longer than the room for it is.
     if (fetched != 0 && fetched != MYSQL_DATA_TRUNCATED) return Error(name, statement, error);
     if (!row.Take(statement, result.rows.emplace_back())) return Error(name, statement, error);
@@ -140,15 +169,10 @@ absl::StatusOr<Result> RunPrepared(const std::string& name, MYSQL_STMT* statemen
   std::vector<MYSQL_BIND> binds = BindsOf(rendered);
   if (!binds.empty() && mysql_stmt_bind_param(statement, binds.data()) != 0) return Error(name, statement, error);
   if (mysql_stmt_execute(statement) != 0) return Error(name, statement, error);
+  if (mysql_stmt_field_count(statement) > 0) return ReadRows(name, statement, is_text, error);
   Result result;
-  if (is_text.empty()) {
-    result.changed = static_cast<int64_t>(mysql_stmt_affected_rows(statement));
-    result.last_insert_id = static_cast<int64_t>(mysql_stmt_insert_id(statement));
-    return result;
-  }
-  const absl::Status read = ReadRows(name, statement, is_text, result, error);
-  mysql_stmt_free_result(statement);
-  if (!read.ok()) return read;
+  result.changed = static_cast<int64_t>(mysql_stmt_affected_rows(statement));
+  result.last_insert_id = static_cast<int64_t>(mysql_stmt_insert_id(statement));
   return result;
 }
 
@@ -169,7 +193,7 @@ absl::StatusOr<Result> MysqlStatements::RunOnce(const std::string& name, const R
   }
   CROSSKEY_ASSIGN_OR_RETURN(Statement prepared, Prepare(name, rendered.text, error));
   MYSQL_STMT* const statement = prepared.get();
-  if (rendered.text.size() <= kKeptText) kept_.Add(rendered.text, std::move(prepared));
+  if (rendered.values.size() <= kKeptValues) kept_.Add(rendered.text, std::move(prepared));
   return RunPrepared(name, statement, rendered, is_text, error);
 }
 

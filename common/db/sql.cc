@@ -10,6 +10,7 @@
 namespace crosskey::db {
 namespace {
 
+constexpr size_t kMostValues = 32766;
 // Stands for a `?` that holds bytes, until it is expanded.
 constexpr char kBytes[] = "\x01";
 
@@ -34,7 +35,8 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
 }
 
 [[noreturn]] void Die(const Sql& sql) {
-  log::Error("the number of arguments is not that of the statement's placeholders", {{"statement", sql.name}});
+  log::Error("the number of arguments is not that of the statement's placeholders, or too large",
+             {{"statement", sql.name}});
   std::abort();
 }
 
@@ -49,18 +51,22 @@ void Expand(const Sql& sql, const std::string& text, const std::vector<Argument>
     if (next == arguments.size()) Die(sql);
     const std::vector<Value>& values = arguments[next++].values();
     if (values.empty()) out.text += "NULL";  // IN (NULL) holds for no row
-    size_t length = values.empty() ? 0 : 1;
-    while (length < values.size()) length *= 2;
-    for (size_t i = 0; i < length; ++i) {
+    for (size_t i = 0; i < PaddedLength(values.size()); ++i) {
       out.text += i == 0 ? "?" : ", ?";
       if (c == kBytes[0]) out.bytes.push_back(out.values.size());
       out.values.push_back(values[std::min(i, values.size() - 1)]);
     }
   }
-  if (next != arguments.size()) Die(sql);
+  if (next != arguments.size() || out.values.size() > kMostValues) Die(sql);
 }
 
 }  // namespace
+
+size_t PaddedLength(size_t length) {
+  size_t padded = length == 0 ? 0 : 1;
+  while (padded < length) padded *= 2;
+  return padded;
+}
 
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments) {
   Rendered out;

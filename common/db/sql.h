@@ -73,8 +73,11 @@ struct Rendered {
   bool IsBytes(size_t position) const { return std::binary_search(bytes.begin(), bytes.end(), position); }
 };
 
-// Replaces the tokens and expands each `?`. Ends the process if the number of arguments is not the number of `?`: that
-// is a mistake in the program, not in its input.
+// The length that a list of this length is filled up to: a power of two, or 0.
+size_t PaddedLength(size_t length);
+
+// Replaces the tokens and expands each `?`. Ends the process if the number of arguments is not the number of `?`, or
+// there are more than 32,766 values, which is what SQLite takes: that is a mistake in the program, not in its input.
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments);
 
 // The same for an INSERT that ends with `VALUES (...)` and perhaps {keep_existing} or {keep_named}: the group in

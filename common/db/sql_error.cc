@@ -36,6 +36,7 @@ SqlError KindOfMysql(unsigned int number) {
     case 1213:  // deadlock
     case 1205:  // lock wait timeout
     case 1020:  // snapshot conflict
+    case 1461:  // the server has too many prepared statements, none of them of this session
     case 3572:  // NOWAIT
       return SqlError::kRetry;
     case 1062:

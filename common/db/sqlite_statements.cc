@@ -50,7 +50,7 @@ absl::StatusOr<SqliteStatements::Statement> SqliteStatements::Prepare(const std:
                                                                       const std::string& text) {
   sqlite3_stmt* prepared = nullptr;
   const int result = sqlite3_prepare_v3(connection_, text.data(), static_cast<int>(text.size()),
-                                        text.size() <= kKeptText ? SQLITE_PREPARE_PERSISTENT : 0U, &prepared, nullptr);
+                                        SQLITE_PREPARE_PERSISTENT, &prepared, nullptr);
   if (result != SQLITE_OK) return Error(name, result);
   return Statement(prepared);
 }
@@ -90,7 +90,7 @@ absl::StatusOr<Result> SqliteStatements::Run(const std::string& name, const Rend
   }
   CROSSKEY_ASSIGN_OR_RETURN(Statement prepared, Prepare(name, rendered.text));
   sqlite3_stmt* const statement = prepared.get();
-  if (rendered.text.size() > kKeptText) return RunPrepared(name, statement, rendered.values, is_text);
+  if (rendered.values.size() > kKeptValues) return RunPrepared(name, statement, rendered.values, is_text);
   kept_.Add(rendered.text, std::move(prepared));
   return RunPrepared(name, statement, rendered.values, is_text);
 }

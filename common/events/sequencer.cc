@@ -1,5 +1,7 @@
 #include "common/events/sequencer.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/events/events_sql.h"
 #include "common/status/ids.h"
@@ -8,15 +10,21 @@
 namespace crosskey::events {
 namespace {
 
-// UPDATE outbox SET sequence = CASE id WHEN ? THEN ? ... END WHERE id IN (?)
+// UPDATE outbox SET sequence = CASE id WHEN ? THEN ? ... END WHERE id IN (?). The cases are filled up with the last one,
+// as a list is, so that the same few statements serve all numbers of events.
 absl::Status Number(db::Tx& tx, Sequence head, const std::vector<int64_t>& ids) {
   std::string cases;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    absl::StrAppend(&cases, " WHEN ", ids[i], " THEN ", Value(head) + 1 + static_cast<int64_t>(i));
+  std::vector<db::Argument> values;
+  for (size_t i = 0; i < db::PaddedLength(ids.size()); ++i) {
+    const size_t event = std::min(i, ids.size() - 1);
+    cases += " WHEN ? THEN ?";
+    values.emplace_back(ids[event]);
+    values.emplace_back(Value(head) + 1 + static_cast<int64_t>(event));
   }
+  values.emplace_back(ids);
   const db::Sql number{"sequencer.number",
                        absl::StrCat("UPDATE outbox SET sequence = CASE id", cases, " END WHERE id IN (?)")};
-  return tx.Execute(number, ids).status();
+  return tx.ExecuteWith(number, values).status();
 }
 
 }  // namespace

@@ -37,8 +37,8 @@ absl::StatusOr<std::vector<Post>> Select(db::Connection& connection, const Posts
   CROSSKEY_ASSIGN_OR_RETURN(
       auto stored, (connection.Query<RowId, std::string, RowId, std::string, std::string, int64_t, int64_t, int64_t,
                                      int64_t, int64_t>(sql.stored, arguments...)));
-  const bool may_count_too_many = std::any_of(
-      stored.begin(), stored.end(), [](const auto& row) { return std::get<5>(row) > 0 && std::get<9>(row) != 0; });
+  const bool may_count_too_many =
+      std::any_of(stored.begin(), stored.end(), [](const auto& row) { return std::get<9>(row) != 0; });
   if (!may_count_too_many) return ToPosts(stored);
   CROSSKEY_ASSIGN_OR_RETURN(
       auto exact,

@@ -19,8 +19,9 @@ namespace crosskey::posts::sql {
   "(SELECT COUNT(*) FROM user_refs g {then} likes k ON k.post_id = p.id AND k.user_id = g.id WHERE g.state > 1) END"
 #define CROSSKEY_POST_COLUMNS(like_count) \
   "p.id, p.uid, p.user_id, p.title, p.content, " like_count ", p.version, p.create_time, p.update_time"
-// Whether there are deleted users that are not reclaimed yet. While there are none, the stored counter is exact.
-#define CROSSKEY_UNRECLAIMED ", EXISTS (SELECT 1 FROM user_refs g WHERE g.state > 1)"
+// Whether the post has likes and there are deleted users that are not reclaimed yet. Otherwise the stored counter is
+// exact. For a post without likes nothing is looked up: after many deletions the index may have many dead entries.
+#define CROSSKEY_UNRECLAIMED ", EXISTS (SELECT 1 FROM user_refs g WHERE g.state > 1 AND p.like_count > 0)"
 #define CROSSKEY_SCAN                                          \
   "SELECT p.id, p.content_bytes, p.state = 1 AND r.state = 1 " \
   "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "

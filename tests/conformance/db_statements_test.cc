@@ -160,6 +160,35 @@ TEST_P(DbStatementsOnServer, ASessionThatEndedIsReplacedWithItsStatements) {
   EXPECT_THAT(Names(), ElementsAre("a", "b"));
 }
 
+// A server may find a conflict after it has announced the rows of a locking read. The statement has to be usable at
+// once.
+TEST_P(DbStatementsOnServer, AConflictWhileRowsAreReadLeavesTheStatementUsable) {
+  const db::Sql lock{"items.lock", "SELECT id FROM items WHERE id IN (?) ORDER BY id {update}"};
+  for (int i = 1; i <= 3; ++i) Insert("x");
+  const std::vector<int64_t> ids = {1, 2};
+  OtherSession other(storage_.own);
+  other.Run("START TRANSACTION");
+  other.Run("SELECT id FROM items WHERE id = 2 FOR UPDATE");
+  int runs = 0;
+  const auto locked = storage_.database.Transact(TestCall(), "test", [&](db::Tx& tx) -> absl::StatusOr<size_t> {
+    if (++runs == 1) {
+      const absl::Status status = tx.Command("test.impatient", "SET SESSION innodb_lock_wait_timeout = 1");
+      if (!status.ok()) return status;
+    }
+    const auto rows = tx.Query<int64_t>(lock, ids);
+    if (runs == 1) {
+      EXPECT_EQ(db::SqlErrorOf(rows.status()), db::SqlError::kRetry);
+      other.Run("COMMIT");
+    }
+    if (!rows.ok()) return rows.status();
+    return rows->size();
+  });
+  ASSERT_THAT(locked, IsOk());
+  EXPECT_EQ(*locked, 2u);
+  EXPECT_EQ(runs, 2) << "the session is lost if the statement cannot be run again";
+  EXPECT_EQ(MetricOf(storage_.metrics, "crosskey_db_sessions_opened_total"), 1);
+}
+
 // Another program may use the server's statements up. Then this session gives its own back, and goes on with one.
 TEST_P(DbStatementsOnServer, AServerThatTakesNoMoreGetsSomeBack) {
   for (int n = 0; n < 10; ++n) Answer(Nth(n), 1);

@@ -39,7 +39,6 @@ const Change kChanges[] = {
     // Events are numbered once they are committed, not by their ids.
     {"sequencer", "sequencer.number", "SET sequence = CASE", "SET sequence = id + 0 * CASE"},
     {"sequencer", "sequencer.set_head", "SET head = ?", "SET head = (SELECT MAX(sequence) FROM outbox) + 0 * ?"},
-    {"sequencer", "sequencer.set_head", "SET head = :v0", "SET head = (SELECT MAX(sequence) FROM outbox) + 0 * :v0"},
     // The answer to a release decides a deletion only while that is still an intent.
     {"intent_only", "*_deletions.decide", " AND state = 1", ""},
     // Hidden rows are removed only after the parent's drop has been consumed.

@@ -23,7 +23,7 @@ struct ReferenceSql {
 
   db::Sql lock_shared;  // (ids) -> id, state
   db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id, traceparent
-  db::Sql look;         // as `lock`, but without a lock
+  db::Sql look;         // the uid, without a lock
   db::Sql add;          // (id, uid, state): keeps an existing row
   db::Sql insert;       // (id, uid, state): a duplicate is an error
   db::Sql refuse;       // (refused_through, id)
