@@ -118,8 +118,9 @@ class Results {
   explicit Results(MYSQL_STMT* statement) : statement_(statement) {}
   ~Results() {
     if (complete_) {
-      // The driver lets go of the rows only if there is one that could be read next.
-      mysql_stmt_data_seek(statement_, 0);
+      // The driver lets go of the rows only if there is one that could be read next. Where there is none at all, the
+      // seek would make it wait for rows that never come when the statement runs again.
+      if (mysql_stmt_num_rows(statement_) > 0) mysql_stmt_data_seek(statement_, 0);
       mysql_stmt_free_result(statement_);
     } else {
       // A server may find a conflict only while it reads the rows, after it has announced them. If the result were
