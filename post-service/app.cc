@@ -39,10 +39,10 @@ struct App::Parts {
                                                       [this](const Call& call) { return users.reclaim.Round(call); }})),
         consumer(
             "user-service", service->outbox(), service->transport(), [this] { reclaimer.Wake(); }, service->metrics()),
-        calls("post.v1.PostService", service->front().admission(), service->metrics()),
+        calls("post.v1.PostService", service->front().admission(), service->lines(), service->metrics()),
         writes("post.v1.PostService", calls, service->database(), service->answers()),
         post_rpc(posts, likes, directory, calls, writes),
-        reference_rpc(service->front().internal_admission(), service->metrics()) {
+        reference_rpc(service->front().internal_admission(), service->lines(), service->metrics()) {
     reference_rpc.Serve(users.table.parent_type, users.release);
     reference_rpc.Serve(kPostType, lookup);
     users.events.Consume(consumer);

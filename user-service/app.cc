@@ -28,11 +28,11 @@ struct App::Parts {
         reclaimer(service->background().AddReclaimer({[this](const Call& call) { return posts.reclaim.Round(call); }})),
         consumer(
             "post-service", service->outbox(), service->transport(), [this] { reclaimer.Wake(); }, service->metrics()),
-        calls("user.v1.UserService", service->front().admission(), service->metrics()),
+        calls("user.v1.UserService", service->front().admission(), service->lines(), service->metrics()),
         writes("user.v1.UserService", calls, service->database(), service->answers()),
         user_rpc(users, parent, calls, writes),
-        internal_user_rpc(users, service->front().internal_admission(), service->metrics()),
-        reference_rpc(service->front().internal_admission(), service->metrics()) {
+        internal_user_rpc(users, service->front().internal_admission(), service->lines(), service->metrics()),
+        reference_rpc(service->front().internal_admission(), service->lines(), service->metrics()) {
     reference_rpc.Serve(parent.table().type, parent.lookup());
     parent.Consume(consumer);
     posts.events.Consume(consumer);

@@ -19,43 +19,44 @@ class Writes {
   Writes(std::string service, rpc::Calls& calls, db::Database& database, Answers& answers)
       : service_(std::move(service)), calls_(calls), database_(database), answers_(answers) {}
 
-  // Runs `body` by rpc::Calls::Unary, with one effect for each request_id (a string field of that name in `request`).
+  // Runs `body` by rpc::Calls::Unary, on the line that `waits` names, with one effect for each request_id (a string field of that name in `request`).
   // `body` fills `response` and passes the recorder to the transaction of its effect. Of concurrent calls with the same
   // request_id one has an effect, and all get its answer. Without a request_id every call has its own effect. A
   // request_id that is not a UUID is not looked at here: `body` has to refuse it.
   //
   // INVALID_ARGUMENT REQUEST_ID_REUSED, ABORTED CONFLICT (concurrent calls with the same request_id were faster too
   // often), and the errors of `body`.
-  grpc::Status Run(grpc::ServerContext& context, const std::string& method, const google::protobuf::Message& request,
-                   google::protobuf::Message& response,
-                   const std::function<absl::Status(const Call&, Recorder&)>& body);
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
+                                const google::protobuf::Message& request, google::protobuf::Message& response,
+                                std::function<absl::Status(const Call&, Recorder&)> body);
 
   // The same for a method that may store an answer before its outcome is known. While `is_provisional` is true for the
   // stored answer, a call that is sent again runs `body` with that answer as `begun`, so that it can go on from there.
   // Otherwise `begun` is null.
   template <typename Response>
-  grpc::Status RunResumable(grpc::ServerContext& context, const std::string& method,
-                            const google::protobuf::Message& request, Response& response,
-                            const std::function<bool(const Response&)>& is_provisional,
-                            const std::function<absl::Status(const Call&, Recorder&, const Response* begun)>& body) {
-    Response begun;
-    return Run(
-        context, method, request, response,
-        [&](const Call& call, Recorder& recorder, bool resumes) {
-          if (!resumes) return body(call, recorder, nullptr);
-          begun.Swap(&response);
-          response.Clear();
-          return body(call, recorder, &begun);
-        },
-        [&] { return is_provisional(response); });
+  grpc::ServerUnaryReactor* RunResumable(
+      grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
+      const google::protobuf::Message& request, Response& response,
+      std::function<bool(const Response&)> is_provisional,
+      std::function<absl::Status(const Call&, Recorder&, const Response* begun)> body) {
+    const auto resume = [&response, body = std::move(body)](const Call& call, Recorder& recorder, bool resumes) {
+      if (!resumes) return body(call, recorder, nullptr);
+      Response begun;
+      begun.Swap(&response);
+      response.Clear();
+      return body(call, recorder, &begun);
+    };
+    return Run(context, method, waits, request, response, resume,
+               [&response, is_provisional = std::move(is_provisional)] { return is_provisional(response); });
   }
 
  private:
   struct Attempt;
   using Body = std::function<absl::Status(const Call&, Recorder&, bool resumes)>;
 
-  grpc::Status Run(grpc::ServerContext& context, const std::string& method, const google::protobuf::Message& request,
-                   google::protobuf::Message& response, const Body& body, const std::function<bool()>& is_provisional);
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
+                                const google::protobuf::Message& request, google::protobuf::Message& response,
+                                Body body, std::function<bool()> is_provisional);
   absl::Status RunOnce(const Call& call, Attempt& attempt);
   absl::Status Perform(const Call& call, Attempt& attempt, bool& stored);
   absl::StatusOr<bool> Recall(const Call& call, Attempt& attempt);

@@ -16,6 +16,8 @@ namespace {
 
 // No call waits longer than this for locks and sessions, whatever deadline its client sets.
 constexpr absl::Duration kLongestCall = absl::Minutes(5);
+// A call that waits in a line is refused this long before its deadline.
+constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
 
 // Tells whether a text has the form of W3C Trace Context version 00: 2, 32, 16 and 2 lower-case hexadecimal digits with
 // dashes between them. Anything else is dropped, because the value goes on into events and into calls to the peer,
@@ -42,7 +44,7 @@ std::string CodeName(grpc::StatusCode code) {
 }
 
 // `longest` caps the deadline; `unset` is for clients that set none (gRPC then gives a time far in the future).
-Call MakeCall(grpc::ServerContext& context, absl::Duration unset, absl::Duration longest) {
+Call MakeCall(grpc::CallbackServerContext& context, absl::Duration unset, absl::Duration longest) {
   Call call;
   const absl::Time now = absl::Now();
   const absl::Time deadline = absl::FromChrono(context.deadline());
@@ -73,11 +75,12 @@ absl::Status Admission::Enter() {
   return errors::Overloaded("calls");
 }
 
-// The metrics of one method. The counter of a code is made when that code is first answered, and kept because looking
+// What is kept of one method: its name and its metrics. The counter of a code is made when that code is first answered, and kept because looking
 // it up again costs more than counting.
-struct Calls::Method {
-  Method(telemetry::Metrics& metrics, const prometheus::Labels& method_labels)
-      : labels(method_labels),
+struct Method {
+  Method(std::string method_name, telemetry::Metrics& metrics, const prometheus::Labels& method_labels)
+      : name(std::move(method_name)),
+        labels(method_labels),
         started(metrics.Counter("grpc_server_started_total", "Calls started on the server.", labels)),
         handled(metrics.Counters("grpc_server_handled_total", "Calls completed on the server, by code.")),
         seconds(metrics.Histogram("grpc_server_handling_seconds", "Time that the server took for a call.",
@@ -94,6 +97,7 @@ struct Calls::Method {
     known->Increment();
   }
 
+  const std::string name;
   const prometheus::Labels labels;
   prometheus::Counter& started;
   prometheus::Family<prometheus::Counter>& handled;
@@ -101,9 +105,10 @@ struct Calls::Method {
   std::atomic<prometheus::Counter*> by_code[17] = {};
 };
 
-Calls::Calls(std::string service, std::shared_ptr<Admission> admission, telemetry::Metrics& metrics)
+Calls::Calls(std::string service, std::shared_ptr<Admission> admission, CallLines& lines, telemetry::Metrics& metrics)
     : service_(std::move(service)),
       admission_(std::move(admission)),
+      lines_(lines),
       in_flight_(
           metrics.Gauge("crosskey_calls_in_flight", "Calls that are being handled.", {{"grpc_service", service_}})) {
   const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service_);
@@ -111,47 +116,55 @@ Calls::Calls(std::string service, std::shared_ptr<Admission> admission, telemetr
     const auto& method = *descriptor->method(i);
     const std::string type = method.server_streaming() ? "server_stream" : "unary";
     methods_[method.name()] = std::make_unique<Method>(
-        metrics, prometheus::Labels{{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method.name()}});
+        method.name(), metrics, prometheus::Labels{{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method.name()}});
   }
 }
 
 Calls::~Calls() = default;
 
-grpc::Status Calls::Unary(grpc::ServerContext& context, const std::string& method,
-                          const std::function<absl::Status(const Call&)>& body) {
-  const Call call = MakeCall(context, limits::kDefaultDeadline, kLongestCall);
-  return Run(method, call, [&](const Call& same) -> absl::Status {
-    absl::Status admitted = admission_->Enter();
-    if (!admitted.ok()) return admitted;
-    struct Leave {
-      Admission& admission;
-      ~Leave() { admission.Leave(); }
-    } leave{*admission_};
-    return body(same);
-  });
+PendingCall::PendingCall(Calls& calls, Method& method, Call call)
+    : calls_(calls), method_(method), call_(std::move(call)), begin_(absl::Now()) {}
+
+absl::Status PendingCall::Waiting() const {
+  if (call_.cancelled()) return call_.Check();
+  return call_.Remaining() > kToAnswer ? absl::OkStatus() : errors::Overloaded("threads");
 }
 
-grpc::Status Calls::ServerStream(grpc::ServerContext& context, const std::string& method,
-                                 const std::function<absl::Status(const Call&)>& body) {
-  const Call call = MakeCall(context, absl::InfiniteDuration(), absl::InfiniteDuration());
-  return Run(method, call, body);
+void PendingCall::End(const absl::Status& status) {
+  if (admitted_) calls_.admission_->Leave();
+  Finish(calls_.Ends(method_, call_, begin_, status));
 }
 
-grpc::Status Calls::Run(const std::string& name, const Call& call,
-                        const std::function<absl::Status(const Call&)>& body) {
+PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name) {
   Method& method = *methods_.at(name);
   method.started.Increment();
   in_flight_.Increment();
-  const absl::Time begin = absl::Now();
+  auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
+  const absl::Status admitted = admission_->Enter();
+  call->admitted_ = admitted.ok();
+  // gRPC deletes it only after the handler has returned it, so it can still be asked here.
+  if (!admitted.ok()) call->End(admitted);
+  return call;
+}
 
-  absl::Status status;
-  try {
-    status = body(call);
-  } catch (const std::exception&) {
-    status = absl::InternalError("an exception reached the call wrapper");
-  }
-  const grpc::Status wire = ToWire(status, name);
+grpc::ServerUnaryReactor* Calls::Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
+                                       CallLines::Body body) {
+  return Take(context, method, [&](PendingCall* call) { lines_.Add(waits, call, std::move(body)); });
+}
 
+Call Calls::Stream(grpc::CallbackServerContext& context, const std::string& method) {
+  methods_.at(method)->started.Increment();
+  in_flight_.Increment();
+  return MakeCall(context, absl::InfiniteDuration(), absl::InfiniteDuration());
+}
+
+grpc::Status Calls::StreamEnds(const std::string& method, const Call& call, absl::Time begin,
+                               const absl::Status& status) {
+  return Ends(*methods_.at(method), call, begin, status);
+}
+
+grpc::Status Calls::Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status) {
+  const grpc::Status wire = ToWire(status, method.name);
   const absl::Duration took = absl::Now() - begin;
   in_flight_.Decrement();
   method.Handled(wire.error_code());
@@ -160,7 +173,7 @@ grpc::Status Calls::Run(const std::string& name, const Call& call,
   const bool fault = wire.error_code() == grpc::StatusCode::INTERNAL;
   if (!fault && !log::IsEnabled(log::Level::kDebug)) return wire;
   (fault ? log::Warning : log::Debug)("call", {{"service", service_},
-                                               {"method", name},
+                                               {"method", method.name},
                                                {"code", CodeName(wire.error_code())},
                                                {"reason", errors::ReasonName(status)},
                                                {"ms", absl::ToDoubleMilliseconds(took)},

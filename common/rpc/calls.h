@@ -8,9 +8,12 @@
 #include <string>
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
 #include <grpcpp/support/status.h>
 
 #include "absl/status/status.h"
+#include "common/rpc/call_lines.h"
+#include "common/rpc/pending_call.h"
 #include "common/status/call.h"
 #include "common/telemetry/metrics.h"
 
@@ -43,33 +46,47 @@ class Admission {
   std::atomic<bool> draining_ = false;
 };
 
-// Runs the methods of one gRPC service: admission, deadline, metrics, log, and the last line of defence against
-// exceptions. Thread-safe.
+// Takes the calls of one gRPC service: admission, deadline, metrics, log, and the last line of defence against
+// exceptions. The threads of gRPC must not be held up, so a call is put into a line, and a thread of the line's workers
+// answers it. Thread-safe.
 class Calls {
  public:
-  // `service` is the full name, "user.v1.UserService".
-  Calls(std::string service, std::shared_ptr<Admission> admission, telemetry::Metrics& metrics);
+  // `service` is the full name, "user.v1.UserService". `lines` must outlive it.
+  Calls(std::string service, std::shared_ptr<Admission> admission, CallLines& lines, telemetry::Metrics& metrics);
   ~Calls();
 
   // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none, 5 minutes at most),
-  // cancellation and trace context.
-  grpc::Status Unary(grpc::ServerContext& context, const std::string& method,
-                     const std::function<absl::Status(const Call&)>& body);
+  // cancellation and trace context, on a thread of the line that `waits` names. What the handler returns to gRPC.
+  grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
+                                  CallLines::Body body);
 
-  // The same for a stream. It has no deadline unless the client sets one, and takes no place of the admission, so
-  // `body` has to ask Admission::CheckStream itself.
-  grpc::Status ServerStream(grpc::ServerContext& context, const std::string& method,
-                            const std::function<absl::Status(const Call&)>& body);
+  // The same for a call that is not done by a function of its own, for example together with others: `then` puts it
+  // into a line. It is not called if the call is refused.
+  template <typename Then>
+  grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const std::string& method, Then&& then) {
+    PendingCall* call = Begin(context, method);
+    if (call->admitted_) then(call);
+    return call;
+  }
+
+  // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
+  // who serves it has to ask Admission::CheckStream.
+  Call Stream(grpc::CallbackServerContext& context, const std::string& method);
+  // Counts the end of a stream that began at `begin`. Returns what its client gets.
+  grpc::Status StreamEnds(const std::string& method, const Call& call, absl::Time begin, const absl::Status& status);
 
   Admission& admission() { return *admission_; }
+  CallLines& lines() { return lines_; }
 
  private:
-  struct Method;
+  friend class PendingCall;
 
-  grpc::Status Run(const std::string& name, const Call& call, const std::function<absl::Status(const Call&)>& body);
+  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method);
+  grpc::Status Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status);
 
   const std::string service_;
   const std::shared_ptr<Admission> admission_;
+  CallLines& lines_;
   prometheus::Gauge& in_flight_;
   std::map<std::string, std::unique_ptr<Method>> methods_;  // by name, all that the service declares
 };

@@ -18,6 +18,9 @@
 namespace crosskey::rpc {
 namespace {
 
+// Threads for reflection: those of its streams, and some for calls that are about to be refused.
+constexpr int kReflectionThreads = limits::kReflectionStreams + 16;
+
 // True once a listener shuts down. From then on gRPC complains about sockets that were ended on purpose, so its entries
 // become debug entries.
 std::atomic<bool> hung_up = false;
@@ -55,12 +58,11 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, 15 * 60 * 1000);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 1000);
   }
-  // One connection must not take all threads with its calls.
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_threads / 2);
-  // A thread that waits for calls takes this long to notice the shutdown. Unless it is set, that is 10 s.
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
+  // Reflection alone is served by threads that wait. A thread that waits for calls takes this long to notice the shutdown. Unless it is set, that is 10 s.
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::CQ_TIMEOUT_MSEC, 250);
   grpc::ResourceQuota quota;
-  quota.SetMaxThreads(options.max_threads);
+  quota.SetMaxThreads(kReflectionThreads);
   builder.SetResourceQuota(quota);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams));

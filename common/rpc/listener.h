@@ -18,7 +18,7 @@ class Listener {
  public:
   struct Options {
     std::string address;                    // "host:port"; port 0: any free one
-    int max_threads = 512;                  // a fuse against a flood of calls, far above what admission lets in
+    int max_streams = 256;                  // calls and streams of one connection at a time
     bool rotate = false;                    // end connections after 15 minutes, so that clients find new replicas
     std::vector<std::string> health_names;  // full names of the services, besides "", "readiness" and "liveness"
   };

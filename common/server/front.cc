@@ -12,7 +12,7 @@ constexpr absl::Duration kClose = absl::Milliseconds(500);
 constexpr absl::Duration kDrainGrace = absl::Milliseconds(300);
 constexpr absl::Duration kFlush = absl::Milliseconds(100);
 constexpr int kInternalInFlight = 256;
-constexpr int kThreadReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
+constexpr int kStreamReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
 
 absl::StatusOr<std::unique_ptr<rpc::Listener>> Listen(rpc::Listener::Options options,
                                                       const std::vector<Endpoint>& endpoints) {
@@ -39,9 +39,9 @@ Front::Front(Options options, telemetry::Metrics& metrics)
 absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vector<Endpoint>& internal_endpoints) {
   CROSSKEY_ASSIGN_OR_RETURN(
       internal_listener_,
-      Listen({options_.internal_listen, kInternalInFlight + kThreadReserve, false, {}}, internal_endpoints));
+      Listen({options_.internal_listen, (kInternalInFlight + kStreamReserve) / 2, false, {}}, internal_endpoints));
   CROSSKEY_ASSIGN_OR_RETURN(listener_,
-                            Listen({options_.listen, options_.max_in_flight + kThreadReserve, true, {}}, endpoints));
+                            Listen({options_.listen, (options_.max_in_flight + kStreamReserve) / 2, true, {}}, endpoints));
   return absl::OkStatus();
 }
 

@@ -67,10 +67,12 @@ Service::Service(Settings settings, db::DatabaseOptions database)
       transport_(peer_),
       peer_watch_(settings_.name, settings_.peer, feed_, transport_, now_, metrics_),
       trim_(database_, feed_),
+      workers_(rpc::CallLines::Threads(settings_.options.db_pool), metrics_),
+      lines_(workers_),
       front_({settings_.options.listen, settings_.options.internal_listen, settings_.options.max_in_flight,
               settings_.hooks.no_drain_grace},
              metrics_),
-      event_rpc_(feed_, front_.internal_admission(), metrics_),
+      event_rpc_(feed_, front_.internal_admission(), lines_, metrics_),
       background_(leases_, peer_watch_, settings_.hooks.hold),
       monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
   database_.set_seam(settings_.hooks.seam);
@@ -186,6 +188,7 @@ void Service::Stop() {
   feed_.news().Notify();
   front_.FinishCalls(deadline);
   front_.Close();
+  workers_.Stop();
   transport_.Cancel();
   background_.Stop();
   sequencer_worker_.Stop();

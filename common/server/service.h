@@ -56,6 +56,7 @@ class Service {
   const events::PeerWatch& peer_watch() const { return peer_watch_; }
   const std::function<absl::Time()>& now() const { return now_; }
   Front& front() { return front_; }
+  rpc::CallLines& lines() { return lines_; }
   Background& background() { return background_; }
 
   // Opens the listeners and returns at once. Health is NOT_SERVING until the database is reachable and has its schema;
@@ -97,6 +98,8 @@ class Service {
   events::GrpcTransport transport_;
   events::PeerWatch peer_watch_;
   events::Trim trim_;
+  batch::Workers workers_;
+  rpc::CallLines lines_;
   Front front_;
   events::EventRpc event_rpc_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;

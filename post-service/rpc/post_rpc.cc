@@ -13,6 +13,8 @@
 namespace crosskey::posts {
 namespace {
 
+rpc::Waits WaitsOf(bool includes_users) { return includes_users ? rpc::Waits::kPeer : rpc::Waits::kReads; }
+
 template <typename PostMessages>
 std::set<int64_t> UsersOf(const PostMessages& posts) {
   std::set<int64_t> ids;
@@ -34,10 +36,10 @@ Like LikeOf(const Request& request) {
 
 }  // namespace
 
-grpc::Status PostRpc::CreatePost(grpc::ServerContext* context, const post::v1::CreatePostRequest* request,
+grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* context, const post::v1::CreatePostRequest* request,
                                  post::v1::CreatePostResponse* response) {
-  return writes_.Run(*context, "CreatePost", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "CreatePost", rpc::Waits::kPeer, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
                        return posts_.Create(call, posts,
                                             recorder.Of<std::vector<Post>>([&](const std::vector<Post>& created) {
@@ -46,10 +48,10 @@ grpc::Status PostRpc::CreatePost(grpc::ServerContext* context, const post::v1::C
                      });
 }
 
-grpc::Status PostRpc::BatchCreatePosts(grpc::ServerContext* context, const post::v1::BatchCreatePostsRequest* request,
+grpc::ServerUnaryReactor* PostRpc::BatchCreatePosts(grpc::CallbackServerContext* context, const post::v1::BatchCreatePostsRequest* request,
                                        post::v1::BatchCreatePostsResponse* response) {
-  return writes_.Run(*context, "BatchCreatePosts", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "BatchCreatePosts", rpc::Waits::kPeer, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
                        return posts_.Create(call, posts,
                                             recorder.Of<std::vector<Post>>([&](const std::vector<Post>& created) {
@@ -58,9 +60,9 @@ grpc::Status PostRpc::BatchCreatePosts(grpc::ServerContext* context, const post:
                      });
 }
 
-grpc::Status PostRpc::GetPost(grpc::ServerContext* context, const post::v1::GetPostRequest* request,
+grpc::ServerUnaryReactor* PostRpc::GetPost(grpc::CallbackServerContext* context, const post::v1::GetPostRequest* request,
                               post::v1::GetPostResponse* response) {
-  return calls_.Unary(*context, "GetPost", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "GetPost", WaitsOf(request->include_user()), [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     errors.RequireId("id", request->id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
@@ -74,9 +76,9 @@ grpc::Status PostRpc::GetPost(grpc::ServerContext* context, const post::v1::GetP
   });
 }
 
-grpc::Status PostRpc::BatchGetPosts(grpc::ServerContext* context, const post::v1::BatchGetPostsRequest* request,
+grpc::ServerUnaryReactor* PostRpc::BatchGetPosts(grpc::CallbackServerContext* context, const post::v1::BatchGetPostsRequest* request,
                                     post::v1::BatchGetPostsResponse* response) {
-  return calls_.Unary(*context, "BatchGetPosts", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "BatchGetPosts", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     errors.RequireIds("ids", request->ids(), 1, kBatchPostIds);
     CROSSKEY_RETURN_IF_ERROR(errors.status());
@@ -98,9 +100,9 @@ grpc::Status PostRpc::BatchGetPosts(grpc::ServerContext* context, const post::v1
   });
 }
 
-grpc::Status PostRpc::ListPosts(grpc::ServerContext* context, const post::v1::ListPostsRequest* request,
+grpc::ServerUnaryReactor* PostRpc::ListPosts(grpc::CallbackServerContext* context, const post::v1::ListPostsRequest* request,
                                 post::v1::ListPostsResponse* response) {
-  return calls_.Unary(*context, "ListPosts", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "ListPosts", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     PostQuery query{RowId{request->user_id()},
                     {0, rpc::PageSize(request->page_size(), errors), request->newest_first()}};
@@ -116,10 +118,10 @@ grpc::Status PostRpc::ListPosts(grpc::ServerContext* context, const post::v1::Li
   });
 }
 
-grpc::Status PostRpc::UpdatePost(grpc::ServerContext* context, const post::v1::UpdatePostRequest* request,
+grpc::ServerUnaryReactor* PostRpc::UpdatePost(grpc::CallbackServerContext* context, const post::v1::UpdatePostRequest* request,
                                  post::v1::UpdatePostResponse* response) {
-  return writes_.Run(*context, "UpdatePost", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "UpdatePost", rpc::Waits::kPeer, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const PostChange change, FromWire(*request));
                        return posts_.Update(call, change, recorder.Of<Post>([&](const Post& post) {
                          ToWire(post, response->mutable_post());
@@ -127,10 +129,10 @@ grpc::Status PostRpc::UpdatePost(grpc::ServerContext* context, const post::v1::U
                      });
 }
 
-grpc::Status PostRpc::DeletePost(grpc::ServerContext* context, const post::v1::DeletePostRequest* request,
+grpc::ServerUnaryReactor* PostRpc::DeletePost(grpc::CallbackServerContext* context, const post::v1::DeletePostRequest* request,
                                  post::v1::DeletePostResponse* response) {
-  return writes_.Run(*context, "DeletePost", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "DeletePost", rpc::Waits::kWrites, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckDelete(*request));
                        const absl::Status status =
                            posts_.Delete(call, RowId{request->id()}, rpc::VersionOf(request->etag()),
@@ -139,27 +141,27 @@ grpc::Status PostRpc::DeletePost(grpc::ServerContext* context, const post::v1::D
                      });
 }
 
-grpc::Status PostRpc::LikePost(grpc::ServerContext* context, const post::v1::LikePostRequest* request,
+grpc::ServerUnaryReactor* PostRpc::LikePost(grpc::CallbackServerContext* context, const post::v1::LikePostRequest* request,
                                post::v1::LikePostResponse* response) {
-  return writes_.Run(*context, "LikePost", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "LikePost", rpc::Waits::kPeer, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
                        return likes_.Add(call, LikeOf(*request), recorder.Of<Like>([](const Like&) {}));
                      });
 }
 
-grpc::Status PostRpc::UnlikePost(grpc::ServerContext* context, const post::v1::UnlikePostRequest* request,
+grpc::ServerUnaryReactor* PostRpc::UnlikePost(grpc::CallbackServerContext* context, const post::v1::UnlikePostRequest* request,
                                  post::v1::UnlikePostResponse* response) {
-  return writes_.Run(*context, "UnlikePost", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "UnlikePost", rpc::Waits::kWrites, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
                        return likes_.Remove(call, LikeOf(*request), recorder.Of<Like>([](const Like&) {}));
                      });
 }
 
-grpc::Status PostRpc::ListPostLikes(grpc::ServerContext* context, const post::v1::ListPostLikesRequest* request,
+grpc::ServerUnaryReactor* PostRpc::ListPostLikes(grpc::CallbackServerContext* context, const post::v1::ListPostLikesRequest* request,
                                     post::v1::ListPostLikesResponse* response) {
-  return calls_.Unary(*context, "ListPostLikes", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "ListPostLikes", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     errors.RequireId("post_id", request->post_id());
     const int64_t size = rpc::PageSize(request->page_size(), errors);
@@ -178,9 +180,9 @@ grpc::Status PostRpc::ListPostLikes(grpc::ServerContext* context, const post::v1
   });
 }
 
-grpc::Status PostRpc::ListLikedPosts(grpc::ServerContext* context, const post::v1::ListLikedPostsRequest* request,
+grpc::ServerUnaryReactor* PostRpc::ListLikedPosts(grpc::CallbackServerContext* context, const post::v1::ListLikedPostsRequest* request,
                                      post::v1::ListLikedPostsResponse* response) {
-  return calls_.Unary(*context, "ListLikedPosts", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "ListLikedPosts", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     errors.RequireId("user_id", request->user_id());
     const int64_t size = rpc::PageSize(request->page_size(), errors);

@@ -10,32 +10,32 @@
 
 namespace crosskey::posts {
 
-class PostRpc final : public post::v1::PostService::Service {
+class PostRpc final : public post::v1::PostService::CallbackService {
  public:
   PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& calls, idempotency::Writes& writes)
       : posts_(posts), likes_(likes), users_(users), calls_(calls), writes_(writes) {}
 
-  grpc::Status CreatePost(grpc::ServerContext* context, const post::v1::CreatePostRequest* request,
+  grpc::ServerUnaryReactor* CreatePost(grpc::CallbackServerContext* context, const post::v1::CreatePostRequest* request,
                           post::v1::CreatePostResponse* response) override;
-  grpc::Status BatchCreatePosts(grpc::ServerContext* context, const post::v1::BatchCreatePostsRequest* request,
+  grpc::ServerUnaryReactor* BatchCreatePosts(grpc::CallbackServerContext* context, const post::v1::BatchCreatePostsRequest* request,
                                 post::v1::BatchCreatePostsResponse* response) override;
-  grpc::Status GetPost(grpc::ServerContext* context, const post::v1::GetPostRequest* request,
+  grpc::ServerUnaryReactor* GetPost(grpc::CallbackServerContext* context, const post::v1::GetPostRequest* request,
                        post::v1::GetPostResponse* response) override;
-  grpc::Status BatchGetPosts(grpc::ServerContext* context, const post::v1::BatchGetPostsRequest* request,
+  grpc::ServerUnaryReactor* BatchGetPosts(grpc::CallbackServerContext* context, const post::v1::BatchGetPostsRequest* request,
                              post::v1::BatchGetPostsResponse* response) override;
-  grpc::Status ListPosts(grpc::ServerContext* context, const post::v1::ListPostsRequest* request,
+  grpc::ServerUnaryReactor* ListPosts(grpc::CallbackServerContext* context, const post::v1::ListPostsRequest* request,
                          post::v1::ListPostsResponse* response) override;
-  grpc::Status UpdatePost(grpc::ServerContext* context, const post::v1::UpdatePostRequest* request,
+  grpc::ServerUnaryReactor* UpdatePost(grpc::CallbackServerContext* context, const post::v1::UpdatePostRequest* request,
                           post::v1::UpdatePostResponse* response) override;
-  grpc::Status DeletePost(grpc::ServerContext* context, const post::v1::DeletePostRequest* request,
+  grpc::ServerUnaryReactor* DeletePost(grpc::CallbackServerContext* context, const post::v1::DeletePostRequest* request,
                           post::v1::DeletePostResponse* response) override;
-  grpc::Status LikePost(grpc::ServerContext* context, const post::v1::LikePostRequest* request,
+  grpc::ServerUnaryReactor* LikePost(grpc::CallbackServerContext* context, const post::v1::LikePostRequest* request,
                         post::v1::LikePostResponse* response) override;
-  grpc::Status UnlikePost(grpc::ServerContext* context, const post::v1::UnlikePostRequest* request,
+  grpc::ServerUnaryReactor* UnlikePost(grpc::CallbackServerContext* context, const post::v1::UnlikePostRequest* request,
                           post::v1::UnlikePostResponse* response) override;
-  grpc::Status ListPostLikes(grpc::ServerContext* context, const post::v1::ListPostLikesRequest* request,
+  grpc::ServerUnaryReactor* ListPostLikes(grpc::CallbackServerContext* context, const post::v1::ListPostLikesRequest* request,
                              post::v1::ListPostLikesResponse* response) override;
-  grpc::Status ListLikedPosts(grpc::ServerContext* context, const post::v1::ListLikedPostsRequest* request,
+  grpc::ServerUnaryReactor* ListLikedPosts(grpc::CallbackServerContext* context, const post::v1::ListLikedPostsRequest* request,
                               post::v1::ListLikedPostsResponse* response) override;
 
  private:

@@ -42,10 +42,10 @@ absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::Batc
 
 }  // namespace
 
-grpc::Status UserRpc::CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
+grpc::ServerUnaryReactor* UserRpc::CreateUser(grpc::CallbackServerContext* context, const user::v1::CreateUserRequest* request,
                                  user::v1::CreateUserResponse* response) {
-  return writes_.Run(*context, "CreateUser", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "CreateUser", rpc::Waits::kWrites, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckCreate(*request));
                        return users_.Create(call, request->username(), recorder.Of<User>([&](const User& user) {
                          ToWire(user, response->mutable_user());
@@ -53,9 +53,9 @@ grpc::Status UserRpc::CreateUser(grpc::ServerContext* context, const user::v1::C
                      });
 }
 
-grpc::Status UserRpc::GetUser(grpc::ServerContext* context, const user::v1::GetUserRequest* request,
+grpc::ServerUnaryReactor* UserRpc::GetUser(grpc::CallbackServerContext* context, const user::v1::GetUserRequest* request,
                               user::v1::GetUserResponse* response) {
-  return calls_.Unary(*context, "GetUser", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "GetUser", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     errors.RequireId("id", request->id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
@@ -65,15 +65,15 @@ grpc::Status UserRpc::GetUser(grpc::ServerContext* context, const user::v1::GetU
   });
 }
 
-grpc::Status UserRpc::BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+grpc::ServerUnaryReactor* UserRpc::BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
                                     user::v1::BatchGetUsersResponse* response) {
-  return calls_.Unary(*context, "BatchGetUsers",
-                      [&](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
+  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kReads,
+                      [this, request, response](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
 }
 
-grpc::Status UserRpc::ListUsers(grpc::ServerContext* context, const user::v1::ListUsersRequest* request,
+grpc::ServerUnaryReactor* UserRpc::ListUsers(grpc::CallbackServerContext* context, const user::v1::ListUsersRequest* request,
                                 user::v1::ListUsersResponse* response) {
-  return calls_.Unary(*context, "ListUsers", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "ListUsers", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     const int64_t size = rpc::PageSize(request->page_size(), errors);
     CROSSKEY_RETURN_IF_ERROR(errors.status());
@@ -91,10 +91,10 @@ grpc::Status UserRpc::ListUsers(grpc::ServerContext* context, const user::v1::Li
   });
 }
 
-grpc::Status UserRpc::UpdateUser(grpc::ServerContext* context, const user::v1::UpdateUserRequest* request,
+grpc::ServerUnaryReactor* UserRpc::UpdateUser(grpc::CallbackServerContext* context, const user::v1::UpdateUserRequest* request,
                                  user::v1::UpdateUserResponse* response) {
-  return writes_.Run(*context, "UpdateUser", *request, *response,
-                     [&](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
+  return writes_.Run(*context, "UpdateUser", rpc::Waits::kPeer, *request, *response,
+                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const UserChange change, FromWire(*request));
                        return users_.Update(call, change, recorder.Of<User>([&](const User& user) {
                          ToWire(user, response->mutable_user());
@@ -102,19 +102,19 @@ grpc::Status UserRpc::UpdateUser(grpc::ServerContext* context, const user::v1::U
                      });
 }
 
-grpc::Status UserRpc::DeleteUser(grpc::ServerContext* context, const user::v1::DeleteUserRequest* request,
+grpc::ServerUnaryReactor* UserRpc::DeleteUser(grpc::CallbackServerContext* context, const user::v1::DeleteUserRequest* request,
                                  user::v1::DeleteUserResponse* response) {
   using Response = user::v1::DeleteUserResponse;
   if (request->validate_only()) {
-    return calls_.Unary(*context, "DeleteUser",
-                        [&](const Call& call) { return Delete(call, *request, nullptr, nullptr, *response); });
+    return calls_.Unary(*context, "DeleteUser", rpc::Waits::kPeer,
+                        [this, request, response](const Call& call) { return Delete(call, *request, nullptr, nullptr, *response); });
   }
   // The answer is stored with the intent, before the outcome is known. So a stored answer that still says INTENT is not
   // final: a call that repeats the request_id goes on with that deletion.
   return writes_.RunResumable<Response>(
-      *context, "DeleteUser", *request, *response,
+      *context, "DeleteUser", rpc::Waits::kPeer, *request, *response,
       [](const Response& stored) { return stored.deletion().state() == user::v1::DELETION_STATE_INTENT; },
-      [&](const Call& call, idempotency::Recorder& recorder, const Response* begun) {
+      [this, request, response](const Call& call, idempotency::Recorder& recorder, const Response* begun) {
         const auto record = recorder.Of<relation::Deletion>(
             [&](const relation::Deletion& deletion) { ToWire(deletion, response->mutable_deletion()); });
         return Delete(call, *request, begun, record, *response);
@@ -140,9 +140,9 @@ absl::Status UserRpc::Delete(const Call& call, const user::v1::DeleteUserRequest
   return absl::OkStatus();
 }
 
-grpc::Status UserRpc::GetUserDeletion(grpc::ServerContext* context, const user::v1::GetUserDeletionRequest* request,
+grpc::ServerUnaryReactor* UserRpc::GetUserDeletion(grpc::CallbackServerContext* context, const user::v1::GetUserDeletionRequest* request,
                                       user::v1::GetUserDeletionResponse* response) {
-  return calls_.Unary(*context, "GetUserDeletion", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "GetUserDeletion", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
     rpc::FieldErrors errors;
     errors.RequireId("user_id", request->user_id());
     CROSSKEY_RETURN_IF_ERROR(errors.status());
@@ -153,10 +153,10 @@ grpc::Status UserRpc::GetUserDeletion(grpc::ServerContext* context, const user::
   });
 }
 
-grpc::Status InternalUserRpc::BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+grpc::ServerUnaryReactor* InternalUserRpc::BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
                                             user::v1::BatchGetUsersResponse* response) {
-  return calls_.Unary(*context, "BatchGetUsers",
-                      [&](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
+  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kInternal,
+                      [this, request, response](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
 }
 
 }  // namespace crosskey::users

@@ -12,24 +12,24 @@
 namespace crosskey::users {
 
 // What the public listener serves: all methods.
-class UserRpc final : public user::v1::UserService::Service {
+class UserRpc final : public user::v1::UserService::CallbackService {
  public:
   UserRpc(Users& users, relation::Parent& parent, rpc::Calls& calls, idempotency::Writes& writes)
       : users_(users), deletions_(parent.deletions()), blocked_(parent.blocked()), calls_(calls), writes_(writes) {}
 
-  grpc::Status CreateUser(grpc::ServerContext* context, const user::v1::CreateUserRequest* request,
+  grpc::ServerUnaryReactor* CreateUser(grpc::CallbackServerContext* context, const user::v1::CreateUserRequest* request,
                           user::v1::CreateUserResponse* response) override;
-  grpc::Status GetUser(grpc::ServerContext* context, const user::v1::GetUserRequest* request,
+  grpc::ServerUnaryReactor* GetUser(grpc::CallbackServerContext* context, const user::v1::GetUserRequest* request,
                        user::v1::GetUserResponse* response) override;
-  grpc::Status BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+  grpc::ServerUnaryReactor* BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
                              user::v1::BatchGetUsersResponse* response) override;
-  grpc::Status ListUsers(grpc::ServerContext* context, const user::v1::ListUsersRequest* request,
+  grpc::ServerUnaryReactor* ListUsers(grpc::CallbackServerContext* context, const user::v1::ListUsersRequest* request,
                          user::v1::ListUsersResponse* response) override;
-  grpc::Status UpdateUser(grpc::ServerContext* context, const user::v1::UpdateUserRequest* request,
+  grpc::ServerUnaryReactor* UpdateUser(grpc::CallbackServerContext* context, const user::v1::UpdateUserRequest* request,
                           user::v1::UpdateUserResponse* response) override;
-  grpc::Status DeleteUser(grpc::ServerContext* context, const user::v1::DeleteUserRequest* request,
+  grpc::ServerUnaryReactor* DeleteUser(grpc::CallbackServerContext* context, const user::v1::DeleteUserRequest* request,
                           user::v1::DeleteUserResponse* response) override;
-  grpc::Status GetUserDeletion(grpc::ServerContext* context, const user::v1::GetUserDeletionRequest* request,
+  grpc::ServerUnaryReactor* GetUserDeletion(grpc::CallbackServerContext* context, const user::v1::GetUserDeletionRequest* request,
                                user::v1::GetUserDeletionResponse* response) override;
 
  private:
@@ -48,12 +48,13 @@ class UserRpc final : public user::v1::UserService::Service {
 
 // What the internal listener serves: post-service needs BatchGetUsers to include users in its answers. Every other
 // method is UNIMPLEMENTED there.
-class InternalUserRpc final : public user::v1::UserService::Service {
+class InternalUserRpc final : public user::v1::UserService::CallbackService {
  public:
-  InternalUserRpc(Users& users, std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
-      : users_(users), calls_("user.v1.UserService", std::move(admission), metrics) {}
+  InternalUserRpc(Users& users, std::shared_ptr<rpc::Admission> admission, rpc::CallLines& lines,
+                  telemetry::Metrics& metrics)
+      : users_(users), calls_("user.v1.UserService", std::move(admission), lines, metrics) {}
 
-  grpc::Status BatchGetUsers(grpc::ServerContext* context, const user::v1::BatchGetUsersRequest* request,
+  grpc::ServerUnaryReactor* BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
                              user::v1::BatchGetUsersResponse* response) override;
 
  private:

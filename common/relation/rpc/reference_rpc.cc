@@ -29,9 +29,9 @@ absl::StatusOr<ReleaseRequest> FromWire(const v1::ReleaseReferencedRequest& wire
 
 }  // namespace
 
-grpc::Status ReferenceRpc::LookupReferenced(grpc::ServerContext* context, const v1::LookupReferencedRequest* request,
+grpc::ServerUnaryReactor* ReferenceRpc::LookupReferenced(grpc::CallbackServerContext* context, const v1::LookupReferencedRequest* request,
                                             v1::LookupReferencedResponse* response) {
-  return calls_.Unary(*context, "LookupReferenced", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "LookupReferenced", rpc::Waits::kInternal, [this, request, response](const Call& call) -> absl::Status {
     CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kLookupReceived));
     rpc::FieldErrors errors;
     errors.RequireIds("ids", request->ids(), 1, limits::kBatchIds);
@@ -52,9 +52,9 @@ grpc::Status ReferenceRpc::LookupReferenced(grpc::ServerContext* context, const 
   });
 }
 
-grpc::Status ReferenceRpc::ReleaseReferenced(grpc::ServerContext* context, const v1::ReleaseReferencedRequest* wire,
+grpc::ServerUnaryReactor* ReferenceRpc::ReleaseReferenced(grpc::CallbackServerContext* context, const v1::ReleaseReferencedRequest* wire,
                                              v1::ReleaseReferencedResponse* response) {
-  return calls_.Unary(*context, "ReleaseReferenced", [&](const Call& call) -> absl::Status {
+  return calls_.Unary(*context, "ReleaseReferenced", rpc::Waits::kInternal, [this, wire, response](const Call& call) -> absl::Status {
     if (!wire->validate_only()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseReceived));
     const auto release = releases_.find(wire->type());
     if (release == releases_.end()) return errors::InvalidField("type", "is not referred to by this service");

@@ -15,19 +15,19 @@ namespace crosskey::relation {
 namespace v1 = ::relation::v1;
 
 // Register the types before the server starts. A call for another type is INVALID_ARGUMENT.
-class ReferenceRpc final : public v1::ReferenceService::Service {
+class ReferenceRpc final : public v1::ReferenceService::CallbackService {
  public:
-  ReferenceRpc(std::shared_ptr<rpc::Admission> admission, telemetry::Metrics& metrics)
-      : calls_("relation.v1.ReferenceService", std::move(admission), metrics) {}
+  ReferenceRpc(std::shared_ptr<rpc::Admission> admission, rpc::CallLines& lines, telemetry::Metrics& metrics)
+      : calls_("relation.v1.ReferenceService", std::move(admission), lines, metrics) {}
 
   // For a type that this service owns: answers LookupReferenced.
   void Serve(const std::string& type, Lookup& lookup) { lookups_[type] = &lookup; }
   // For a type that this service refers to: answers ReleaseReferenced.
   void Serve(const std::string& type, Release& release) { releases_[type] = &release; }
 
-  grpc::Status LookupReferenced(grpc::ServerContext* context, const v1::LookupReferencedRequest* request,
+  grpc::ServerUnaryReactor* LookupReferenced(grpc::CallbackServerContext* context, const v1::LookupReferencedRequest* request,
                                 v1::LookupReferencedResponse* response) override;
-  grpc::Status ReleaseReferenced(grpc::ServerContext* context, const v1::ReleaseReferencedRequest* request,
+  grpc::ServerUnaryReactor* ReleaseReferenced(grpc::CallbackServerContext* context, const v1::ReleaseReferencedRequest* request,
                                  v1::ReleaseReferencedResponse* response) override;
 
  private:

@@ -1,0 +1,124 @@
+#include "common/batch/workers.h"
+
+#include <algorithm>
+
+#include <pthread.h>
+
+#include "absl/time/clock.h"
+
+namespace crosskey::batch {
+namespace {
+
+// How often items that wait are looked at: whether they may go on waiting, and whether another thread is to begin.
+constexpr absl::Duration kTick = absl::Milliseconds(5);
+
+}  // namespace
+
+LineBase::LineBase(Workers& workers, const LineOptions& options)
+    : workers_(workers),
+      batch_(options.batch),
+      lanes_(options.lanes),
+      patience_(options.patience),
+      sizes_(workers.metrics_.Histogram("crosskey_batch_calls", "Calls that were done together.",
+                                        {1, 2, 4, 8, 16, 32, 64, 128}, {{"line", options.name}})),
+      waits_(workers.metrics_.Histogram("crosskey_line_wait_seconds",
+                                        "Time that the first call of a batch waited for a thread.",
+                                        {.0001, .001, .005, .025, .1, .5, 1, 5, 30}, {{"line", options.name}})) {}
+
+void LineBase::Open() {
+  std::lock_guard lock(workers_.mutex_);
+  workers_.lines_.push_back(this);
+}
+
+void LineBase::Close() {
+  std::lock_guard lock(workers_.mutex_);
+  auto& lines = workers_.lines_;
+  lines.erase(std::remove(lines.begin(), lines.end(), this), lines.end());
+}
+
+void LineBase::Took(size_t items, absl::Time oldest) {
+  sizes_.Observe(static_cast<double>(items));
+  waits_.Observe(absl::ToDoubleSeconds(absl::Now() - oldest));
+}
+
+Workers::Workers(int threads, telemetry::Metrics& metrics) : metrics_(metrics) {
+  for (int i = 0; i < threads; ++i) {
+    threads_.emplace_back([this] { Work(); });
+    pthread_setname_np(threads_.back().native_handle(), "calls");
+  }
+  clock_ = std::thread([this] { Tick(); });
+  pthread_setname_np(clock_.native_handle(), "calls-clock");
+}
+
+Workers::~Workers() { Stop(); }
+
+void Workers::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_.notify_all();
+  time_.notify_all();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+  if (clock_.joinable()) clock_.join();
+}
+
+bool Workers::MayBegin(const LineBase& line, absl::Time now) {
+  if (line.Empty() || line.busy_ >= line.lanes_) return false;
+  return line.busy_ == 0 || now - line.Oldest() >= line.patience_;
+}
+
+void Workers::Added(const LineBase& line) {
+  if (idle_ > 0 && MayBegin(line, absl::Now())) {
+    work_.notify_one();
+  } else if (!ticking_) {
+    ticking_ = true;
+    time_.notify_one();
+  }
+}
+
+LineBase* Workers::Next(absl::Time now) const {
+  LineBase* next = nullptr;
+  for (LineBase* line : lines_) {
+    if (MayBegin(*line, now) && (next == nullptr || line->Oldest() < next->Oldest())) next = line;
+  }
+  return next;
+}
+
+void Workers::Work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (LineBase* line = Next(absl::Now())) {
+      ++line->busy_;
+      line->Do(lock);
+      --line->busy_;
+    } else if (stopping_) {
+      return;
+    } else {
+      ++idle_;
+      work_.wait(lock);
+      --idle_;
+    }
+  }
+}
+
+void Workers::Tick() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (!ticking_) {
+      time_.wait(lock, [this] { return ticking_ || stopping_; });
+      continue;
+    }
+    time_.wait_for(lock, absl::ToChronoMilliseconds(kTick), [this] { return stopping_; });
+    const absl::Time now = absl::Now();
+    for (LineBase* line : std::vector<LineBase*>(lines_)) {
+      line->Refuse(lock, now - kTick);
+      if (MayBegin(*line, now)) work_.notify_one();
+    }
+    ticking_ = std::any_of(lines_.begin(), lines_.end(), [](const LineBase* line) { return !line->Empty(); });
+  }
+}
+
+}  // namespace crosskey::batch

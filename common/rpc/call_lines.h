@@ -1,0 +1,55 @@
+// The lines in which calls wait for a thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "common/batch/line.h"
+#include "common/rpc/pending_call.h"
+
+namespace crosskey::rpc {
+
+// Which calls hold each other up.
+enum class Waits {
+  kReads,     // for the database alone
+  kWrites,    // for locks and, on SQLite, for the turn to write
+  kPeer,      // for the other service
+  kInternal,  // what the other service asks; as kReads, but none of the others can take all threads from it
+};
+
+// A call that is done on its own, from top to bottom, by one thread. So there are few of them at a time, and each kind
+// has threads of its own: calls that wait for locks or for the other service must not hold up those that need neither.
+class CallLines {
+ public:
+  using Body = std::function<absl::Status(const Call&)>;
+
+  // `workers` must outlive it, and have been stopped when it is destroyed.
+  explicit CallLines(batch::Workers& workers);
+
+  // Runs `body` and answers with what it returns.
+  void Add(Waits waits, PendingCall* call, Body body);
+
+  batch::Workers& workers() { return workers_; }
+
+  // How many threads there have to be for a pool of so many database sessions.
+  static int Threads(int sessions);
+
+ private:
+  struct Item {
+    PendingCall* call;
+    Body body;
+
+    absl::Status Waiting() const { return call->Waiting(); }
+    void Refuse(const absl::Status& status) { call->End(status); }
+  };
+
+  static void Run(std::vector<Item> items);
+
+  batch::Workers& workers_;
+  batch::Line<Item> reads_;
+  batch::Line<Item> writes_;
+  batch::Line<Item> peer_;
+  batch::Line<Item> internal_;
+};
+
+}  // namespace crosskey::rpc
