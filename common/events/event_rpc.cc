@@ -84,9 +84,9 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
 
 EventRpc::EventRpc(Feed& feed, std::shared_ptr<rpc::Admission> admission, rpc::CallLines& lines,
                    telemetry::Metrics& metrics)
-    : feed_(feed), calls_("event.v1.EventService", std::move(admission), lines, metrics), feeder_([this] {
-        FeedAll();
-      }) {
+    : feed_(feed),
+      calls_("event.v1.EventService", std::move(admission), lines, metrics),
+      feeder_([this] { FeedAll(); }) {
   pthread_setname_np(feeder_.native_handle(), "feeder");
 }
 

@@ -50,8 +50,8 @@ struct Writes::Attempt {
   bool resumes = false;                // the stored answer is provisional, and is in the response
 };
 
-grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method,
-                                      rpc::Waits waits, const Message& request, Message& response,
+grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
+                                      const Message& request, Message& response,
                                       std::function<absl::Status(const Call&, Recorder&)> body) {
   return Run(
       context, method, waits, request, response,
@@ -59,25 +59,25 @@ grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, cons
       [] { return false; });
 }
 
-grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method,
-                                      rpc::Waits waits, const Message& request, Message& response, Body body,
+grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
+                                      const Message& request, Message& response, Body body,
                                       std::function<bool()> is_provisional) {
-  return calls_.Unary(context, method, waits,
-                      [this, method, &request, &response, body = std::move(body),
-                       is_provisional = std::move(is_provisional)](const Call& call) -> absl::Status {
-                        const std::string id = RequestIdOf(request);
-                        // The body refuses an id that is neither empty nor a UUID, so that one error names all fields
-                        // that are wrong.
-                        if (!rpc::IsUuid(id)) {
-                          const std::optional<Request> none;
-                          Recorder recorder(answers_, none, std::nullopt, response);
-                          return body(call, recorder, false);
-                        }
-                        const std::string fingerprint = Fingerprint(absl::StrCat(service_, "/", method), request);
-                        Attempt attempt{Request{absl::AsciiStrToLower(id), fingerprint}, response, body,
-                                        is_provisional, {}, false};
-                        return RunOnce(call, attempt);
-                      });
+  return calls_.Unary(
+      context, method, waits,
+      [this, method, &request, &response, body = std::move(body),
+       is_provisional = std::move(is_provisional)](const Call& call) -> absl::Status {
+        const std::string id = RequestIdOf(request);
+        // The body refuses an id that is neither empty nor a UUID, so that one error names all fields
+        // that are wrong.
+        if (!rpc::IsUuid(id)) {
+          const std::optional<Request> none;
+          Recorder recorder(answers_, none, std::nullopt, response);
+          return body(call, recorder, false);
+        }
+        const std::string fingerprint = Fingerprint(absl::StrCat(service_, "/", method), request);
+        Attempt attempt{Request{absl::AsciiStrToLower(id), fingerprint}, response, body, is_provisional, {}, false};
+        return RunOnce(call, attempt);
+      });
 }
 
 absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {

@@ -36,8 +36,7 @@ class Writes {
   template <typename Response>
   grpc::ServerUnaryReactor* RunResumable(
       grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
-      const google::protobuf::Message& request, Response& response,
-      std::function<bool(const Response&)> is_provisional,
+      const google::protobuf::Message& request, Response& response, std::function<bool(const Response&)> is_provisional,
       std::function<absl::Status(const Call&, Recorder&, const Response* begun)> body) {
     const auto resume = [&response, body = std::move(body)](const Call& call, Recorder& recorder, bool resumes) {
       if (!resumes) return body(call, recorder, nullptr);

@@ -12,6 +12,14 @@ constexpr int kFewestThreads = kWriteThreads + kPeerThreads + kReservedForIntern
 
 }  // namespace
 
+absl::Status Guarded(const std::function<absl::Status(const Call&)>& body, const Call& call) {
+  try {
+    return body(call);
+  } catch (const std::exception&) {
+    return absl::InternalError("an exception reached the call wrapper");
+  }
+}
+
 int CallLines::Threads(int sessions) { return std::max(sessions, kFewestThreads); }
 
 CallLines::CallLines(batch::Workers& workers)
@@ -22,7 +30,11 @@ CallLines::CallLines(batch::Workers& workers)
       internal_(workers, {"internal", 1, workers.threads()}, Run) {}
 
 void CallLines::Add(Waits waits, PendingCall* call, Body body) {
-  Item item{call, std::move(body)};
+  AddStep(waits, call, [body = std::move(body)](PendingCall* same) { same->End(Guarded(body, same->call())); });
+}
+
+void CallLines::AddStep(Waits waits, PendingCall* call, std::function<void(PendingCall*)> step) {
+  Item item{call, std::move(step)};
   switch (waits) {
     case Waits::kReads:
       return reads_.Add(std::move(item));
@@ -37,15 +49,8 @@ void CallLines::Add(Waits waits, PendingCall* call, Body body) {
 
 void CallLines::Run(std::vector<Item> items) {
   for (Item& item : items) {
-    absl::Status status = item.call->call().Check();
-    if (status.ok()) {
-      try {
-        status = item.body(item.call->call());
-      } catch (const std::exception&) {
-        status = absl::InternalError("an exception reached the call wrapper");
-      }
-    }
-    item.call->End(status);
+    const absl::Status status = item.call->call().Check();
+    status.ok() ? item.step(item.call) : item.call->End(status);
   }
 }
 

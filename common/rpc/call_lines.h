@@ -17,6 +17,9 @@ enum class Waits {
   kInternal,  // what the other service asks; as kReads, but none of the others can take all threads from it
 };
 
+// Runs `body`. An exception, which only comes if memory runs out, becomes INTERNAL.
+absl::Status Guarded(const std::function<absl::Status(const Call&)>& body, const Call& call);
+
 // A call that is done on its own, from top to bottom, by one thread. So there are few of them at a time, and each kind
 // has threads of its own: calls that wait for locks or for the other service must not hold up those that need neither.
 class CallLines {
@@ -28,6 +31,8 @@ class CallLines {
 
   // Runs `body` and answers with what it returns.
   void Add(Waits waits, PendingCall* call, Body body);
+  // Runs `step`, which has to end the call or to hand it on to another line. It must not throw.
+  void AddStep(Waits waits, PendingCall* call, std::function<void(PendingCall*)> step);
 
   batch::Workers& workers() { return workers_; }
 
@@ -37,7 +42,7 @@ class CallLines {
  private:
   struct Item {
     PendingCall* call;
-    Body body;
+    std::function<void(PendingCall*)> step;
 
     absl::Status Waiting() const { return call->Waiting(); }
     void Refuse(const absl::Status& status) { call->End(status); }

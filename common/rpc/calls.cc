@@ -116,7 +116,8 @@ Calls::Calls(std::string service, std::shared_ptr<Admission> admission, CallLine
     const auto& method = *descriptor->method(i);
     const std::string type = method.server_streaming() ? "server_stream" : "unary";
     methods_[method.name()] = std::make_unique<Method>(
-        method.name(), metrics, prometheus::Labels{{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method.name()}});
+        method.name(), metrics,
+        prometheus::Labels{{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method.name()}});
   }
 }
 
@@ -150,6 +151,16 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
 grpc::ServerUnaryReactor* Calls::Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
                                        CallLines::Body body) {
   return Take(context, method, [&](PendingCall* call) { lines_.Add(waits, call, std::move(body)); });
+}
+
+grpc::ServerUnaryReactor* Calls::UnaryThen(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
+                                           CallLines::Body body, std::function<void(PendingCall*)> then) {
+  return Take(context, method, [&](PendingCall* call) {
+    lines_.AddStep(waits, call, [body = std::move(body), then = std::move(then)](PendingCall* same) {
+      const absl::Status status = Guarded(body, same->call());
+      status.ok() ? then(same) : same->End(status);
+    });
+  });
 }
 
 Call Calls::Stream(grpc::CallbackServerContext& context, const std::string& method) {

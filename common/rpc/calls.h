@@ -60,6 +60,11 @@ class Calls {
   grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
                                   CallLines::Body body);
 
+  // Runs `body`, which returns OK or an error, and then hands the call to `then`, which has to end it or to hand it on. An
+  // error ends the call at once.
+  grpc::ServerUnaryReactor* UnaryThen(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
+                                      CallLines::Body body, std::function<void(PendingCall*)> then);
+
   // The same for a call that is not done by a function of its own, for example together with others: `then` puts it
   // into a line. It is not called if the call is refused.
   template <typename Then>

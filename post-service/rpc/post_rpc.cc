@@ -1,5 +1,6 @@
 #include "post-service/rpc/post_rpc.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -7,19 +8,35 @@
 #include "common/rpc/etag.h"
 #include "common/rpc/field_errors.h"
 #include "common/rpc/page_token.h"
+#include "common/status/errors.h"
 #include "post-service/domain/limits.h"
 #include "post-service/rpc/convert.h"
 
 namespace crosskey::posts {
 namespace {
 
-rpc::Waits WaitsOf(bool includes_users) { return includes_users ? rpc::Waits::kPeer : rpc::Waits::kReads; }
+// So many calls of GetPost share a statement, at most. Each post can have 64 KiB.
+constexpr size_t kGetBatch = 64;
+constexpr int kGetLanes = 2;
+constexpr absl::Duration kPatience = absl::Milliseconds(5);
 
-template <typename PostMessages>
-std::set<int64_t> UsersOf(const PostMessages& posts) {
+// The users of posts or likes.
+template <typename Messages>
+std::set<int64_t> UsersOf(const Messages& messages) {
   std::set<int64_t> ids;
-  for (const post::v1::Post& post : posts) ids.insert(post.user_id());
+  for (const auto& message : messages) ids.insert(message.user_id());
   return ids;
+}
+
+// Puts the users of an answer into it.
+template <typename Response>
+std::function<void(const IncludedUsers::Users&)> Into(Response* response, std::set<int64_t> ids) {
+  return [response, ids = std::move(ids)](const IncludedUsers::Users& all) {
+    for (const int64_t id : ids) {
+      const auto user = all.find(id);
+      if (user != all.end()) (*response->mutable_users())[id] = user->second;
+    }
+  };
 }
 
 template <typename Ids>
@@ -36,8 +53,18 @@ Like LikeOf(const Request& request) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* context, const post::v1::CreatePostRequest* request,
-                                 post::v1::CreatePostResponse* response) {
+PostRpc::PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& calls, idempotency::Writes& writes)
+    : posts_(posts),
+      likes_(likes),
+      calls_(calls),
+      writes_(writes),
+      users_(users, calls.lines().workers()),
+      get_(calls.lines().workers(), {"get_post", kGetBatch, kGetLanes, kPatience},
+           [this](std::vector<GetCall> together) { GetTogether(std::move(together)); }) {}
+
+grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* context,
+                                              const post::v1::CreatePostRequest* request,
+                                              post::v1::CreatePostResponse* response) {
   return writes_.Run(*context, "CreatePost", rpc::Waits::kPeer, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
@@ -48,8 +75,9 @@ grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* conte
                      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::BatchCreatePosts(grpc::CallbackServerContext* context, const post::v1::BatchCreatePostsRequest* request,
-                                       post::v1::BatchCreatePostsResponse* response) {
+grpc::ServerUnaryReactor* PostRpc::BatchCreatePosts(grpc::CallbackServerContext* context,
+                                                    const post::v1::BatchCreatePostsRequest* request,
+                                                    post::v1::BatchCreatePostsResponse* response) {
   return writes_.Run(*context, "BatchCreatePosts", rpc::Waits::kPeer, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
@@ -60,66 +88,110 @@ grpc::ServerUnaryReactor* PostRpc::BatchCreatePosts(grpc::CallbackServerContext*
                      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::GetPost(grpc::CallbackServerContext* context, const post::v1::GetPostRequest* request,
-                              post::v1::GetPostResponse* response) {
-  return calls_.Unary(*context, "GetPost", WaitsOf(request->include_user()), [this, request, response](const Call& call) -> absl::Status {
+grpc::ServerUnaryReactor* PostRpc::GetPost(grpc::CallbackServerContext* context,
+                                           const post::v1::GetPostRequest* request,
+                                           post::v1::GetPostResponse* response) {
+  return calls_.Take(*context, "GetPost", [&](rpc::PendingCall* call) {
     rpc::FieldErrors errors;
     errors.RequireId("id", request->id());
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(const Post post, posts_.Get(call, RowId{request->id()}));
-    ToWire(post, response->mutable_post());
-    if (!request->include_user()) return absl::OkStatus();
-    google::protobuf::Map<int64_t, user::v1::User> users;
-    CROSSKEY_RETURN_IF_ERROR(users_.Fetch(call, {Value(post.user_id)}, users));
-    if (users.count(Value(post.user_id)) > 0) *response->mutable_user() = users[Value(post.user_id)];
-    return absl::OkStatus();
+    if (!errors.status().ok()) return call->End(errors.status());
+    get_.Add({call, request, response});
   });
 }
 
-grpc::ServerUnaryReactor* PostRpc::BatchGetPosts(grpc::CallbackServerContext* context, const post::v1::BatchGetPostsRequest* request,
-                                    post::v1::BatchGetPostsResponse* response) {
-  return calls_.Unary(*context, "BatchGetPosts", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    errors.RequireIds("ids", request->ids(), 1, kBatchPostIds);
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(const auto found, posts_.BatchGet(call, RowIds(request->ids())));
-    std::map<int64_t, const Post*> by_id;
-    for (const Post& post : found) by_id[Value(post.id)] = &post;
-    std::set<int64_t> answered;
-    for (const int64_t id : request->ids()) {
-      if (!answered.insert(id).second) continue;
-      const auto post = by_id.find(id);
-      if (post == by_id.end()) {
-        response->add_not_found_ids(id);
-      } else {
-        ToWire(*post->second, response->add_posts());
-      }
+// Reads the posts of all calls by one statement.
+void PostRpc::GetTogether(std::vector<GetCall> calls) {
+  rpc::EndThoseThatAreLate(calls);
+  if (calls.empty()) return;
+  std::vector<RowId> ids;
+  for (const GetCall& each : calls) ids.push_back(RowId{each.request->id()});
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  const absl::StatusOr<std::vector<Post>> posts = posts_.BatchGet(rpc::CallOfAll(calls), ids);
+  for (GetCall& each : calls) {
+    if (!posts.ok()) {
+      each.call->End(posts.status());
+      continue;
     }
-    if (!request->include_users()) return absl::OkStatus();
-    return users_.Fetch(call, UsersOf(response->posts()), *response->mutable_users());
-  });
+    const RowId id{each.request->id()};
+    const auto post = std::lower_bound(posts->begin(), posts->end(), id,
+                                       [](const Post& left, RowId right) { return left.id < right; });
+    if (post == posts->end() || post->id != id) {
+      each.call->End(errors::NotFound(kPostType, id));
+      continue;
+    }
+    ToWire(*post, each.response->mutable_post());
+    if (!each.request->include_user()) {
+      each.call->End(absl::OkStatus());
+      continue;
+    }
+    const int64_t user_id = Value(post->user_id);
+    users_.Add(each.call, {user_id}, [response = each.response, user_id](const IncludedUsers::Users& users) {
+      const auto user = users.find(user_id);
+      if (user != users.end()) *response->mutable_user() = user->second;
+    });
+  }
 }
 
-grpc::ServerUnaryReactor* PostRpc::ListPosts(grpc::CallbackServerContext* context, const post::v1::ListPostsRequest* request,
-                                post::v1::ListPostsResponse* response) {
-  return calls_.Unary(*context, "ListPosts", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    PostQuery query{RowId{request->user_id()},
-                    {0, rpc::PageSize(request->page_size(), errors), request->newest_first()}};
-    if (request->user_id() < 0) errors.RequireId("user_id", request->user_id());
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    const std::string list = absl::StrCat("ListPosts\n", request->user_id(), "\n", request->newest_first());
-    CROSSKEY_ASSIGN_OR_RETURN(query.start.after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, posts_.List(call, query));
-    for (const Post& post : page.rows) ToWire(post, response->add_posts());
-    if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
-    if (!request->include_users()) return absl::OkStatus();
-    return users_.Fetch(call, UsersOf(response->posts()), *response->mutable_users());
-  });
+grpc::ServerUnaryReactor* PostRpc::BatchGetPosts(grpc::CallbackServerContext* context,
+                                                 const post::v1::BatchGetPostsRequest* request,
+                                                 post::v1::BatchGetPostsResponse* response) {
+  return calls_.UnaryThen(
+      *context, "BatchGetPosts", rpc::Waits::kReads,
+      [this, request, response](const Call& call) -> absl::Status {
+        rpc::FieldErrors errors;
+        errors.RequireIds("ids", request->ids(), 1, kBatchPostIds);
+        CROSSKEY_RETURN_IF_ERROR(errors.status());
+        CROSSKEY_ASSIGN_OR_RETURN(const auto found, posts_.BatchGet(call, RowIds(request->ids())));
+        std::map<int64_t, const Post*> by_id;
+        for (const Post& post : found) by_id[Value(post.id)] = &post;
+        std::set<int64_t> answered;
+        for (const int64_t id : request->ids()) {
+          if (!answered.insert(id).second) continue;
+          const auto post = by_id.find(id);
+          if (post == by_id.end()) {
+            response->add_not_found_ids(id);
+          } else {
+            ToWire(*post->second, response->add_posts());
+          }
+        }
+        return absl::OkStatus();
+      },
+      [this, request, response](rpc::PendingCall* call) {
+        if (!request->include_users()) return call->End(absl::OkStatus());
+        std::set<int64_t> ids = UsersOf(response->posts());
+        users_.Add(call, ids, Into(response, ids));
+      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::UpdatePost(grpc::CallbackServerContext* context, const post::v1::UpdatePostRequest* request,
-                                 post::v1::UpdatePostResponse* response) {
+grpc::ServerUnaryReactor* PostRpc::ListPosts(grpc::CallbackServerContext* context,
+                                             const post::v1::ListPostsRequest* request,
+                                             post::v1::ListPostsResponse* response) {
+  return calls_.UnaryThen(
+      *context, "ListPosts", rpc::Waits::kReads,
+      [this, request, response](const Call& call) -> absl::Status {
+        rpc::FieldErrors errors;
+        PostQuery query{RowId{request->user_id()},
+                        {0, rpc::PageSize(request->page_size(), errors), request->newest_first()}};
+        if (request->user_id() < 0) errors.RequireId("user_id", request->user_id());
+        CROSSKEY_RETURN_IF_ERROR(errors.status());
+        const std::string list = absl::StrCat("ListPosts\n", request->user_id(), "\n", request->newest_first());
+        CROSSKEY_ASSIGN_OR_RETURN(query.start.after, rpc::DecodePageToken(list, request->page_token()));
+        CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, posts_.List(call, query));
+        for (const Post& post : page.rows) ToWire(post, response->add_posts());
+        if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
+        return absl::OkStatus();
+      },
+      [this, request, response](rpc::PendingCall* call) {
+        if (!request->include_users()) return call->End(absl::OkStatus());
+        std::set<int64_t> ids = UsersOf(response->posts());
+        users_.Add(call, ids, Into(response, ids));
+      });
+}
+
+grpc::ServerUnaryReactor* PostRpc::UpdatePost(grpc::CallbackServerContext* context,
+                                              const post::v1::UpdatePostRequest* request,
+                                              post::v1::UpdatePostResponse* response) {
   return writes_.Run(*context, "UpdatePost", rpc::Waits::kPeer, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const PostChange change, FromWire(*request));
@@ -129,8 +201,9 @@ grpc::ServerUnaryReactor* PostRpc::UpdatePost(grpc::CallbackServerContext* conte
                      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::DeletePost(grpc::CallbackServerContext* context, const post::v1::DeletePostRequest* request,
-                                 post::v1::DeletePostResponse* response) {
+grpc::ServerUnaryReactor* PostRpc::DeletePost(grpc::CallbackServerContext* context,
+                                              const post::v1::DeletePostRequest* request,
+                                              post::v1::DeletePostResponse* response) {
   return writes_.Run(*context, "DeletePost", rpc::Waits::kWrites, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckDelete(*request));
@@ -141,8 +214,9 @@ grpc::ServerUnaryReactor* PostRpc::DeletePost(grpc::CallbackServerContext* conte
                      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::LikePost(grpc::CallbackServerContext* context, const post::v1::LikePostRequest* request,
-                               post::v1::LikePostResponse* response) {
+grpc::ServerUnaryReactor* PostRpc::LikePost(grpc::CallbackServerContext* context,
+                                            const post::v1::LikePostRequest* request,
+                                            post::v1::LikePostResponse* response) {
   return writes_.Run(*context, "LikePost", rpc::Waits::kPeer, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
@@ -150,8 +224,9 @@ grpc::ServerUnaryReactor* PostRpc::LikePost(grpc::CallbackServerContext* context
                      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::UnlikePost(grpc::CallbackServerContext* context, const post::v1::UnlikePostRequest* request,
-                                 post::v1::UnlikePostResponse* response) {
+grpc::ServerUnaryReactor* PostRpc::UnlikePost(grpc::CallbackServerContext* context,
+                                              const post::v1::UnlikePostRequest* request,
+                                              post::v1::UnlikePostResponse* response) {
   return writes_.Run(*context, "UnlikePost", rpc::Waits::kWrites, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
@@ -159,42 +234,52 @@ grpc::ServerUnaryReactor* PostRpc::UnlikePost(grpc::CallbackServerContext* conte
                      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::ListPostLikes(grpc::CallbackServerContext* context, const post::v1::ListPostLikesRequest* request,
-                                    post::v1::ListPostLikesResponse* response) {
-  return calls_.Unary(*context, "ListPostLikes", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    errors.RequireId("post_id", request->post_id());
-    const int64_t size = rpc::PageSize(request->page_size(), errors);
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    const std::string list = absl::StrCat("ListPostLikes\n", request->post_id());
-    CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const Page<Like> page, likes_.OfPost(call, RowId{request->post_id()}, after, size));
-    std::set<int64_t> users;
-    for (const Like& like : page.rows) {
-      ToWire(like, response->add_likes());
-      users.insert(Value(like.user_id));
-    }
-    if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
-    if (!request->include_users()) return absl::OkStatus();
-    return users_.Fetch(call, users, *response->mutable_users());
-  });
+grpc::ServerUnaryReactor* PostRpc::ListPostLikes(grpc::CallbackServerContext* context,
+                                                 const post::v1::ListPostLikesRequest* request,
+                                                 post::v1::ListPostLikesResponse* response) {
+  return calls_.UnaryThen(
+      *context, "ListPostLikes", rpc::Waits::kReads,
+      [this, request, response](const Call& call) -> absl::Status {
+        rpc::FieldErrors errors;
+        errors.RequireId("post_id", request->post_id());
+        const int64_t size = rpc::PageSize(request->page_size(), errors);
+        CROSSKEY_RETURN_IF_ERROR(errors.status());
+        const std::string list = absl::StrCat("ListPostLikes\n", request->post_id());
+        CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
+        CROSSKEY_ASSIGN_OR_RETURN(const Page<Like> page, likes_.OfPost(call, RowId{request->post_id()}, after, size));
+        for (const Like& like : page.rows) ToWire(like, response->add_likes());
+        if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
+        return absl::OkStatus();
+      },
+      [this, request, response](rpc::PendingCall* call) {
+        if (!request->include_users()) return call->End(absl::OkStatus());
+        std::set<int64_t> ids = UsersOf(response->likes());
+        users_.Add(call, ids, Into(response, ids));
+      });
 }
 
-grpc::ServerUnaryReactor* PostRpc::ListLikedPosts(grpc::CallbackServerContext* context, const post::v1::ListLikedPostsRequest* request,
-                                     post::v1::ListLikedPostsResponse* response) {
-  return calls_.Unary(*context, "ListLikedPosts", WaitsOf(request->include_users()), [this, request, response](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    errors.RequireId("user_id", request->user_id());
-    const int64_t size = rpc::PageSize(request->page_size(), errors);
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    const std::string list = absl::StrCat("ListLikedPosts\n", request->user_id());
-    CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, likes_.OfUser(call, RowId{request->user_id()}, after, size));
-    for (const Post& post : page.rows) ToWire(post, response->add_posts());
-    if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
-    if (!request->include_users()) return absl::OkStatus();
-    return users_.Fetch(call, UsersOf(response->posts()), *response->mutable_users());
-  });
+grpc::ServerUnaryReactor* PostRpc::ListLikedPosts(grpc::CallbackServerContext* context,
+                                                  const post::v1::ListLikedPostsRequest* request,
+                                                  post::v1::ListLikedPostsResponse* response) {
+  return calls_.UnaryThen(
+      *context, "ListLikedPosts", rpc::Waits::kReads,
+      [this, request, response](const Call& call) -> absl::Status {
+        rpc::FieldErrors errors;
+        errors.RequireId("user_id", request->user_id());
+        const int64_t size = rpc::PageSize(request->page_size(), errors);
+        CROSSKEY_RETURN_IF_ERROR(errors.status());
+        const std::string list = absl::StrCat("ListLikedPosts\n", request->user_id());
+        CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
+        CROSSKEY_ASSIGN_OR_RETURN(const Page<Post> page, likes_.OfUser(call, RowId{request->user_id()}, after, size));
+        for (const Post& post : page.rows) ToWire(post, response->add_posts());
+        if (page.next.has_value()) response->set_next_page_token(rpc::EncodePageToken(list, *page.next));
+        return absl::OkStatus();
+      },
+      [this, request, response](rpc::PendingCall* call) {
+        if (!request->include_users()) return call->End(absl::OkStatus());
+        std::set<int64_t> ids = UsersOf(response->posts());
+        users_.Add(call, ids, Into(response, ids));
+      });
 }
 
 }  // namespace crosskey::posts

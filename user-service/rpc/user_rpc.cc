@@ -42,8 +42,9 @@ absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::Batc
 
 }  // namespace
 
-grpc::ServerUnaryReactor* UserRpc::CreateUser(grpc::CallbackServerContext* context, const user::v1::CreateUserRequest* request,
-                                 user::v1::CreateUserResponse* response) {
+grpc::ServerUnaryReactor* UserRpc::CreateUser(grpc::CallbackServerContext* context,
+                                              const user::v1::CreateUserRequest* request,
+                                              user::v1::CreateUserResponse* response) {
   return writes_.Run(*context, "CreateUser", rpc::Waits::kWrites, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_RETURN_IF_ERROR(CheckCreate(*request));
@@ -53,46 +54,53 @@ grpc::ServerUnaryReactor* UserRpc::CreateUser(grpc::CallbackServerContext* conte
                      });
 }
 
-grpc::ServerUnaryReactor* UserRpc::GetUser(grpc::CallbackServerContext* context, const user::v1::GetUserRequest* request,
-                              user::v1::GetUserResponse* response) {
-  return calls_.Unary(*context, "GetUser", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    errors.RequireId("id", request->id());
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Get(call, RowId{request->id()}));
-    ToWire(user, response->mutable_user());
-    return absl::OkStatus();
+grpc::ServerUnaryReactor* UserRpc::GetUser(grpc::CallbackServerContext* context,
+                                           const user::v1::GetUserRequest* request,
+                                           user::v1::GetUserResponse* response) {
+  return calls_.Unary(*context, "GetUser", rpc::Waits::kReads,
+                      [this, request, response](const Call& call) -> absl::Status {
+                        rpc::FieldErrors errors;
+                        errors.RequireId("id", request->id());
+                        CROSSKEY_RETURN_IF_ERROR(errors.status());
+                        CROSSKEY_ASSIGN_OR_RETURN(const User user, users_.Get(call, RowId{request->id()}));
+                        ToWire(user, response->mutable_user());
+                        return absl::OkStatus();
+                      });
+}
+
+grpc::ServerUnaryReactor* UserRpc::BatchGetUsers(grpc::CallbackServerContext* context,
+                                                 const user::v1::BatchGetUsersRequest* request,
+                                                 user::v1::BatchGetUsersResponse* response) {
+  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kReads, [this, request, response](const Call& call) {
+    return AnswerBatchGet(users_, call, *request, *response);
   });
 }
 
-grpc::ServerUnaryReactor* UserRpc::BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
-                                    user::v1::BatchGetUsersResponse* response) {
-  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kReads,
-                      [this, request, response](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
+grpc::ServerUnaryReactor* UserRpc::ListUsers(grpc::CallbackServerContext* context,
+                                             const user::v1::ListUsersRequest* request,
+                                             user::v1::ListUsersResponse* response) {
+  return calls_.Unary(
+      *context, "ListUsers", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
+        rpc::FieldErrors errors;
+        const int64_t size = rpc::PageSize(request->page_size(), errors);
+        CROSSKEY_RETURN_IF_ERROR(errors.status());
+        const std::string list = absl::StrCat("ListUsers\n", request->username());
+        CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
+        CROSSKEY_ASSIGN_OR_RETURN(const auto users, users_.List(call, request->username(), RowId{after}, size + 1));
+        for (const User& user : users) {
+          if (response->users_size() == size) {
+            response->set_next_page_token(rpc::EncodePageToken(list, response->users(response->users_size() - 1).id()));
+            break;
+          }
+          ToWire(user, response->add_users());
+        }
+        return absl::OkStatus();
+      });
 }
 
-grpc::ServerUnaryReactor* UserRpc::ListUsers(grpc::CallbackServerContext* context, const user::v1::ListUsersRequest* request,
-                                user::v1::ListUsersResponse* response) {
-  return calls_.Unary(*context, "ListUsers", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    const int64_t size = rpc::PageSize(request->page_size(), errors);
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    const std::string list = absl::StrCat("ListUsers\n", request->username());
-    CROSSKEY_ASSIGN_OR_RETURN(const int64_t after, rpc::DecodePageToken(list, request->page_token()));
-    CROSSKEY_ASSIGN_OR_RETURN(const auto users, users_.List(call, request->username(), RowId{after}, size + 1));
-    for (const User& user : users) {
-      if (response->users_size() == size) {
-        response->set_next_page_token(rpc::EncodePageToken(list, response->users(response->users_size() - 1).id()));
-        break;
-      }
-      ToWire(user, response->add_users());
-    }
-    return absl::OkStatus();
-  });
-}
-
-grpc::ServerUnaryReactor* UserRpc::UpdateUser(grpc::CallbackServerContext* context, const user::v1::UpdateUserRequest* request,
-                                 user::v1::UpdateUserResponse* response) {
+grpc::ServerUnaryReactor* UserRpc::UpdateUser(grpc::CallbackServerContext* context,
+                                              const user::v1::UpdateUserRequest* request,
+                                              user::v1::UpdateUserResponse* response) {
   return writes_.Run(*context, "UpdateUser", rpc::Waits::kPeer, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const UserChange change, FromWire(*request));
@@ -102,12 +110,14 @@ grpc::ServerUnaryReactor* UserRpc::UpdateUser(grpc::CallbackServerContext* conte
                      });
 }
 
-grpc::ServerUnaryReactor* UserRpc::DeleteUser(grpc::CallbackServerContext* context, const user::v1::DeleteUserRequest* request,
-                                 user::v1::DeleteUserResponse* response) {
+grpc::ServerUnaryReactor* UserRpc::DeleteUser(grpc::CallbackServerContext* context,
+                                              const user::v1::DeleteUserRequest* request,
+                                              user::v1::DeleteUserResponse* response) {
   using Response = user::v1::DeleteUserResponse;
   if (request->validate_only()) {
-    return calls_.Unary(*context, "DeleteUser", rpc::Waits::kPeer,
-                        [this, request, response](const Call& call) { return Delete(call, *request, nullptr, nullptr, *response); });
+    return calls_.Unary(*context, "DeleteUser", rpc::Waits::kPeer, [this, request, response](const Call& call) {
+      return Delete(call, *request, nullptr, nullptr, *response);
+    });
   }
   // The answer is stored with the intent, before the outcome is known. So a stored answer that still says INTENT is not
   // final: a call that repeats the request_id goes on with that deletion.
@@ -140,23 +150,27 @@ absl::Status UserRpc::Delete(const Call& call, const user::v1::DeleteUserRequest
   return absl::OkStatus();
 }
 
-grpc::ServerUnaryReactor* UserRpc::GetUserDeletion(grpc::CallbackServerContext* context, const user::v1::GetUserDeletionRequest* request,
-                                      user::v1::GetUserDeletionResponse* response) {
-  return calls_.Unary(*context, "GetUserDeletion", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
-    rpc::FieldErrors errors;
-    errors.RequireId("user_id", request->user_id());
-    CROSSKEY_RETURN_IF_ERROR(errors.status());
-    CROSSKEY_ASSIGN_OR_RETURN(relation::Deletion deletion, deletions_.Latest(call, RowId{request->user_id()}));
-    deletion.blocked_reason = blocked_.Reason(deletion);
-    ToWire(deletion, response->mutable_deletion());
-    return absl::OkStatus();
-  });
+grpc::ServerUnaryReactor* UserRpc::GetUserDeletion(grpc::CallbackServerContext* context,
+                                                   const user::v1::GetUserDeletionRequest* request,
+                                                   user::v1::GetUserDeletionResponse* response) {
+  return calls_.Unary(
+      *context, "GetUserDeletion", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
+        rpc::FieldErrors errors;
+        errors.RequireId("user_id", request->user_id());
+        CROSSKEY_RETURN_IF_ERROR(errors.status());
+        CROSSKEY_ASSIGN_OR_RETURN(relation::Deletion deletion, deletions_.Latest(call, RowId{request->user_id()}));
+        deletion.blocked_reason = blocked_.Reason(deletion);
+        ToWire(deletion, response->mutable_deletion());
+        return absl::OkStatus();
+      });
 }
 
-grpc::ServerUnaryReactor* InternalUserRpc::BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
-                                            user::v1::BatchGetUsersResponse* response) {
-  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kInternal,
-                      [this, request, response](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
+grpc::ServerUnaryReactor* InternalUserRpc::BatchGetUsers(grpc::CallbackServerContext* context,
+                                                         const user::v1::BatchGetUsersRequest* request,
+                                                         user::v1::BatchGetUsersResponse* response) {
+  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kInternal, [this, request, response](const Call& call) {
+    return AnswerBatchGet(users_, call, *request, *response);
+  });
 }
 
 }  // namespace crosskey::users

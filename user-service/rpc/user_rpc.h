@@ -18,19 +18,21 @@ class UserRpc final : public user::v1::UserService::CallbackService {
       : users_(users), deletions_(parent.deletions()), blocked_(parent.blocked()), calls_(calls), writes_(writes) {}
 
   grpc::ServerUnaryReactor* CreateUser(grpc::CallbackServerContext* context, const user::v1::CreateUserRequest* request,
-                          user::v1::CreateUserResponse* response) override;
+                                       user::v1::CreateUserResponse* response) override;
   grpc::ServerUnaryReactor* GetUser(grpc::CallbackServerContext* context, const user::v1::GetUserRequest* request,
-                       user::v1::GetUserResponse* response) override;
-  grpc::ServerUnaryReactor* BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
-                             user::v1::BatchGetUsersResponse* response) override;
+                                    user::v1::GetUserResponse* response) override;
+  grpc::ServerUnaryReactor* BatchGetUsers(grpc::CallbackServerContext* context,
+                                          const user::v1::BatchGetUsersRequest* request,
+                                          user::v1::BatchGetUsersResponse* response) override;
   grpc::ServerUnaryReactor* ListUsers(grpc::CallbackServerContext* context, const user::v1::ListUsersRequest* request,
-                         user::v1::ListUsersResponse* response) override;
+                                      user::v1::ListUsersResponse* response) override;
   grpc::ServerUnaryReactor* UpdateUser(grpc::CallbackServerContext* context, const user::v1::UpdateUserRequest* request,
-                          user::v1::UpdateUserResponse* response) override;
+                                       user::v1::UpdateUserResponse* response) override;
   grpc::ServerUnaryReactor* DeleteUser(grpc::CallbackServerContext* context, const user::v1::DeleteUserRequest* request,
-                          user::v1::DeleteUserResponse* response) override;
-  grpc::ServerUnaryReactor* GetUserDeletion(grpc::CallbackServerContext* context, const user::v1::GetUserDeletionRequest* request,
-                               user::v1::GetUserDeletionResponse* response) override;
+                                       user::v1::DeleteUserResponse* response) override;
+  grpc::ServerUnaryReactor* GetUserDeletion(grpc::CallbackServerContext* context,
+                                            const user::v1::GetUserDeletionRequest* request,
+                                            user::v1::GetUserDeletionResponse* response) override;
 
  private:
   // `begun` is the stored answer of an earlier call with this request_id that began a deletion and did not hear of its
@@ -54,8 +56,9 @@ class InternalUserRpc final : public user::v1::UserService::CallbackService {
                   telemetry::Metrics& metrics)
       : users_(users), calls_("user.v1.UserService", std::move(admission), lines, metrics) {}
 
-  grpc::ServerUnaryReactor* BatchGetUsers(grpc::CallbackServerContext* context, const user::v1::BatchGetUsersRequest* request,
-                             user::v1::BatchGetUsersResponse* response) override;
+  grpc::ServerUnaryReactor* BatchGetUsers(grpc::CallbackServerContext* context,
+                                          const user::v1::BatchGetUsersRequest* request,
+                                          user::v1::BatchGetUsersResponse* response) override;
 
  private:
   Users& users_;

@@ -25,10 +25,12 @@ class ReferenceRpc final : public v1::ReferenceService::CallbackService {
   // For a type that this service refers to: answers ReleaseReferenced.
   void Serve(const std::string& type, Release& release) { releases_[type] = &release; }
 
-  grpc::ServerUnaryReactor* LookupReferenced(grpc::CallbackServerContext* context, const v1::LookupReferencedRequest* request,
-                                v1::LookupReferencedResponse* response) override;
-  grpc::ServerUnaryReactor* ReleaseReferenced(grpc::CallbackServerContext* context, const v1::ReleaseReferencedRequest* request,
-                                 v1::ReleaseReferencedResponse* response) override;
+  grpc::ServerUnaryReactor* LookupReferenced(grpc::CallbackServerContext* context,
+                                             const v1::LookupReferencedRequest* request,
+                                             v1::LookupReferencedResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseReferenced(grpc::CallbackServerContext* context,
+                                              const v1::ReleaseReferencedRequest* request,
+                                              v1::ReleaseReferencedResponse* response) override;
 
  private:
   rpc::Calls calls_;

@@ -1,0 +1,45 @@
+// Calls that are done together.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/rpc/pending_call.h"
+
+namespace crosskey::rpc {
+
+// A call with its messages, as an item of a batch::Line.
+template <typename Request, typename Response>
+struct Asked {
+  PendingCall* call;
+  const Request* request;
+  Response* response;
+
+  absl::Status Waiting() const { return call->Waiting(); }
+  void Refuse(const absl::Status& status) { call->End(status); }
+};
+
+// Ends the calls that are cancelled or past their deadline, and takes them out of `items`.
+template <typename Item>
+void EndThoseThatAreLate(std::vector<Item>& items) {
+  const auto late = [](Item& item) {
+    const absl::Status status = item.call->call().Check();
+    if (!status.ok()) item.call->End(status);
+    return !status.ok();
+  };
+  items.erase(std::remove_if(items.begin(), items.end(), late), items.end());
+}
+
+// What the layers below are given as the call that they work for: the call itself if there is one, otherwise a call
+// that lasts as long as the last one of `items`, at least one, and that nobody cancels.
+template <typename Item>
+Call CallOfAll(const std::vector<Item>& items) {
+  if (items.size() == 1) return items.front().call->call();
+  Call all;
+  all.deadline = absl::InfinitePast();
+  for (const Item& item : items) all.deadline = std::max(all.deadline, item.call->call().deadline);
+  return all;
+}
+
+}  // namespace crosskey::rpc

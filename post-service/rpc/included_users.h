@@ -1,0 +1,45 @@
+// Adds the users that answers are to include.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <vector>
+
+#include <google/protobuf/map.h>
+
+#include "common/batch/line.h"
+#include "common/rpc/pending_call.h"
+#include "post-service/peers/user_directory.h"
+
+namespace crosskey::posts {
+
+// Answers that wait for users at the same time share one call to user-service, so no thread waits for the users of one
+// answer alone. Thread-safe.
+class IncludedUsers {
+ public:
+  using Users = google::protobuf::Map<int64_t, user::v1::User>;
+
+  // `directory` and `workers` must outlive it.
+  IncludedUsers(UserDirectory& directory, batch::Workers& workers);
+
+  // Reads the users, at most 1,000, hands those that exist to `fill`, and ends the call. UNAVAILABLE PEER_UNAVAILABLE.
+  void Add(rpc::PendingCall* call, std::set<int64_t> ids, std::function<void(const Users&)> fill);
+
+ private:
+  struct Item {
+    rpc::PendingCall* call;
+    std::set<int64_t> ids;
+    std::function<void(const Users&)> fill;
+
+    absl::Status Waiting() const { return call->Waiting(); }
+    void Refuse(const absl::Status& status) { call->End(status); }
+  };
+
+  void Run(std::vector<Item> items);
+  void Answer(std::vector<Item>& items, const std::set<int64_t>& ids);
+
+  UserDirectory& directory_;
+  batch::Line<Item> line_;
+};
+
+}  // namespace crosskey::posts
