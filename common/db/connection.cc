@@ -1,5 +1,7 @@
 #include "common/db/connection.h"
 
+#include <algorithm>
+
 #include <soci/soci.h>
 
 #include "common/db/sql_error.h"
@@ -28,6 +30,21 @@ absl::StatusOr<Result> Connection::Change(const Sql& sql, Rendered rendered) {
   CROSSKEY_ASSIGN_OR_RETURN(Result result, statements_.Run(sql.name, rendered, {}));
   After(sql, rendered, result.changed);
   return result;
+}
+
+absl::StatusOr<int64_t> Connection::ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
+  const bool few = !rows.empty() && rows.size() * rows.front().size() <= kKeptValues;
+  int64_t changed = 0;
+  for (size_t done = 0; done == 0 || done < rows.size();) {
+    const size_t part = few ? PartLength(rows.size() - done) : rows.size();
+    const auto begin = rows.begin() + static_cast<ptrdiff_t>(done);
+    CROSSKEY_ASSIGN_OR_RETURN(
+        const Result result,
+        Change(sql, RenderRows(sql, dialect_, std::vector(begin, begin + static_cast<ptrdiff_t>(part)))));
+    changed += result.changed;
+    done += std::max<size_t>(part, 1);
+  }
+  return changed;
 }
 
 absl::Status Connection::Command(const std::string& name, const std::string& text) {

@@ -70,11 +70,9 @@ class Connection {
     return result.changed;
   }
 
-  // Inserts all the rows, at least one, by one INSERT.
-  absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
-    CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, RenderRows(sql, dialect_, rows)));
-    return result.changed;
-  }
+  // Inserts all the rows, in their order, at least one. If they have few values, by one INSERT for each power of two in
+  // their number, so that the same few statements serve all numbers of rows; otherwise by one INSERT.
+  absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows);
 
   // Inserts one row and returns the id that the database gave it.
   template <typename... Arguments>

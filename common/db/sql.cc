@@ -17,6 +17,8 @@ constexpr char kBytes[] = "\x01";
 std::string ReplaceTokens(const std::string& text, Dialect dialect) {
   if (dialect == Dialect::kSqlite) {
     return absl::StrReplaceAll(text, {{"{share}", ""},
+                                      {"{share_free}", ""},
+                                      {"{update_free}", ""},
                                       {"{then}", "CROSS JOIN"},
                                       {"{update}", ""},
                                       {"{binary}?", kBytes},
@@ -24,8 +26,11 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                       {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"},
                                       {"{keep_named}", "ON CONFLICT (name) DO NOTHING"}});
   }
-  // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9.
+  // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9. What stands
+  // in `/*M!100600 */` is read by MariaDB from 10.6 on, and is a comment to all other servers.
   return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
+                                    {"{share_free}", "LOCK IN SHARE MODE /*M!100600 SKIP LOCKED */"},
+                                    {"{update_free}", "FOR UPDATE /*M!100600 SKIP LOCKED */"},
                                     {"{then}", "STRAIGHT_JOIN"},
                                     {"{update}", "FOR UPDATE"},
                                     {"{binary}?", kBytes},
@@ -66,6 +71,12 @@ size_t PaddedLength(size_t length) {
   size_t padded = length == 0 ? 0 : 1;
   while (padded < length) padded *= 2;
   return padded;
+}
+
+size_t PartLength(size_t length) {
+  size_t part = 1;
+  while (part * 2 <= length) part *= 2;
+  return part;
 }
 
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments) {

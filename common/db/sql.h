@@ -19,6 +19,8 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 // to the next of a few lengths (1, 2, 4, 8 and so on), filled up with the last element, so that the same few statements
 // serve lists of every length. Where the dialects differ, the text has a token:
 //   {share} {update}  trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
+//   {share_free} {update_free}  the same, but rows that another transaction has locked are left out; a server that does
+//                     not know this waits for them, so a statement must not rely on it
 //   {binary}          before a `?` that holds bytes instead of text; without a space between them
 //   {now_us}          the database's clock, in microseconds since 1970
 //   {then}            instead of JOIN: the tables are read in this order
@@ -75,6 +77,8 @@ struct Rendered {
 
 // The length that a list of this length is filled up to: a power of two, or 0.
 size_t PaddedLength(size_t length);
+// The largest power of two up to `length`, which is at least 1.
+size_t PartLength(size_t length);
 
 // Replaces the tokens and expands each `?`. Ends the process if the number of arguments is not the number of `?`, or
 // there are more than 32,766 values, which is what SQLite takes: that is a mistake in the program, not in its input.

@@ -17,10 +17,10 @@ namespace crosskey::db {
 
 // A session keeps this many statements prepared, the ones that it used last. A service has some 60 different ones, each
 // in a few lengths of its lists. A server's `max_prepared_stmt_count` has to be above the sum of all sessions.
-inline constexpr size_t kKeptStatements = 64;
+inline constexpr size_t kKeptStatements = 128;
 // A statement with more values is prepared for one use. It does so much that preparing it does not count, and a server
 // needs some 600 KB for one with 1,024 values.
-inline constexpr size_t kKeptValues = 128;
+inline constexpr size_t kKeptValues = 512;
 
 struct Result {
   std::vector<std::vector<Value>> rows;  // of a SELECT

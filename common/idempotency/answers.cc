@@ -10,6 +10,7 @@ namespace {
 constexpr int kPurgeBatch = 50;  // few, because one answer can have megabytes
 
 const db::Sql kFind{"requests.find", "SELECT fingerprint, answer, time FROM requests WHERE request_id = ?"};
+const db::Sql kFindAny{"requests.find_any", "SELECT request_id FROM requests WHERE request_id IN (?)"};
 const db::Sql kInsert{"requests.insert",
                       "INSERT INTO requests (request_id, fingerprint, answer, time) VALUES (?, ?, {binary}?, ?)"};
 const db::Sql kReplace{"requests.replace", "DELETE FROM requests WHERE request_id = ? AND time = ?"};
@@ -40,6 +41,24 @@ absl::StatusOr<std::optional<StoredAnswer>> Answers::Find(const Call& call, cons
     auto& [fingerprint, bytes, time] = *row;
     return StoredAnswer{std::move(fingerprint), std::move(bytes), time, time < Oldest()};
   });
+}
+
+absl::StatusOr<std::set<std::string>> Answers::FindAny(const Call& call, const std::vector<std::string>& ids) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, database_.Read(call, [&](db::Connection& connection) {
+    return connection.Query<std::string>(kFindAny, ids);
+  }));
+  std::set<std::string> found;
+  for (const auto& [id] : rows) found.insert(id);
+  return found;
+}
+
+absl::Status Answers::RecordAll(db::Tx& tx, const std::vector<New>& answers) {
+  if (answers.empty()) return absl::OkStatus();
+  const int64_t time = absl::ToUnixMicros(now_());
+  std::vector<std::vector<db::Argument>> rows;
+  rows.reserve(answers.size());
+  for (const New& answer : answers) rows.push_back({answer.request.id, answer.request.fingerprint, answer.bytes, time});
+  return tx.ExecuteRows(kInsert, rows).status();
 }
 
 absl::StatusOr<int64_t> Answers::Record(db::Tx& tx, const Request& request, const std::string& bytes,

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -42,6 +44,17 @@ class Answers {
   // stored under the id, the error is db::SqlError::kDuplicate; it undoes the transaction, and with it the effect.
   absl::StatusOr<int64_t> Record(db::Tx& tx, const Request& request, const std::string& bytes,
                                  std::optional<int64_t> replaced);
+
+  // Which of these ids an answer is stored under, expired or not. At most 1,000.
+  absl::StatusOr<std::set<std::string>> FindAny(const Call& call, const std::vector<std::string>& ids);
+
+  struct New {
+    Request request;
+    std::string bytes;
+  };
+  // Stores answers in the transaction of their effects. If any answer is stored under one of the ids, the error is
+  // db::SqlError::kDuplicate.
+  absl::Status RecordAll(db::Tx& tx, const std::vector<New>& answers);
 
   // Removes answers that have expired, at most 50. Returns whether there may be more.
   absl::StatusOr<bool> Purge(const Call& call);

@@ -53,31 +53,37 @@ struct Writes::Attempt {
 grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
                                       const Message& request, Message& response,
                                       std::function<absl::Status(const Call&, Recorder&)> body) {
-  return Run(
-      context, method, waits, request, response,
-      [body = std::move(body)](const Call& call, Recorder& recorder, bool) { return body(call, recorder); },
-      [] { return false; });
+  return calls_.Take(context, method,
+                     [&](rpc::PendingCall* call) { Add(call, method, waits, request, response, std::move(body)); });
 }
 
-grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
-                                      const Message& request, Message& response, Body body,
-                                      std::function<bool()> is_provisional) {
-  return calls_.Unary(
-      context, method, waits,
-      [this, method, &request, &response, body = std::move(body),
-       is_provisional = std::move(is_provisional)](const Call& call) -> absl::Status {
-        const std::string id = RequestIdOf(request);
-        // The body refuses an id that is neither empty nor a UUID, so that one error names all fields
-        // that are wrong.
-        if (!rpc::IsUuid(id)) {
-          const std::optional<Request> none;
-          Recorder recorder(answers_, none, std::nullopt, response);
-          return body(call, recorder, false);
-        }
-        const std::string fingerprint = Fingerprint(absl::StrCat(service_, "/", method), request);
-        Attempt attempt{Request{absl::AsciiStrToLower(id), fingerprint}, response, body, is_provisional, {}, false};
-        return RunOnce(call, attempt);
-      });
+void Writes::Add(rpc::PendingCall* call, const std::string& method, rpc::Waits waits, const Message& request,
+                 Message& response, std::function<absl::Status(const Call&, Recorder&)> body) {
+  calls_.lines().Add(
+      waits, call,
+      Once(
+          method, request, response,
+          [body = std::move(body)](const Call& same, Recorder& recorder, bool) { return body(same, recorder); },
+          [] { return false; }));
+}
+
+std::optional<Request> Writes::KeyOf(const std::string& method, const Message& request) const {
+  const std::string id = RequestIdOf(request);
+  if (!rpc::IsUuid(id)) return std::nullopt;
+  return Request{absl::AsciiStrToLower(id), Fingerprint(absl::StrCat(service_, "/", method), request)};
+}
+
+// What answers a call, with one effect for each request_id.
+rpc::CallLines::Body Writes::Once(const std::string& method, const Message& request, Message& response, Body body,
+                                  std::function<bool()> is_provisional) {
+  return [this, method, &request, &response, body = std::move(body),
+          is_provisional = std::move(is_provisional)](const Call& call) -> absl::Status {
+    Attempt attempt{KeyOf(method, request), response, body, is_provisional, {}, false};
+    if (attempt.key.has_value()) return RunOnce(call, attempt);
+    // The body refuses an id that is neither empty nor a UUID, so that one error names all fields that are wrong.
+    Recorder recorder(answers_, attempt.key, std::nullopt, response);
+    return body(call, recorder, false);
+  };
 }
 
 absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {

@@ -30,6 +30,17 @@ class Writes {
                                 const google::protobuf::Message& request, google::protobuf::Message& response,
                                 std::function<absl::Status(const Call&, Recorder&)> body);
 
+  // The same for a call that has been taken already.
+  void Add(rpc::PendingCall* call, const std::string& method, rpc::Waits waits,
+           const google::protobuf::Message& request, google::protobuf::Message& response,
+           std::function<absl::Status(const Call&, Recorder&)> body);
+
+  // What identifies a request; nullopt if it has no request_id.
+  std::optional<Request> KeyOf(const std::string& method, const google::protobuf::Message& request) const;
+
+  Answers& answers() { return answers_; }
+  rpc::Calls& calls() { return calls_; }
+
   // The same for a method that may store an answer before its outcome is known. While `is_provisional` is true for the
   // stored answer, a call that is sent again runs `body` with that answer as `begun`, so that it can go on from there.
   // Otherwise `begun` is null.
@@ -45,17 +56,18 @@ class Writes {
       response.Clear();
       return body(call, recorder, &begun);
     };
-    return Run(context, method, waits, request, response, resume,
-               [&response, is_provisional = std::move(is_provisional)] { return is_provisional(response); });
+    return calls_.Unary(
+        context, method, waits,
+        Once(method, request, response, resume,
+             [&response, is_provisional = std::move(is_provisional)] { return is_provisional(response); }));
   }
 
  private:
   struct Attempt;
   using Body = std::function<absl::Status(const Call&, Recorder&, bool resumes)>;
 
-  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
-                                const google::protobuf::Message& request, google::protobuf::Message& response,
-                                Body body, std::function<bool()> is_provisional);
+  rpc::CallLines::Body Once(const std::string& method, const google::protobuf::Message& request,
+                            google::protobuf::Message& response, Body body, std::function<bool()> is_provisional);
   absl::Status RunOnce(const Call& call, Attempt& attempt);
   absl::Status Perform(const Call& call, Attempt& attempt, bool& stored);
   absl::StatusOr<bool> Recall(const Call& call, Attempt& attempt);

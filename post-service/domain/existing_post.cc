@@ -1,5 +1,7 @@
 #include "post-service/domain/existing_post.h"
 
+#include <map>
+
 #include "common/status/errors.h"
 
 namespace crosskey::posts {
@@ -28,6 +30,44 @@ absl::StatusOr<db::Either<ExistingPost::Written, ExistingPost::Moved>> ExistingP
     return Outcome(Written{});
   };
   return users_.Write(call, target.relationship, users, write, target.if_unknown);
+}
+
+absl::StatusOr<idempotency::Outcomes> ExistingPost::WriteTogether(
+    const Call& call, const std::vector<Target>& targets,
+    absl::FunctionRef<absl::Status(events::Tx&, std::vector<Locked>&)> body) {
+  // Read without a lock first, for the reason that Write says.
+  std::vector<RowId> ids;
+  for (const Target& target : targets) ids.push_back(target.id);
+  using Authors = std::map<RowId, RowId>;
+  CROSSKEY_ASSIGN_OR_RETURN(const Authors authors, store_.Authors(call, ids));
+  std::vector<std::vector<RowId>> users(targets.size());
+  std::vector<RowId> all;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const auto author = authors.find(targets[i].id);
+    if (author == authors.end()) continue;
+    users[i].push_back(author->second);
+    if (targets[i].user.has_value()) users[i].push_back(*targets[i].user);
+    all.insert(all.end(), users[i].begin(), users[i].end());
+  }
+  if (all.empty()) return idempotency::Outcomes(targets.size());
+  return users_.WriteTogether(
+      call, all, [&](events::Tx& tx, const relation::Held& held) -> absl::StatusOr<idempotency::Outcomes> {
+        CROSSKEY_ASSIGN_OR_RETURN(const auto posts, store_.In(tx).LockFree(ids));
+        std::vector<Locked> locked(targets.size());
+        for (size_t i = 0; i < targets.size(); ++i) {
+          // What is not usual is done alone, where the error that is to be told is found out.
+          const auto post = posts.find(targets[i].id);
+          if (users[i].empty() || post == posts.end() || post->second.user_id != users[i].front()) continue;
+          const auto references = held.Check(targets[i].relationship, users[i]);
+          if (!references.has_value() || !references->ok()) continue;
+          const bool is_other = targets[i].version.has_value() && *targets[i].version != post->second.version;
+          locked[i] = {is_other ? errors::EtagMismatch(kPostType, targets[i].id) : absl::OkStatus(), post->second};
+        }
+        CROSSKEY_RETURN_IF_ERROR(body(tx, locked));
+        idempotency::Outcomes outcomes;
+        for (Locked& each : locked) outcomes.push_back(std::move(each.outcome));
+        return outcomes;
+      });
 }
 
 absl::Status ExistingPost::Write(const Call& call, const Target& target,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/idempotency/together.h"
 #include "common/relation/child/guard.h"
 #include "common/status/limits.h"
 #include "post-service/storage/post_store.h"
@@ -32,6 +33,22 @@ class ExistingPost {
   // NOT_FOUND POST_NOT_FOUND (the post or its author is deleted), ABORTED ETAG_MISMATCH, ABORTED CONFLICT (the post has
   // moved to another user at each of 5 attempts), and the errors of relation::Guard::Write about `target.user`.
   absl::Status Write(const Call& call, const Target& target, absl::FunctionRef<absl::Status(events::Tx&, Post&)> body);
+
+  // One of several writes that share a transaction.
+  struct Locked {
+    // OK: its references are held and its post is locked. An error: it is refused. nullopt: it has to be done alone.
+    std::optional<absl::Status> outcome;
+    std::optional<Post> post;  // as it is, if the outcome is OK
+
+    bool IsHeld() const { return outcome.has_value() && outcome->ok(); }
+  };
+
+  // Runs `body` in a transaction for several writes, each of which may have another outcome. `body` is called with one
+  // Locked for each of `targets` and does the writes that are held. It may reset the outcome of one that it has not
+  // done, which then has to be done alone. Returns the outcomes.
+  absl::StatusOr<idempotency::Outcomes> WriteTogether(
+      const Call& call, const std::vector<Target>& targets,
+      absl::FunctionRef<absl::Status(events::Tx&, std::vector<Locked>&)> body);
 
  private:
   struct Written {};

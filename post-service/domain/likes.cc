@@ -18,6 +18,28 @@ absl::Status Likes::Add(const Call& call, Like like, const idempotency::Record<L
   return absl::IsNotFound(status) ? errors::ForeignKeyViolation({{kLikePost, kPostType, like.post_id}}) : status;
 }
 
+absl::StatusOr<idempotency::Outcomes> Likes::AddTogether(const Call& call,
+                                                         const std::vector<idempotency::Share<Like>>& shares,
+                                                         const idempotency::RecordAll<Like>& record) {
+  std::vector<ExistingPost::Target> targets;
+  for (const auto& share : shares) {
+    targets.push_back({share.write->post_id, std::nullopt, share.write->user_id, kLikeUser});
+  }
+  const auto add = [&](events::Tx& tx, std::vector<ExistingPost::Locked>& locked) -> absl::Status {
+    std::vector<Like> wanted;
+    std::vector<std::optional<Like>> results(shares.size());
+    const int64_t now = absl::ToUnixMicros(absl::Now());
+    for (size_t i = 0; i < shares.size(); ++i) {
+      if (!locked[i].IsHeld()) continue;
+      wanted.push_back({shares[i].write->post_id, shares[i].write->user_id, now});
+      results[i] = wanted.back();
+    }
+    if (!wanted.empty()) CROSSKEY_RETURN_IF_ERROR(LikeTx(tx).AddMissing(wanted));
+    return record(tx.db(), results);
+  };
+  return existing_.WriteTogether(call, targets, add);
+}
+
 absl::Status Likes::Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record) {
   // Without such a like there is nothing to do, and user-service need not be asked about its user. The user of a like
   // that exists has a reference row here (kMissing).

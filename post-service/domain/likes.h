@@ -21,6 +21,10 @@ class Likes {
   // A like that is there already stays as it is. FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: there is no such post or no
   // such user; and the other errors of relation::Guard::Write.
   absl::Status Add(const Call& call, Like like, const idempotency::Record<Like>& record);
+  // Adds likes of several calls, those that it can, in one transaction.
+  absl::StatusOr<idempotency::Outcomes> AddTogether(const Call& call,
+                                                    const std::vector<idempotency::Share<Like>>& shares,
+                                                    const idempotency::RecordAll<Like>& record);
   // If there is no such like, no such post or no such user, there is nothing to do and nothing to record: OK.
   absl::Status Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record);
   // NOT_FOUND POST_NOT_FOUND.

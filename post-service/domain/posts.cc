@@ -1,5 +1,7 @@
 #include "post-service/domain/posts.h"
 
+#include <set>
+
 #include "absl/time/clock.h"
 #include "common/events/uuid.h"
 #include "common/status/errors.h"
@@ -22,6 +24,10 @@ std::vector<std::string> Apply(const PostChange& change, Post& post) {
   return paths;
 }
 
+Post Made(const NewPost& post, int64_t now) {
+  return {RowId{}, NewUuid(), post.user_id, post.title, post.content, 0, 1, now, now};
+}
+
 }  // namespace
 
 absl::Status Posts::Create(const Call& call, const std::vector<NewPost>& posts,
@@ -31,13 +37,40 @@ absl::Status Posts::Create(const Call& call, const std::vector<NewPost>& posts,
   return users_.Write(call, kPostUser, users, [&](events::Tx& tx) -> absl::Status {
     std::vector<Post> created;
     const int64_t now = absl::ToUnixMicros(absl::Now());
-    for (const NewPost& post : posts) {
-      created.push_back({RowId{}, NewUuid(), post.user_id, post.title, post.content, 0, 1, now, now});
-    }
+    for (const NewPost& post : posts) created.push_back(Made(post, now));
     CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Insert(created));
     for (const Post& post : created) tx.Append(PostCreated(post.id, post.uid, post.user_id));
     return record(tx.db(), created);
   });
+}
+
+absl::StatusOr<idempotency::Outcomes> Posts::CreateTogether(const Call& call,
+                                                            const std::vector<idempotency::Share<NewPost>>& shares,
+                                                            const idempotency::RecordAll<Post>& record) {
+  std::vector<RowId> users;
+  for (const auto& share : shares) users.push_back(share.write->user_id);
+  const auto create = [&](events::Tx& tx, const relation::Held& held) -> absl::StatusOr<idempotency::Outcomes> {
+    idempotency::Outcomes outcomes(shares.size());
+    std::vector<Post> created;
+    std::vector<size_t> positions;
+    const int64_t now = absl::ToUnixMicros(absl::Now());
+    for (size_t i = 0; i < shares.size(); ++i) {
+      outcomes[i] = held.Check(kPostUser, {users[i]});
+      if (!outcomes[i].has_value() || !outcomes[i]->ok()) continue;
+      created.push_back(Made(*shares[i].write, now));
+      positions.push_back(i);
+    }
+    std::vector<std::optional<Post>> results(shares.size());
+    if (!created.empty()) CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Insert(created));
+    for (size_t i = 0; i < created.size(); ++i) {
+      tx.set_traceparent(shares[positions[i]].call->traceparent);
+      tx.Append(PostCreated(created[i].id, created[i].uid, created[i].user_id));
+      results[positions[i]] = std::move(created[i]);
+    }
+    CROSSKEY_RETURN_IF_ERROR(record(tx.db(), results));
+    return outcomes;
+  };
+  return users_.WriteTogether(call, users, create);
 }
 
 absl::StatusOr<Post> Posts::Get(const Call& call, RowId id) {
@@ -64,6 +97,39 @@ absl::Status Posts::Update(const Call& call, const PostChange& change, const ide
     }
     return record(tx.db(), post);
   });
+}
+
+absl::StatusOr<idempotency::Outcomes> Posts::UpdateTogether(const Call& call,
+                                                            const std::vector<idempotency::Share<PostChange>>& shares,
+                                                            const idempotency::RecordAll<Post>& record) {
+  std::vector<ExistingPost::Target> targets;
+  for (const auto& share : shares) {
+    targets.push_back({share.write->id, share.write->version, share.write->user_id, kPostUser});
+  }
+  const auto update = [&](events::Tx& tx, std::vector<ExistingPost::Locked>& locked) -> absl::Status {
+    std::vector<std::optional<Post>> results(shares.size());
+    std::set<RowId> seen;
+    for (size_t i = 0; i < shares.size(); ++i) {
+      if (!locked[i].IsHeld()) continue;
+      // A second change of a post would have to begin with what the first one leaves.
+      if (!seen.insert(shares[i].write->id).second) {
+        locked[i].outcome.reset();
+        continue;
+      }
+      Post& post = *locked[i].post;
+      const std::vector<std::string> paths = Apply(*shares[i].write, post);
+      if (!paths.empty()) {
+        ++post.version;
+        post.update_time = absl::ToUnixMicros(absl::Now());
+        CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Update(post));
+        tx.set_traceparent(shares[i].call->traceparent);
+        tx.Append(PostUpdated(post.id, post.uid, paths));
+      }
+      results[i] = std::move(post);
+    }
+    return record(tx.db(), results);
+  };
+  return existing_.WriteTogether(call, targets, update);
 }
 
 absl::Status Posts::Delete(const Call& call, RowId id, std::optional<int64_t> version,

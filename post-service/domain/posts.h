@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/idempotency/recorder.h"
+#include "common/idempotency/together.h"
 #include "common/relation/child/hidden_rows.h"
 #include "post-service/domain/existing_post.h"
 
@@ -40,6 +40,10 @@ class Posts {
   // Creates all posts or none, in one transaction. The results are in the order of the arguments.
   absl::Status Create(const Call& call, const std::vector<NewPost>& posts,
                       const idempotency::Record<std::vector<Post>>& record);
+  // Creates posts of several calls, those that it can, in one transaction.
+  absl::StatusOr<idempotency::Outcomes> CreateTogether(const Call& call,
+                                                       const std::vector<idempotency::Share<NewPost>>& shares,
+                                                       const idempotency::RecordAll<Post>& record);
   // NOT_FOUND POST_NOT_FOUND.
   absl::StatusOr<Post> Get(const Call& call, RowId id);
   // Returns the posts that exist, by ascending id.
@@ -48,6 +52,10 @@ class Posts {
   // A change to the values that the post already has changes nothing, not even the etag. NOT_FOUND POST_NOT_FOUND,
   // ABORTED ETAG_MISMATCH.
   absl::Status Update(const Call& call, const PostChange& change, const idempotency::Record<Post>& record);
+  // Changes posts of several calls, those that it can, in one transaction.
+  absl::StatusOr<idempotency::Outcomes> UpdateTogether(const Call& call,
+                                                       const std::vector<idempotency::Share<PostChange>>& shares,
+                                                       const idempotency::RecordAll<Post>& record);
   // Hides the post. The post and its likes are removed later. NOT_FOUND POST_NOT_FOUND, ABORTED ETAG_MISMATCH.
   absl::Status Delete(const Call& call, RowId id, std::optional<int64_t> version,
                       const idempotency::Record<Post>& record);

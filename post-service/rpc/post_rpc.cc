@@ -15,9 +15,15 @@
 namespace crosskey::posts {
 namespace {
 
-// So many calls of GetPost share a statement, at most. Each post can have 64 KiB.
+using CreateLine = PostRpc::CreateLine;
+using UpdateLine = PostRpc::UpdateLine;
+using LikeLine = PostRpc::LikeLine;
+
+// So many calls share a statement or a transaction, at most. Each post can have 64 KiB.
 constexpr size_t kGetBatch = 64;
 constexpr int kGetLanes = 2;
+constexpr size_t kWriteBatch = 64;
+constexpr int kWriteLanes = 4;
 constexpr absl::Duration kPatience = absl::Milliseconds(5);
 
 // The users of posts or likes.
@@ -51,6 +57,56 @@ Like LikeOf(const Request& request) {
   return {RowId{request.post_id()}, RowId{request.user_id()}, 0};
 }
 
+CreateLine::Method CreateMethod(Posts& posts) {
+  return {"CreatePost",
+          {"create_post", kWriteBatch, kWriteLanes, kPatience},
+          rpc::Waits::kPeer,
+          [](const post::v1::CreatePostRequest& request) -> absl::StatusOr<NewPost> {
+            CROSSKEY_ASSIGN_OR_RETURN(std::vector<NewPost> posts, FromWire(request));
+            return std::move(posts.front());
+          },
+          [&posts](const Call& call, const auto& shares, const auto& record) {
+            return posts.CreateTogether(call, shares, record);
+          },
+          [&posts](const Call& call, const NewPost& post, const idempotency::Record<Post>& record) {
+            return posts.Create(call, {post}, [&record](db::Tx& tx, const std::vector<Post>& created) {
+              return record(tx, created.front());
+            });
+          },
+          [](const Post& post, post::v1::CreatePostResponse& response) { ToWire(post, response.mutable_post()); }};
+}
+
+UpdateLine::Method UpdateMethod(Posts& posts) {
+  return {"UpdatePost",
+          {"update_post", kWriteBatch, kWriteLanes, kPatience},
+          rpc::Waits::kPeer,
+          [](const post::v1::UpdatePostRequest& request) { return FromWire(request); },
+          [&posts](const Call& call, const auto& shares, const auto& record) {
+            return posts.UpdateTogether(call, shares, record);
+          },
+          [&posts](const Call& call, const PostChange& change, const idempotency::Record<Post>& record) {
+            return posts.Update(call, change, record);
+          },
+          [](const Post& post, post::v1::UpdatePostResponse& response) { ToWire(post, response.mutable_post()); }};
+}
+
+LikeLine::Method LikeMethod(Likes& likes) {
+  return {"LikePost",
+          {"like_post", kWriteBatch, kWriteLanes, kPatience},
+          rpc::Waits::kPeer,
+          [](const post::v1::LikePostRequest& request) -> absl::StatusOr<Like> {
+            CROSSKEY_RETURN_IF_ERROR(CheckLike(request));
+            return LikeOf(request);
+          },
+          [&likes](const Call& call, const auto& shares, const auto& record) {
+            return likes.AddTogether(call, shares, record);
+          },
+          [&likes](const Call& call, const Like& like, const idempotency::Record<Like>& record) {
+            return likes.Add(call, like, record);
+          },
+          [](const Like&, post::v1::LikePostResponse&) {}};
+}
+
 }  // namespace
 
 PostRpc::PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& calls, idempotency::Writes& writes)
@@ -59,20 +115,16 @@ PostRpc::PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& c
       calls_(calls),
       writes_(writes),
       users_(users, calls.lines().workers()),
+      create_(writes, CreateMethod(posts)),
+      update_(writes, UpdateMethod(posts)),
+      like_(writes, LikeMethod(likes)),
       get_(calls.lines().workers(), {"get_post", kGetBatch, kGetLanes, kPatience},
            [this](std::vector<GetCall> together) { GetTogether(std::move(together)); }) {}
 
 grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* context,
                                               const post::v1::CreatePostRequest* request,
                                               post::v1::CreatePostResponse* response) {
-  return writes_.Run(*context, "CreatePost", rpc::Waits::kPeer, *request, *response,
-                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
-                       CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
-                       return posts_.Create(call, posts,
-                                            recorder.Of<std::vector<Post>>([&](const std::vector<Post>& created) {
-                                              ToWire(created.front(), response->mutable_post());
-                                            }));
-                     });
+  return create_.Take(*context, request, response);
 }
 
 grpc::ServerUnaryReactor* PostRpc::BatchCreatePosts(grpc::CallbackServerContext* context,
@@ -192,13 +244,7 @@ grpc::ServerUnaryReactor* PostRpc::ListPosts(grpc::CallbackServerContext* contex
 grpc::ServerUnaryReactor* PostRpc::UpdatePost(grpc::CallbackServerContext* context,
                                               const post::v1::UpdatePostRequest* request,
                                               post::v1::UpdatePostResponse* response) {
-  return writes_.Run(*context, "UpdatePost", rpc::Waits::kPeer, *request, *response,
-                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
-                       CROSSKEY_ASSIGN_OR_RETURN(const PostChange change, FromWire(*request));
-                       return posts_.Update(call, change, recorder.Of<Post>([&](const Post& post) {
-                         ToWire(post, response->mutable_post());
-                       }));
-                     });
+  return update_.Take(*context, request, response);
 }
 
 grpc::ServerUnaryReactor* PostRpc::DeletePost(grpc::CallbackServerContext* context,
@@ -217,11 +263,7 @@ grpc::ServerUnaryReactor* PostRpc::DeletePost(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* PostRpc::LikePost(grpc::CallbackServerContext* context,
                                             const post::v1::LikePostRequest* request,
                                             post::v1::LikePostResponse* response) {
-  return writes_.Run(*context, "LikePost", rpc::Waits::kPeer, *request, *response,
-                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
-                       CROSSKEY_RETURN_IF_ERROR(CheckLike(*request));
-                       return likes_.Add(call, LikeOf(*request), recorder.Of<Like>([](const Like&) {}));
-                     });
+  return like_.Take(*context, request, response);
 }
 
 grpc::ServerUnaryReactor* PostRpc::UnlikePost(grpc::CallbackServerContext* context,

@@ -1,7 +1,7 @@
 // Serves post.v1.PostService. Each method checks and converts the request, calls the domain, and converts the result.
 #pragma once
 
-#include "common/idempotency/write_rpc.h"
+#include "common/idempotency/write_line.h"
 #include "common/rpc/calls.h"
 #include "common/rpc/together.h"
 #include "post-service/domain/likes.h"
@@ -14,6 +14,11 @@ namespace crosskey::posts {
 
 class PostRpc final : public post::v1::PostService::CallbackService {
  public:
+  using CreateLine = idempotency::WriteLine<post::v1::CreatePostRequest, post::v1::CreatePostResponse, NewPost, Post>;
+  using UpdateLine =
+      idempotency::WriteLine<post::v1::UpdatePostRequest, post::v1::UpdatePostResponse, PostChange, Post>;
+  using LikeLine = idempotency::WriteLine<post::v1::LikePostRequest, post::v1::LikePostResponse, Like, Like>;
+
   PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& calls, idempotency::Writes& writes);
 
   grpc::ServerUnaryReactor* CreatePost(grpc::CallbackServerContext* context, const post::v1::CreatePostRequest* request,
@@ -53,6 +58,9 @@ class PostRpc final : public post::v1::PostService::CallbackService {
   rpc::Calls& calls_;
   idempotency::Writes& writes_;
   IncludedUsers users_;
+  CreateLine create_;
+  UpdateLine update_;
+  LikeLine like_;
   batch::Line<GetCall> get_;
 };
 

@@ -1,5 +1,9 @@
 #include "post-service/storage/like_store.h"
 
+#include <map>
+#include <set>
+#include <tuple>
+
 namespace crosskey::posts {
 
 absl::StatusOr<bool> LikeTx::Has(const Like& like) {
@@ -10,6 +14,32 @@ absl::StatusOr<bool> LikeTx::Has(const Like& like) {
 absl::Status LikeTx::Add(const Like& like) {
   CROSSKEY_RETURN_IF_ERROR(tx_.db().Execute(sql::kCountLike, 1, like.post_id).status());
   return tx_.db().Execute(sql::kInsertLike, like.post_id, like.user_id, like.create_time).status();
+}
+
+absl::Status LikeTx::AddMissing(const std::vector<Like>& likes) {
+  std::vector<RowId> posts, users;
+  for (const Like& like : likes) {
+    posts.push_back(like.post_id);
+    users.push_back(like.user_id);
+  }
+  std::set<std::tuple<RowId, RowId>> there;
+  CROSSKEY_ASSIGN_OR_RETURN(const auto found, (tx_.db().Query<RowId, RowId>(sql::kHasLikes, posts, users)));
+  there.insert(found.begin(), found.end());
+  std::map<RowId, int64_t> added;
+  std::vector<std::vector<db::Argument>> rows;
+  for (const Like& like : likes) {
+    if (!there.insert({like.post_id, like.user_id}).second) continue;
+    ++added[like.post_id];
+    rows.push_back({like.post_id, like.user_id, like.create_time});
+  }
+  if (rows.empty()) return absl::OkStatus();
+  // One statement for all posts that get the same number of likes.
+  std::map<int64_t, std::vector<RowId>> by_number;
+  for (const auto& [post, number] : added) by_number[number].push_back(post);
+  for (const auto& [number, some] : by_number) {
+    CROSSKEY_RETURN_IF_ERROR(tx_.db().Execute(sql::kCountLikes, number, some).status());
+  }
+  return tx_.db().ExecuteRows(sql::kInsertLike, rows).status();
 }
 
 absl::Status LikeTx::Remove(const Like& like) {

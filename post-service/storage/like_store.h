@@ -19,6 +19,8 @@ class LikeTx {
 
   absl::StatusOr<bool> Has(const Like& like);
   absl::Status Add(const Like& like);
+  // Adds those of the likes, at most 1,000, that are not there yet. All their posts must be locked.
+  absl::Status AddMissing(const std::vector<Like>& likes);
   absl::Status Remove(const Like& like);
 
  private:

@@ -8,6 +8,9 @@ namespace crosskey::posts::sql {
 
 // These run in a transaction that has locked the post.
 inline const db::Sql kHasLike{"likes.has", "SELECT id FROM likes WHERE post_id = ? AND user_id = ?"};
+// All likes of these users of these posts, so also others than those that are asked for.
+inline const db::Sql kHasLikes{"likes.has_any",
+                               "SELECT post_id, user_id FROM likes WHERE post_id IN (?) AND user_id IN (?)"};
 inline const db::Sql kInsertLike{"likes.insert", "INSERT INTO likes (post_id, user_id, create_time) VALUES (?, ?, ?)"};
 inline const db::Sql kRemoveLike{"likes.remove", "DELETE FROM likes WHERE post_id = ? AND user_id = ?"};
 
@@ -32,6 +35,7 @@ inline constexpr char kPostOfLikeIsVisible[] =
 inline const db::Sql kPostsOfLikes{"likes.posts", "SELECT post_id FROM likes WHERE id IN (?) ORDER BY post_id"};
 // Changes the counter of a post.
 inline const db::Sql kCountLike{"posts.count_like", "UPDATE posts SET like_count = like_count + ? WHERE id = ?"};
+inline const db::Sql kCountLikes{"posts.count_likes", "UPDATE posts SET like_count = like_count + ? WHERE id IN (?)"};
 inline const db::Sql kUncountLikes{"posts.uncount_likes",
                                    "UPDATE posts SET like_count = like_count - 1 WHERE id IN (?)"};
 

@@ -90,6 +90,17 @@ absl::StatusOr<std::optional<Post>> PostTx::Lock(RowId id) {
   return std::move(posts.front());
 }
 
+absl::StatusOr<std::map<RowId, Post>> PostTx::LockFree(const std::vector<RowId>& ids) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().Query<RowId>(sql::kLockFree, ids));
+  std::map<RowId, Post> posts;
+  std::vector<RowId> free;
+  for (const auto& [id] : locked) free.push_back(id);
+  if (free.empty()) return posts;
+  CROSSKEY_ASSIGN_OR_RETURN(auto read, Select(tx_.db(), sql_.get, free));
+  for (Post& post : read) posts.emplace(post.id, std::move(post));
+  return posts;
+}
+
 absl::Status PostTx::Update(const Post& post) {
   return tx_.db()
       .Execute(sql::kUpdate, post.user_id, post.title, post.content, static_cast<int64_t>(post.content.size()),
@@ -99,6 +110,15 @@ absl::Status PostTx::Update(const Post& post) {
 
 absl::StatusOr<std::vector<Post>> PostStore::Get(const Call& call, const std::vector<RowId>& ids) {
   return database_.Read(call, [&](db::Connection& connection) { return Select(connection, sql_.get, ids); });
+}
+
+absl::StatusOr<std::map<RowId, RowId>> PostStore::Authors(const Call& call, const std::vector<RowId>& ids) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, database_.Read(call, [&](db::Connection& connection) {
+    return connection.Query<RowId, RowId>(sql::kAuthors, ids);
+  }));
+  std::map<RowId, RowId> authors;
+  for (const auto& [id, user_id] : rows) authors[id] = user_id;
+  return authors;
 }
 
 absl::StatusOr<Page<Post>> PostStore::List(const Call& call, const PostQuery& query) {

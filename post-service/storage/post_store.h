@@ -1,6 +1,7 @@
 // The posts' table.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ class PostTx {
   // Returns the post, locked against every change until the end of the transaction; nullopt if there is none or it is
   // hidden.
   absl::StatusOr<std::optional<Post>> Lock(RowId id);
+  // Those of the posts, at most 1,000, that exist, are visible and are not locked by others. They are locked as by Lock.
+  absl::StatusOr<std::map<RowId, Post>> LockFree(const std::vector<RowId>& ids);
   // Stores everything except id, uid, like_count and create_time.
   absl::Status Update(const Post& post);
 
@@ -47,6 +50,8 @@ class PostStore {
 
   // Returns the posts that exist, by ascending id. At most 1,000 ids.
   absl::StatusOr<std::vector<Post>> Get(const Call& call, const std::vector<RowId>& ids);
+  // Returns the users of the posts that exist. At most 1,000 ids.
+  absl::StatusOr<std::map<RowId, RowId>> Authors(const Call& call, const std::vector<RowId>& ids);
   // Returns a page of posts by id. Scan says where a page ends. One statement reads the posts, so of each user the page
   // shows all posts that belong on it or none, as of one instant.
   absl::StatusOr<Page<Post>> List(const Call& call, const PostQuery& query);

@@ -1,5 +1,7 @@
 #include "user-service/domain/users.h"
 
+#include <set>
+
 #include "absl/time/clock.h"
 #include "common/events/uuid.h"
 #include "common/status/errors.h"
@@ -7,17 +9,56 @@
 
 namespace crosskey::users {
 
+namespace {
+
+User Made(const std::string& username) {
+  User user;
+  user.uid = NewUuid();
+  user.username = username;
+  user.version = 1;
+  user.create_time = user.update_time = absl::ToUnixMicros(absl::Now());
+  return user;
+}
+
+}  // namespace
+
 absl::Status Users::Create(const Call& call, const std::string& username, const idempotency::Record<User>& record) {
   return store_.Transact(call, "user.create", [&](events::Tx& tx) -> absl::Status {
-    User user;
-    user.uid = NewUuid();
-    user.username = username;
-    user.version = 1;
-    user.create_time = user.update_time = absl::ToUnixMicros(absl::Now());
+    User user = Made(username);
     CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Insert(user));
     tx.Append(UserCreated(user.id, user.uid));
     return record(tx.db(), user);
   });
+}
+
+absl::StatusOr<idempotency::Outcomes> Users::CreateTogether(const Call& call,
+                                                            const std::vector<idempotency::Share<std::string>>& shares,
+                                                            const idempotency::RecordAll<User>& record) {
+  const auto create = [&](events::Tx& tx) -> absl::StatusOr<idempotency::Outcomes> {
+    std::vector<std::string> names;
+    for (const auto& share : shares) names.push_back(*share.write);
+    // A name that is taken would fail the others with it. So such a user is created alone, where the error is told.
+    CROSSKEY_ASSIGN_OR_RETURN(std::set<std::string> taken, store_.In(tx).Taken(names));
+    idempotency::Outcomes outcomes(shares.size());
+    std::vector<User> created;
+    std::vector<size_t> positions;
+    for (size_t i = 0; i < shares.size(); ++i) {
+      if (!taken.insert(names[i]).second) continue;
+      outcomes[i] = absl::OkStatus();
+      created.push_back(Made(names[i]));
+      positions.push_back(i);
+    }
+    std::vector<std::optional<User>> results(shares.size());
+    if (!created.empty()) CROSSKEY_RETURN_IF_ERROR(store_.In(tx).InsertAll(created));
+    for (size_t i = 0; i < created.size(); ++i) {
+      tx.set_traceparent(shares[positions[i]].call->traceparent);
+      tx.Append(UserCreated(created[i].id, created[i].uid));
+      results[positions[i]] = std::move(created[i]);
+    }
+    CROSSKEY_RETURN_IF_ERROR(record(tx.db(), results));
+    return outcomes;
+  };
+  return store_.Transact(call, "user.create", create);
 }
 
 absl::StatusOr<User> Users::Get(const Call& call, RowId id) {

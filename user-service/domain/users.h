@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/idempotency/recorder.h"
+#include "common/idempotency/together.h"
 #include "common/relation/child/guard.h"
 #include "user-service/storage/user_store.h"
 
@@ -29,6 +29,10 @@ class Users {
 
   // ALREADY_EXISTS USERNAME_TAKEN.
   absl::Status Create(const Call& call, const std::string& username, const idempotency::Record<User>& record);
+  // Creates users of several calls, by their names, those that it can, in one transaction.
+  absl::StatusOr<idempotency::Outcomes> CreateTogether(const Call& call,
+                                                       const std::vector<idempotency::Share<std::string>>& shares,
+                                                       const idempotency::RecordAll<User>& record);
   // NOT_FOUND USER_NOT_FOUND.
   absl::StatusOr<User> Get(const Call& call, RowId id);
   // Returns the users that exist, by ascending id.

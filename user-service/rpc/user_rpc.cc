@@ -40,18 +40,41 @@ absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::Batc
   return absl::OkStatus();
 }
 
+constexpr size_t kWriteBatch = 64;
+constexpr int kWriteLanes = 4;
+constexpr absl::Duration kPatience = absl::Milliseconds(5);
+
+UserRpc::CreateLine::Method CreateMethod(Users& users) {
+  return {"CreateUser",
+          {"create_user", kWriteBatch, kWriteLanes, kPatience},
+          rpc::Waits::kWrites,
+          [](const user::v1::CreateUserRequest& request) -> absl::StatusOr<std::string> {
+            CROSSKEY_RETURN_IF_ERROR(CheckCreate(request));
+            return request.username();
+          },
+          [&users](const Call& call, const auto& shares, const auto& record) {
+            return users.CreateTogether(call, shares, record);
+          },
+          [&users](const Call& call, const std::string& username, const idempotency::Record<User>& record) {
+            return users.Create(call, username, record);
+          },
+          [](const User& user, user::v1::CreateUserResponse& response) { ToWire(user, response.mutable_user()); }};
+}
+
 }  // namespace
+
+UserRpc::UserRpc(Users& users, relation::Parent& parent, rpc::Calls& calls, idempotency::Writes& writes)
+    : users_(users),
+      deletions_(parent.deletions()),
+      blocked_(parent.blocked()),
+      calls_(calls),
+      writes_(writes),
+      create_(writes, CreateMethod(users)) {}
 
 grpc::ServerUnaryReactor* UserRpc::CreateUser(grpc::CallbackServerContext* context,
                                               const user::v1::CreateUserRequest* request,
                                               user::v1::CreateUserResponse* response) {
-  return writes_.Run(*context, "CreateUser", rpc::Waits::kWrites, *request, *response,
-                     [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
-                       CROSSKEY_RETURN_IF_ERROR(CheckCreate(*request));
-                       return users_.Create(call, request->username(), recorder.Of<User>([&](const User& user) {
-                         ToWire(user, response->mutable_user());
-                       }));
-                     });
+  return create_.Take(*context, request, response);
 }
 
 grpc::ServerUnaryReactor* UserRpc::GetUser(grpc::CallbackServerContext* context,

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "common/idempotency/write_rpc.h"
+#include "common/idempotency/write_line.h"
 #include "common/relation/parent/parent.h"
 #include "common/rpc/calls.h"
 #include "user-service/domain/users.h"
@@ -14,8 +14,10 @@ namespace crosskey::users {
 // What the public listener serves: all methods.
 class UserRpc final : public user::v1::UserService::CallbackService {
  public:
-  UserRpc(Users& users, relation::Parent& parent, rpc::Calls& calls, idempotency::Writes& writes)
-      : users_(users), deletions_(parent.deletions()), blocked_(parent.blocked()), calls_(calls), writes_(writes) {}
+  using CreateLine =
+      idempotency::WriteLine<user::v1::CreateUserRequest, user::v1::CreateUserResponse, std::string, User>;
+
+  UserRpc(Users& users, relation::Parent& parent, rpc::Calls& calls, idempotency::Writes& writes);
 
   grpc::ServerUnaryReactor* CreateUser(grpc::CallbackServerContext* context, const user::v1::CreateUserRequest* request,
                                        user::v1::CreateUserResponse* response) override;
@@ -46,6 +48,7 @@ class UserRpc final : public user::v1::UserService::CallbackService {
   const relation::Blocked& blocked_;
   rpc::Calls& calls_;
   idempotency::Writes& writes_;
+  CreateLine create_;
 };
 
 // What the internal listener serves: post-service needs BatchGetUsers to include users in its answers. Every other

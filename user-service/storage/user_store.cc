@@ -1,5 +1,7 @@
 #include "user-service/storage/user_store.h"
 
+#include <map>
+
 #include "common/db/sql_error.h"
 #include "common/status/errors.h"
 #include "user-service/domain/errors.h"
@@ -33,6 +35,29 @@ absl::Status UserTx::Insert(User& user) {
                                                      user.create_time, user.update_time);
   if (!id.ok()) return NameTheDuplicate(id.status(), user);
   user.id = RowId{*id};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::set<std::string>> UserTx::Taken(const std::vector<std::string>& names) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, tx_.db().Query<std::string>(sql::kTaken, names));
+  std::set<std::string> taken;
+  for (const auto& [name] : rows) taken.insert(name);
+  return taken;
+}
+
+absl::Status UserTx::InsertAll(std::vector<User>& users) {
+  if (users.size() == 1) return Insert(users.front());
+  std::vector<std::vector<db::Argument>> rows;
+  std::vector<std::string> uids;
+  for (const User& user : users) {
+    rows.push_back({user.uid, user.username, user.state, user.version, user.create_time, user.update_time});
+    uids.push_back(user.uid);
+  }
+  CROSSKEY_RETURN_IF_ERROR(tx_.db().ExecuteRows(sql::kInsert, rows).status());
+  CROSSKEY_ASSIGN_OR_RETURN(const auto ids, (tx_.db().Query<RowId, std::string>(sql::kIdsByUid, uids)));
+  std::map<std::string, RowId> by_uid;
+  for (const auto& [id, uid] : ids) by_uid[uid] = id;
+  for (User& user : users) user.id = by_uid[user.uid];
   return absl::OkStatus();
 }
 

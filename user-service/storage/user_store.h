@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,10 @@ class UserTx {
 
   // Fills in the id. ALREADY_EXISTS USERNAME_TAKEN.
   absl::Status Insert(User& user);
+  // Which of these names users have. At most 1,000.
+  absl::StatusOr<std::set<std::string>> Taken(const std::vector<std::string>& names);
+  // Fills in the ids. At most 1,000. Any error of the database if a name is taken.
+  absl::Status InsertAll(std::vector<User>& users);
   // Returns the user, locked against every change until the end of the transaction; nullopt if there is none.
   absl::StatusOr<std::optional<User>> Lock(RowId id);
   // Stores username, version and update_time, and the pin only if `with_pin` is set. A pin whose post is deleted reads

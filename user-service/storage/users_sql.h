@@ -32,6 +32,9 @@ namespace sql {
 inline const db::Sql kInsert{
     "users.insert",
     "INSERT INTO users (uid, username, state, version, create_time, update_time) VALUES (?, ?, ?, ?, ?, ?)"};
+inline const db::Sql kTaken{"users.taken", "SELECT username FROM users WHERE username IN (?)"};
+// Finds the ids that a multi-row insert gave, because not every server gives consecutive ones.
+inline const db::Sql kIdsByUid{"users.ids_by_uid", "SELECT id, uid FROM users WHERE uid IN (?)"};
 inline const db::Sql kLockRow{"users.lock_row", "SELECT id FROM users WHERE id = ? {update}"};
 inline const db::Sql kUpdate{"users.update",
                              "UPDATE users SET username = ?, version = ?, update_time = ? WHERE id = ?"};

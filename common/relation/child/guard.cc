@@ -72,6 +72,30 @@ absl::StatusOr<std::optional<Guard::Unlocked>> Guard::Lock(events::Tx& tx, const
   return missing;
 }
 
+std::optional<absl::Status> Held::Check(const std::string& relationship, const std::vector<RowId>& parents) const {
+  std::vector<errors::MissingReference> released;
+  bool unknown = false;
+  for (const RowId id : parents) {
+    const auto state = states_.find(id);
+    if (state == states_.end()) {
+      unknown = true;
+    } else if (state->second != ReferenceState::kActive) {
+      released.push_back({relationship, table_.parent_type, id});
+    }
+  }
+  if (!released.empty()) return errors::ForeignKeyViolation(released);
+  if (unknown) return std::nullopt;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Held> Guard::Hold(events::Tx& tx, const std::vector<RowId>& parents) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.hold, parents)));
+  std::map<RowId, ReferenceState> states;
+  for (const auto& [id, state] : rows) states[id] = state;
+  CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kGuardLocked));
+  return Held(table_, std::move(states));
+}
+
 absl::Status Guard::Run(const Call& call, const std::string& relationship, std::vector<RowId> parents,
                         Unknown if_unknown, absl::FunctionRef<absl::StatusOr<db::End>(events::Tx&)> body) {
   std::sort(parents.begin(), parents.end());

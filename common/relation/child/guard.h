@@ -1,6 +1,8 @@
 // Writes rows that refer to another service's rows.
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +16,22 @@
 #include "common/relation/peer.h"
 
 namespace crosskey::relation {
+
+// The reference rows that a transaction for several writes has locked.
+class Held {
+ public:
+  Held(const ReferenceTable& table, std::map<RowId, ReferenceState> states)
+      : table_(table), states_(std::move(states)) {}
+
+  // Whether a write may go on that refers to these parents. OK: all are ACTIVE, and stay so until the end of the
+  // transaction. FAILED_PRECONDITION FOREIGN_KEY_VIOLATION: one of them is deleted; `relationship` is named in the
+  // error. nullopt: it cannot be said here, so the write has to be done alone, by Guard::Write.
+  std::optional<absl::Status> Check(const std::string& relationship, const std::vector<RowId>& parents) const;
+
+ private:
+  const ReferenceTable& table_;
+  std::map<RowId, ReferenceState> states_;
+};
 
 // A foreign key check for the price of a local one. Thread-safe.
 //
@@ -55,6 +73,22 @@ class Guard {
     return *std::move(result);
   }
 
+  // Runs `body`, which is called with (events::Tx&, const Held&), in a transaction for several writes. It locks the
+  // references to all `parents` (1 to 1,000 ids; order and duplicates do not matter) that have a reference row here
+  // which nobody else has locked, so that a release of one parent holds up the writes to that parent alone. Asks no
+  // other service. `body` must do only the writes for which Held::Check says OK.
+  template <typename Body>
+  std::invoke_result_t<Body&, events::Tx&, const Held&> WriteTogether(const Call& call, std::vector<RowId> parents,
+                                                                      Body&& body) {
+    std::sort(parents.begin(), parents.end());
+    parents.erase(std::unique(parents.begin(), parents.end()), parents.end());
+    using Result = std::invoke_result_t<Body&, events::Tx&, const Held&>;
+    return outbox_.Transact(call, "guarded_write", [&](events::Tx& tx) -> Result {
+      CROSSKEY_ASSIGN_OR_RETURN(const Held held, Hold(tx, parents));
+      return body(tx, held);
+    });
+  }
+
  private:
   // The body could not run because these parents have to be looked up: they have no reference row, or the answer of the
   // last lookup did not pass the fence.
@@ -68,6 +102,7 @@ class Guard {
   absl::Status Run(const Call& call, const std::string& relationship, std::vector<RowId> parents, Unknown if_unknown,
                    absl::FunctionRef<absl::StatusOr<db::End>(events::Tx&)> body);
   absl::StatusOr<LookupAnswer> LookUp(const Call& call, const std::string& relationship, const std::vector<RowId>& ids);
+  absl::StatusOr<Held> Hold(events::Tx& tx, const std::vector<RowId>& parents);
   absl::StatusOr<std::optional<Unlocked>> Lock(events::Tx& tx, const std::string& relationship,
                                                const std::vector<RowId>& parents, const LookupAnswer& answer);
 

@@ -49,6 +49,8 @@ ChildSql::ChildSql(const ChildTable& child)
 ReferenceSql::ReferenceSql(const ReferenceTable& table)
     : lock_shared{table.table + ".lock_shared",
                   absl::StrCat("SELECT id, state FROM ", table.table, " WHERE id IN (?) ORDER BY id {share}")},
+      hold{table.table + ".hold",
+           absl::StrCat("SELECT id, state FROM ", table.table, " WHERE id IN (?) ORDER BY id {share_free}")},
       lock{table.table + ".lock", absl::StrCat("SELECT ", Columns(), " FROM ", table.table, " WHERE id = ? {update}")},
       look{table.table + ".look", absl::StrCat("SELECT uid FROM ", table.table, " WHERE id = ?")},
       add{table.table + ".add",

@@ -22,6 +22,7 @@ struct ReferenceSql {
   explicit ReferenceSql(const ReferenceTable& table);
 
   db::Sql lock_shared;  // (ids) -> id, state
+  db::Sql hold;         // the same, without the rows that others have locked
   db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id, traceparent
   db::Sql look;         // the uid, without a lock
   db::Sql add;          // (id, uid, state): keeps an existing row
