@@ -35,6 +35,7 @@ class Line final : public LineBase {
   void Add(Item item) {
     std::lock_guard lock(workers_.mutex_);
     waiting_.push_back({std::move(item), absl::Now()});
+    SetLength(waiting_.size());
     workers_.Added(*this);
   }
 
@@ -55,6 +56,7 @@ class Line final : public LineBase {
       items.push_back(std::move(waiting_.front().item));
       waiting_.pop_front();
     }
+    SetLength(waiting_.size());
     lock.unlock();
     Took(items.size(), oldest);
     run_(std::move(items));
@@ -73,6 +75,7 @@ class Line final : public LineBase {
       each = waiting_.erase(each);
     }
     if (refused.empty()) return;
+    SetLength(waiting_.size());
     lock.unlock();
     for (auto& [item, status] : refused) item.Refuse(status);
     lock.lock();

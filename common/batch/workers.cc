@@ -19,6 +19,7 @@ LineBase::LineBase(Workers& workers, const LineOptions& options)
       batch_(options.batch),
       lanes_(options.lanes),
       patience_(options.patience),
+      length_(workers.metrics_.Gauge("crosskey_line_calls", "Calls that wait for a thread.", {{"line", options.name}})),
       sizes_(workers.metrics_.Histogram("crosskey_batch_calls", "Calls that were done together.",
                                         {1, 2, 4, 8, 16, 32, 64, 128}, {{"line", options.name}})),
       waits_(workers.metrics_.Histogram("crosskey_line_wait_seconds",

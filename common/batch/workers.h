@@ -43,6 +43,8 @@ class LineBase {
   void Close();
   // To be called by a line that has taken `items` out, of which the first one had waited since `oldest`.
   void Took(size_t items, absl::Time oldest);
+  // To be called with the number of items that wait, when it has changed.
+  void SetLength(size_t length) { length_.Set(static_cast<double>(length)); }
 
   Workers& workers_;
   const size_t batch_;
@@ -61,6 +63,7 @@ class LineBase {
 
   const int lanes_;
   const absl::Duration patience_;
+  prometheus::Gauge& length_;
   prometheus::Histogram& sizes_;
   prometheus::Histogram& waits_;
   int busy_ = 0;  // threads that work on the line; guarded by the lock of the workers

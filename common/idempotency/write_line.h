@@ -12,7 +12,6 @@
 #include "common/idempotency/together.h"
 #include "common/idempotency/write_rpc.h"
 #include "common/rpc/together.h"
-#include "common/status/errors.h"
 
 namespace crosskey::idempotency {
 
@@ -22,8 +21,9 @@ namespace crosskey::idempotency {
 // if there were no other. So together is never more than a faster way to the same answer.
 //
 // Every call keeps its own deadline, cancellation, trace, metrics, error and request_id. If the answer to the COMMIT is
-// lost, every call of the transaction gets UNAVAILABLE DATABASE_UNAVAILABLE, because nobody knows whether it took
-// effect. After any other error nothing is stored, and each write is done alone. Thread-safe.
+// lost, nobody knows whether it took effect. Then a call with a request_id goes on alone: it finds its answer, or has its
+// effect now, which the key of the answer allows once only. A call without one gets UNAVAILABLE DATABASE_UNAVAILABLE.
+// After any other error nothing is stored, and each write is done alone. Thread-safe.
 template <typename Request, typename Response, typename Write, typename Result>
 class WriteLine {
  public:
@@ -110,7 +110,7 @@ class WriteLine {
     bool may_be_stored = false;
     const absl::StatusOr<Outcomes> outcomes = Attempt(items, shares, may_be_stored);
     for (size_t i = 0; i < items.size(); ++i) {
-      if (may_be_stored) {
+      if (may_be_stored && !items[i].key.has_value()) {
         items[i].call->End(outcomes.status());
       } else if (outcomes.ok() && (*outcomes)[i].has_value()) {
         items[i].call->End(*(*outcomes)[i]);
@@ -124,20 +124,20 @@ class WriteLine {
   absl::StatusOr<Outcomes> Attempt(const std::vector<Item>& items, const std::vector<Share<Write>>& shares,
                                    bool& may_be_stored) {
     const auto record = [&](db::Tx& tx, const std::vector<std::optional<Result>>& results) -> absl::Status {
+      std::vector<const Call*> done;
       std::vector<Answers::New> answers;
       for (size_t i = 0; i < items.size(); ++i) {
         if (!results[i].has_value()) continue;
-        // A call that is too late by now must have no effect. Then nothing is committed, and each goes on alone.
-        CROSSKEY_RETURN_IF_ERROR(items[i].call->call().Check());
+        done.push_back(shares[i].call);
         items[i].response->Clear();
         method_.answer(*results[i], *items[i].response);
         if (items[i].key.has_value()) answers.push_back({*items[i].key, items[i].response->SerializeAsString()});
       }
-      return writes_.answers().RecordAll(tx, answers);
+      return StoreAnswers(writes_.answers(), tx, done, answers);
     };
     try {
       absl::StatusOr<Outcomes> outcomes = method_.together(rpc::CallOfAll(items), shares, record);
-      may_be_stored = errors::Is(outcomes.status(), errors::Reason::kDatabaseUnavailable);
+      may_be_stored = MayBeStored(outcomes.status());
       return outcomes;
     } catch (const std::exception&) {
       may_be_stored = true;

@@ -8,6 +8,8 @@ namespace {
 constexpr int kWriteThreads = 4;
 constexpr int kPeerThreads = 4;
 constexpr int kReservedForInternal = 2;
+// The background tasks need sessions as well.
+constexpr int kSessionsOfOthers = 4;
 constexpr int kFewestThreads = kWriteThreads + kPeerThreads + kReservedForInternal + 2;
 
 }  // namespace
@@ -20,7 +22,7 @@ absl::Status Guarded(const std::function<absl::Status(const Call&)>& body, const
   }
 }
 
-int CallLines::Threads(int sessions) { return std::max(sessions, kFewestThreads); }
+int CallLines::Threads(int sessions) { return std::max(sessions - kSessionsOfOthers, kFewestThreads); }
 
 CallLines::CallLines(batch::Workers& workers)
     : workers_(workers),

@@ -12,6 +12,7 @@
 
 #include "common/rpc/hang_up.h"
 #include "common/rpc/stream_limit.h"
+#include "common/rpc/undecodable.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
@@ -66,6 +67,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   builder.SetResourceQuota(quota);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams));
+  interceptors.push_back(std::make_unique<Undecodable>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (grpc::Service* service : services) builder.RegisterService(service);
 

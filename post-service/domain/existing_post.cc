@@ -50,8 +50,8 @@ absl::StatusOr<idempotency::Outcomes> ExistingPost::WriteTogether(
     all.insert(all.end(), users[i].begin(), users[i].end());
   }
   if (all.empty()) return idempotency::Outcomes(targets.size());
-  return users_.WriteTogether(
-      call, all, [&](events::Tx& tx, const relation::Held& held) -> absl::StatusOr<idempotency::Outcomes> {
+  return idempotency::OutcomesOf(users_.WriteTogether(
+      call, all, [&](events::Tx& tx, const relation::Held& held) -> absl::StatusOr<idempotency::Joint> {
         CROSSKEY_ASSIGN_OR_RETURN(const auto posts, store_.In(tx).LockFree(ids));
         std::vector<Locked> locked(targets.size());
         for (size_t i = 0; i < targets.size(); ++i) {
@@ -66,8 +66,8 @@ absl::StatusOr<idempotency::Outcomes> ExistingPost::WriteTogether(
         CROSSKEY_RETURN_IF_ERROR(body(tx, locked));
         idempotency::Outcomes outcomes;
         for (Locked& each : locked) outcomes.push_back(std::move(each.outcome));
-        return outcomes;
-      });
+        return idempotency::CommitIfAny(std::move(outcomes));
+      }));
 }
 
 absl::Status ExistingPost::Write(const Call& call, const Target& target,

@@ -49,7 +49,7 @@ absl::StatusOr<idempotency::Outcomes> Posts::CreateTogether(const Call& call,
                                                             const idempotency::RecordAll<Post>& record) {
   std::vector<RowId> users;
   for (const auto& share : shares) users.push_back(share.write->user_id);
-  const auto create = [&](events::Tx& tx, const relation::Held& held) -> absl::StatusOr<idempotency::Outcomes> {
+  const auto create = [&](events::Tx& tx, const relation::Held& held) -> absl::StatusOr<idempotency::Joint> {
     idempotency::Outcomes outcomes(shares.size());
     std::vector<Post> created;
     std::vector<size_t> positions;
@@ -68,9 +68,9 @@ absl::StatusOr<idempotency::Outcomes> Posts::CreateTogether(const Call& call,
       results[positions[i]] = std::move(created[i]);
     }
     CROSSKEY_RETURN_IF_ERROR(record(tx.db(), results));
-    return outcomes;
+    return idempotency::CommitIfAny(std::move(outcomes));
   };
-  return users_.WriteTogether(call, users, create);
+  return idempotency::OutcomesOf(users_.WriteTogether(call, users, create));
 }
 
 absl::StatusOr<Post> Posts::Get(const Call& call, RowId id) {

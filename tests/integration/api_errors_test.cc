@@ -7,10 +7,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "common/db/database.h"
 #include "tests/integration/api_client.h"
 #include "tests/support/free_port.h"
+#include "tests/support/held_row.h"
 #include "tests/support/wait.h"
 
 namespace crosskey::testing {
@@ -46,43 +46,6 @@ ErrorRow ForeignKeyViolation(int64_t user) {
           {"PreconditionFailure", "ResourceInfo"},
           {{"relationship", "post.v1.Post.user_id"}, {"resource", Users(user)}}};
 }
-
-// Holds the row of a user locked against changes, as a long transaction of another process would. On SQLite that locks
-// out every writer.
-class HeldUser {
- public:
-  HeldUser(const TestDatabase& database, int64_t id) : metrics_("test", "0") {
-    db::DatabaseOptions options;
-    options.url = *db::ParseUrl(database.url());
-    database_ = std::make_unique<db::Database>(options, metrics_);
-    thread_ = std::thread([this, id] {
-      static const db::Sql kLock{"test.lock", "SELECT id FROM users WHERE id = ? {update}"};
-      const auto ignored =
-          database_->Transact(Call::Background(absl::Seconds(60)), "test", [&](db::Tx& tx) -> absl::Status {
-            EXPECT_THAT(tx.Query<int64_t>(kLock, id), IsOk());
-            held_.Notify();
-            released_.WaitForNotification();
-            return absl::OkStatus();
-          });
-      EXPECT_THAT(ignored, IsOk());
-    });
-    held_.WaitForNotification();
-  }
-  ~HeldUser() { Release(); }
-
-  void Release() {
-    if (!thread_.joinable()) return;
-    released_.Notify();
-    thread_.join();
-  }
-
- private:
-  telemetry::Metrics metrics_;
-  std::unique_ptr<db::Database> database_;
-  absl::Notification held_;
-  absl::Notification released_;
-  std::thread thread_;
-};
 
 TEST_P(ApiErrors, NotFound) {
   const std::string id = absl::StrCat(kNoSuchId);
@@ -373,7 +336,7 @@ TEST_P(ApiErrors, Overloaded) {
   pair.max_in_flight = 1;
   pair.StartUsers();
   const int64_t user = pair.CreateUser("ada");
-  HeldUser held(pair.user_db(), user);
+  HeldRow held(pair.user_db(), "users", user);
   grpc::Status blocked;
   std::thread caller([&] {
     do {  // the call below may have the only place
@@ -443,7 +406,7 @@ TEST_P(ApiErrors, ACallThatExpiresWhileItWaitsHasNoEffect) {
   pair.StartUsers();
   const int64_t user = pair.CreateUser("ada");
   const std::string before = GetUser(pair, user).ShortDebugString();
-  HeldUser held(pair.user_db(), user);
+  HeldRow held(pair.user_db(), "users", user);
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(1);
   user::v1::UpdateUserResponse response;
   const auto request = FromText<UpdateUserRequest>(absl::StrCat("user { username: 'grace' id: ", user, " }"));

@@ -241,6 +241,16 @@ TEST_P(RequestId, AnEffectWhoseCommitWasNotAnsweredIsFound) {
   EXPECT_THAT(created.status, GrpcOk());
   EXPECT_EQ(Send(pair_, create)->ShortDebugString(), created->ShortDebugString());
   EXPECT_EQ(Posts(), 1);
+  // The same for a write that shares its transaction with no other call.
+  ClearFaults();
+  SetFault("guarded_write.after_commit=fail");
+  const auto batch = FromText<BatchCreatePostsRequest>(
+      absl::StrCat("requests { user_id: ", ada, " title: 't' } request_id: '", NewUuid(), "'"));
+  const auto batched = Send(pair_, batch);
+  EXPECT_EQ(TimesReached("guarded_write.after_commit"), 1);
+  EXPECT_THAT(batched.status, GrpcOk());
+  EXPECT_EQ(Send(pair_, batch)->ShortDebugString(), batched->ShortDebugString());
+  EXPECT_EQ(Posts(), 2);
 }
 
 // The answer to the COMMIT of a deletion's intent is lost in the same way. The call finds the intent and goes on with

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -62,7 +63,7 @@ std::set<std::string> StatementsOfTheMechanism() {
       // Children of posts are never counted, because nobody asks to release a post.
       if (table == users) names.insert(child.count.name);
     }
-    if (table == users) names.insert({sql.insert.name, sql.refuse.name});
+    if (table == users) names.insert({sql.insert.name, sql.refuse.name, sql.hold.name});
   }
   const relation::LocalParentSql local(of_posts->posts);
   names.insert({local.hide.name, local.any.name, local.hidden.name, local.remove.name});
@@ -78,7 +79,9 @@ std::set<std::string> StatementsOfTheMechanism() {
   }
   for (const char* name : {"add", "insert", "of", "forget"}) names.insert(absl::StrCat("reclaimed_rows.", name));
   for (const char* name : {"add", "of", "purge"}) names.insert(absl::StrCat("deletion_rows.", name));
-  for (const char* name : {"find", "insert", "replace", "old", "purge"}) names.insert(absl::StrCat("requests.", name));
+  for (const char* name : {"find", "find_any", "insert", "replace", "old", "purge"}) {
+    names.insert(absl::StrCat("requests.", name));
+  }
   for (const char* name :
        {"find", "latest", "insert", "decide", "complete", "set_blocked", "oldest", "stale", "ended", "purge"}) {
     names.insert(absl::StrCat("user_deletions.", name));
@@ -175,6 +178,13 @@ void CallEverything(Pair& pair) {
   const int64_t ada = pair.CreateUser("ada");
   const int64_t grace = pair.CreateUser("grace");
   const int64_t held = pair.CreateUser("held");
+  // Several users that are created together.
+  for (int round = 0; pair.user_sql().counted()["users.ids_by_uid"].statements == 0 && round < 100; ++round) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 16; ++i)
+      threads.emplace_back([&, i] { pair.CreateUser(absl::StrCat("of many ", round, " ", i)); });
+    for (std::thread& thread : threads) thread.join();
+  }
   const int64_t post = pair.CreatePost(ada);
   pair.CreatePost(held);
   pair.CreatePosts(grace, 2);

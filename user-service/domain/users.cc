@@ -34,7 +34,7 @@ absl::Status Users::Create(const Call& call, const std::string& username, const 
 absl::StatusOr<idempotency::Outcomes> Users::CreateTogether(const Call& call,
                                                             const std::vector<idempotency::Share<std::string>>& shares,
                                                             const idempotency::RecordAll<User>& record) {
-  const auto create = [&](events::Tx& tx) -> absl::StatusOr<idempotency::Outcomes> {
+  const auto create = [&](events::Tx& tx) -> absl::StatusOr<idempotency::Joint> {
     std::vector<std::string> names;
     for (const auto& share : shares) names.push_back(*share.write);
     // A name that is taken would fail the others with it. So such a user is created alone, where the error is told.
@@ -56,9 +56,9 @@ absl::StatusOr<idempotency::Outcomes> Users::CreateTogether(const Call& call,
       results[positions[i]] = std::move(created[i]);
     }
     CROSSKEY_RETURN_IF_ERROR(record(tx.db(), results));
-    return outcomes;
+    return idempotency::CommitIfAny(std::move(outcomes));
   };
-  return store_.Transact(call, "user.create", create);
+  return idempotency::OutcomesOf(store_.Transact(call, "user.create", create));
 }
 
 absl::StatusOr<User> Users::Get(const Call& call, RowId id) {
