@@ -123,8 +123,8 @@ Calls::Calls(std::string service, std::shared_ptr<Admission> admission, CallLine
 
 Calls::~Calls() = default;
 
-PendingCall::PendingCall(Calls& calls, Method& method, Call call)
-    : calls_(calls), method_(method), call_(std::move(call)), begin_(absl::Now()) {}
+PendingCall::PendingCall(Calls& calls, Method& method, Call call, grpc::ServerUnaryReactor* reactor)
+    : calls_(calls), method_(method), call_(std::move(call)), reactor_(reactor), begin_(absl::Now()) {}
 
 absl::Status PendingCall::Waiting() const {
   if (call_.cancelled()) return call_.Check();
@@ -133,19 +133,21 @@ absl::Status PendingCall::Waiting() const {
 
 void PendingCall::End(const absl::Status& status) {
   if (admitted_) calls_.admission_->Leave();
-  Finish(calls_.Ends(method_, call_, begin_, status));
+  reactor_->Finish(calls_.Ends(method_, call_, begin_, status));
+  delete this;
 }
 
-PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name) {
+PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name,
+                          grpc::ServerUnaryReactor* reactor) {
   Method& method = *methods_.at(name);
   method.started.Increment();
   in_flight_.Increment();
-  auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
+  auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall), reactor);
   const absl::Status admitted = admission_->Enter();
   call->admitted_ = admitted.ok();
-  // gRPC deletes it only after the handler has returned it, so it can still be asked here.
-  if (!admitted.ok()) call->End(admitted);
-  return call;
+  if (admitted.ok()) return call;
+  call->End(admitted);
+  return nullptr;
 }
 
 grpc::ServerUnaryReactor* Calls::Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,

@@ -69,9 +69,9 @@ class Calls {
   // into a line. It is not called if the call is refused.
   template <typename Then>
   grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const std::string& method, Then&& then) {
-    PendingCall* call = Begin(context, method);
-    if (call->admitted_) then(call);
-    return call;
+    grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();  // may be asked for once
+    if (PendingCall* call = Begin(context, method, reactor)) then(call);
+    return reactor;
   }
 
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
@@ -86,7 +86,9 @@ class Calls {
  private:
   friend class PendingCall;
 
-  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method);
+  // Null: the call has been refused, and is answered.
+  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method,
+                     grpc::ServerUnaryReactor* reactor);
   grpc::Status Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status);
 
   const std::string service_;

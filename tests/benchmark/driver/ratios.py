@@ -20,34 +20,34 @@ def of(method, clients=16):
 
 
 RATIOS = [
-    rates("GetPost, MariaDB / echo", (of("GetPost"), "mariadb"), (of("GetPost"), "echo")),
-    rates("GetPost, SQLite / echo", (of("GetPost"), "sqlite"), (of("GetPost"), "echo")),
-    rates("GetPost, MariaDB / Go pair", (of("GetPost"), "mariadb"), (of("GetPost"), "Go pair")),
+    rates("GetPost, MariaDB / echo", (of("GetPost"), "mariadb"), (of("GetPost"), "echo"), 0.5, 0.6),
+    rates("GetPost, SQLite / echo", (of("GetPost"), "sqlite"), (of("GetPost"), "echo"), 0.6, 0.75),
+    rates("GetPost, MariaDB / Go pair", (of("GetPost"), "mariadb"), (of("GetPost"), "Go pair"), 1.3, 1.6),
     rates("GetPost with user, MariaDB / Go pair", (of("GetPostWithUser"), "mariadb"),
-          (of("GetPostWithUser"), "Go pair")),
-    rates("ListPosts, MariaDB / Go pair", (of("ListPosts"), "mariadb"), (of("ListPosts"), "Go pair")),
+          (of("GetPostWithUser"), "Go pair"), 1.3, 1.6),
+    rates("ListPosts, MariaDB / Go pair", (of("ListPosts"), "mariadb"), (of("ListPosts"), "Go pair"), 1.3, 1.6),
     rates("CreatePost, MariaDB / statements in C", (of("CreatePost"), "mariadb"),
-          (of("CreatePost"), "statements in C")),
-    rates("CreatePost, MariaDB / Go pair", (of("CreatePost"), "mariadb"), (of("CreatePost"), "Go pair")),
-    rates("CreatePost, SQLite / baseline's", (of("CreatePost"), "sqlite"), (of("CreatePost"), "baseline sqlite")),
-    rates("LikePost / CreatePost, MariaDB", (of("LikePost"), "mariadb"), (of("CreatePost"), "mariadb")),
+          (of("CreatePost"), "statements in C"), 0.8, 1.2),
+    rates("CreatePost, MariaDB / Go pair", (of("CreatePost"), "mariadb"), (of("CreatePost"), "Go pair"), 2.5, 3.5),
+    rates("CreatePost, SQLite / baseline's", (of("CreatePost"), "sqlite"), (of("CreatePost"), "baseline sqlite"), 4, 6),
+    rates("LikePost / CreatePost, MariaDB", (of("LikePost"), "mariadb"), (of("CreatePost"), "mariadb"), 0.8, 1),
     Ratio("GetPost, one client, p50: MariaDB / Go pair", (of("GetPost", 1), "mariadb", P50),
-          (of("GetPost", 1), "Go pair", P50), True, None, None),
+          (of("GetPost", 1), "Go pair", P50), True, 1.1, 0.9),
     Ratio("CreatePost, one client, p50: MariaDB / Go pair", (of("CreatePost", 1), "mariadb", P50),
-          (of("CreatePost", 1), "Go pair", P50), True, None, None),
-    rates("GetPost, MariaDB / lesson's app", (of("GetPost"), "mariadb"), (of("GetPost"), "lesson's app")),
-    rates("CreatePost, MariaDB / lesson's app", (of("CreatePost"), "mariadb"), (of("CreatePost"), "lesson's app")),
+          (of("CreatePost", 1), "Go pair", P50), True, 1.0, 0.7),
+    rates("GetPost, MariaDB / lesson's app", (of("GetPost"), "mariadb"), (of("GetPost"), "lesson's app"), 5, 7),
+    rates("CreatePost, MariaDB / lesson's app", (of("CreatePost"), "mariadb"), (of("CreatePost"), "lesson's app"), 7, 10),
     Ratio("removal of many posts, MariaDB / ON DELETE CASCADE", ("DeleteUser, many posts", "mariadb", ROWS),
-          ("ON DELETE CASCADE", "statements in C", ROWS), False, None, None),
+          ("ON DELETE CASCADE", "statements in C", ROWS), False, 0.3, 0.5),
 ] + [Ratio(f"{method} of others, p99: during a reclaim / before, {title}", (f"{method}, during a reclaim", system, P99),
-           (f"{method}, before a reclaim", system, P99), True, None, None)
+           (f"{method}, before a reclaim", system, P99), True, 2, 1.2)
      for system, title in (("mariadb", "MariaDB"), ("sqlite", "SQLite")) for method in ("GetPost", "CreatePost")
 ] + [Ratio(f"DeleteUser, many posts / 1 post, {title}", ("DeleteUser, many posts", system, "delete_ms"),
-           ("DeleteUser, 1 post", system, "delete_ms"), True, None, None)
+           ("DeleteUser, 1 post", system, "delete_ms"), True, 1.2, 1)
      for system, title in (("mariadb", "MariaDB"), ("sqlite", "SQLite"))
 ] + [Ratio(f"CreatePost, p99: {who} with a hot user / even, {title}",
            (f"CreatePost, one hot user: {group}", system, P99),
-           (f"CreatePost, even: {group}", system, P99), True, None, None)
+           (f"CreatePost, even: {group}", system, P99), True, 3, None)
      for system, title in (("mariadb", "MariaDB"), ("sqlite", "SQLite"))
      for who, group in (("its 64 writers", "64 clients"), ("others", "16 others"))]
 
