@@ -32,19 +32,20 @@ absl::StatusOr<Result> Connection::Change(const Sql& sql, Rendered rendered) {
   return result;
 }
 
-absl::StatusOr<int64_t> Connection::ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
+// Up to so many rows each number of rows has a statement of its own.
+constexpr size_t kRowsAtOnce = 16;
+
+absl::Status Connection::InParts(const std::vector<std::vector<Argument>>& rows,
+                                 absl::FunctionRef<absl::Status(const std::vector<std::vector<Argument>>&)> insert) {
   const bool few = !rows.empty() && rows.size() * rows.front().size() <= kKeptValues;
-  int64_t changed = 0;
-  for (size_t done = 0; done == 0 || done < rows.size();) {
-    const size_t part = few ? PartLength(rows.size() - done) : rows.size();
-    const auto begin = rows.begin() + static_cast<ptrdiff_t>(done);
-    CROSSKEY_ASSIGN_OR_RETURN(
-        const Result result,
-        Change(sql, RenderRows(sql, dialect_, std::vector(begin, begin + static_cast<ptrdiff_t>(part)))));
-    changed += result.changed;
-    done += std::max<size_t>(part, 1);
+  if (!few) return insert(rows);
+  for (auto begin = rows.begin(); begin != rows.end();) {
+    const auto left = static_cast<size_t>(rows.end() - begin);
+    const auto end = begin + static_cast<ptrdiff_t>(left <= kRowsAtOnce ? left : PartLength(left));
+    CROSSKEY_RETURN_IF_ERROR(insert(std::vector(begin, end)));
+    begin = end;
   }
-  return changed;
+  return absl::OkStatus();
 }
 
 absl::Status Connection::Command(const std::string& name, const std::string& text) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "common/db/sql.h"
 #include "common/db/sql_error.h"
@@ -70,9 +71,32 @@ class Connection {
     return result.changed;
   }
 
-  // Inserts all the rows, in their order, at least one. If they have few values, by one INSERT for each power of two in
-  // their number, so that the same few statements serve all numbers of rows; otherwise by one INSERT.
-  absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows);
+  // Inserts all the rows, in their order, at least one. By one INSERT, but if there are more than 16 rows with few values,
+  // by an INSERT for each power of two above that, so that the same few statements serve all numbers of rows.
+  absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
+    int64_t changed = 0;
+    CROSSKEY_RETURN_IF_ERROR(InParts(rows, [&](const std::vector<std::vector<Argument>>& part) -> absl::Status {
+      CROSSKEY_ASSIGN_OR_RETURN(const Result result, Change(sql, RenderRows(sql, dialect_, part)));
+      changed += result.changed;
+      return absl::OkStatus();
+    }));
+    return changed;
+  }
+
+  // The same with a statement that has {returning}: returns the columns of the rows, in any order. Returns none if the
+  // server does not know that.
+  template <typename... Columns>
+  absl::StatusOr<std::vector<std::tuple<Columns...>>> InsertRows(const Sql& sql,
+                                                                 const std::vector<std::vector<Argument>>& rows) {
+    std::vector<std::tuple<Columns...>> typed;
+    CROSSKEY_RETURN_IF_ERROR(InParts(rows, [&](const std::vector<std::vector<Argument>>& part) -> absl::Status {
+      CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Row> returned,
+                                Fetch(sql, RenderRows(sql, dialect_, part), {IsText<Columns>()...}));
+      for (const Row& row : returned) typed.push_back(ToTuple<Columns...>(row, std::index_sequence_for<Columns...>()));
+      return absl::OkStatus();
+    }));
+    return typed;
+  }
 
   // Inserts one row and returns the id that the database gave it.
   template <typename... Arguments>
@@ -118,6 +142,8 @@ class Connection {
     return {Convert<Columns>(row[I])...};
   }
 
+  static absl::Status InParts(const std::vector<std::vector<Argument>>& rows,
+                              absl::FunctionRef<absl::Status(const std::vector<std::vector<Argument>>&)> insert);
   absl::StatusOr<std::vector<Row>> Fetch(const Sql& sql, Rendered rendered, const std::vector<bool>& is_text);
   absl::StatusOr<Result> Change(const Sql& sql, Rendered rendered);
   absl::Status Before(const Sql& sql, Rendered& rendered);

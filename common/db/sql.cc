@@ -23,11 +23,12 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                       {"{update}", ""},
                                       {"{binary}?", kBytes},
                                       {"{now_us}", "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"},
+                                      {"{returning id, uid}", "RETURNING id, uid"},
                                       {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"},
                                       {"{keep_named}", "ON CONFLICT (name) DO NOTHING"}});
   }
   // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9. What stands
-  // in `/*M!100600 */` is read by MariaDB from 10.6 on, and is a comment to all other servers.
+  // in `/*M!100600 */` is read by MariaDB from 10.6 on, and is a comment to older ones and to MySQL.
   return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
                                     {"{share_free}", "LOCK IN SHARE MODE /*M!100600 SKIP LOCKED */"},
                                     {"{update_free}", "FOR UPDATE /*M!100600 SKIP LOCKED */"},
@@ -35,6 +36,7 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                     {"{update}", "FOR UPDATE"},
                                     {"{binary}?", kBytes},
                                     {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
+                                    {"{returning id, uid}", "/*M!100500 RETURNING id, uid */"},
                                     {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"},
                                     {"{keep_named}", "ON DUPLICATE KEY UPDATE name = name"}});
 }

@@ -18,6 +18,7 @@ constexpr absl::Duration kDrain = absl::Seconds(10);
 constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
 // The sequencer looks this often even if nobody wakes it, because another process may have appended events.
 constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
+constexpr absl::Duration kGather = absl::Milliseconds(10);  // between two rounds that number something
 constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
 constexpr absl::Duration kPurgePeriod = absl::Minutes(1);
 constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
@@ -150,12 +151,19 @@ void Service::LogProblem(const std::string& problem) {
 }
 
 absl::Duration Service::NumberEvents(const Call& call) {
+  // Under load events gather for a moment, so that the numbering, the stream and the consumer have fewer and larger
+  // transactions. The first event after a pause is numbered at once.
+  const absl::Time next = last_numbered_ + kGather;
+  if (absl::Now() < next) absl::SleepFor(next - absl::Now());
   const absl::StatusOr<int64_t> numbered = sequencer_.Round(call);
   if (!numbered.ok()) {
     log::Warning("the sequencer could not number events", {{"error", std::string(numbered.status().message())}});
     return kMonitorPeriod;
   }
-  if (*numbered > 0) feed_.news().Notify();
+  if (*numbered > 0) {
+    last_numbered_ = absl::Now();
+    feed_.news().Notify();
+  }
   return *numbered == limits::kEventBatch ? absl::ZeroDuration() : kSequencerPeriod;
 }
 

@@ -106,8 +106,9 @@ class Service {
   Background background_;
   Worker monitor_;
   std::atomic<bool> ready_ = false;
-  std::string last_problem_;  // what the monitor has logged last, so that it is logged once
-  mutable std::mutex mutex_;  // guards failure_
+  absl::Time last_numbered_ = absl::InfinitePast();  // only for the sequencer's thread
+  std::string last_problem_;                         // what the monitor has logged last, so that it is logged once
+  mutable std::mutex mutex_;                         // guards failure_
   absl::Status failure_;
   bool stopped_ = false;
 };

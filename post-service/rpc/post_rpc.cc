@@ -24,7 +24,7 @@ constexpr size_t kGetBatch = 64;
 constexpr int kGetLanes = 2;
 constexpr size_t kWriteBatch = 64;
 constexpr int kWriteLanes = 4;
-constexpr absl::Duration kPatience = absl::Milliseconds(5);
+constexpr absl::Duration kPatience = absl::Milliseconds(1);
 
 // The users of posts or likes.
 template <typename Messages>

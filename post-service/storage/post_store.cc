@@ -1,8 +1,10 @@
 #include "post-service/storage/post_store.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
+#include "common/status/limits.h"
 #include "post-service/storage/likes_sql.h"
 
 namespace crosskey::posts {
@@ -54,6 +56,32 @@ absl::StatusOr<Scan::Rows> WithSizes(absl::StatusOr<Scan::Rows> rows) {
   return rows;
 }
 
+// A page that one statement can tell; nullopt: some of its rows are hidden, or their likes have to be counted exactly.
+absl::StatusOr<std::optional<Page<Post>>> PageAtOnce(db::Connection& connection, const PostQuery& query) {
+  const bool back = query.start.descending;
+  const int64_t after = back && query.start.after == 0 ? std::numeric_limits<int64_t>::max() : query.start.after;
+  const auto read = [&](const db::Sql& sql, const auto&... arguments) {
+    return connection.Query<RowId, std::string, RowId, std::string, std::string, int64_t, int64_t, int64_t, int64_t,
+                            int64_t, int64_t, int64_t>(sql, arguments..., after, query.start.limit + 1);
+  };
+  CROSSKEY_ASSIGN_OR_RETURN(auto rows, query.user_id == RowId{}
+                                           ? read(back ? sql::kPageBack : sql::kPage)
+                                           : read(back ? sql::kPageUserBack : sql::kPageUser, query.user_id));
+  Page<Post> page;
+  int64_t bytes = 0;
+  for (auto& row : rows) {
+    if (std::get<9>(row) != 0 || std::get<11>(row) == 0) return std::nullopt;
+    bytes += std::get<10>(row) + kBytesBesides;
+    const bool full = static_cast<int64_t>(page.rows.size()) == query.start.limit || bytes > limits::kPageBytes;
+    if (full && !page.rows.empty()) {
+      page.next = Value(page.rows.back().id);
+      break;
+    }
+    page.rows.push_back(ToPost(row));
+  }
+  return page;
+}
+
 }  // namespace
 
 absl::Status PostTx::Insert(std::vector<Post>& posts) {
@@ -71,10 +99,12 @@ absl::Status PostTx::Insert(std::vector<Post>& posts) {
     rows.push_back({post.uid, post.user_id, post.title, post.content, static_cast<int64_t>(post.content.size()),
                     post.version, post.create_time, post.update_time});
   }
-  CROSSKEY_RETURN_IF_ERROR(tx_.db().ExecuteRows(sql::kInsert, rows).status());
-  std::vector<std::string> uids;
-  for (const Post& post : posts) uids.push_back(post.uid);
-  CROSSKEY_ASSIGN_OR_RETURN(const auto ids, (tx_.db().Query<RowId, std::string>(sql::kIdsByUid, uids)));
+  CROSSKEY_ASSIGN_OR_RETURN(auto ids, (tx_.db().InsertRows<RowId, std::string>(sql::kInsertAll, rows)));
+  if (ids.size() != posts.size()) {
+    std::vector<std::string> uids;
+    for (const Post& post : posts) uids.push_back(post.uid);
+    CROSSKEY_ASSIGN_OR_RETURN(ids, (tx_.db().Query<RowId, std::string>(sql::kIdsByUid, uids)));
+  }
   std::map<std::string, RowId> by_uid;
   for (const auto& [id, uid] : ids) by_uid[uid] = id;
   for (Post& post : posts) post.id = by_uid[post.uid];
@@ -124,6 +154,11 @@ absl::StatusOr<std::map<RowId, RowId>> PostStore::Authors(const Call& call, cons
 absl::StatusOr<Page<Post>> PostStore::List(const Call& call, const PostQuery& query) {
   const bool back = query.start.descending;
   return database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<Page<Post>> {
+    // Read at once, a post can have 64 KiB, so this must be few.
+    if (query.start.limit <= limits::kDefaultPageRows) {
+      CROSSKEY_ASSIGN_OR_RETURN(std::optional<Page<Post>> page, PageAtOnce(connection, query));
+      if (page.has_value()) return *std::move(page);
+    }
     Scan scan(query.start, [&](int64_t after, int64_t limit) {
       if (query.user_id == RowId{}) {
         return WithSizes(connection.Query<int64_t, int64_t, int64_t>(back ? sql::kScanBack : sql::kScan, after, limit));

@@ -21,16 +21,24 @@ namespace crosskey::posts::sql {
   "p.id, p.uid, p.user_id, p.title, p.content, " like_count ", p.version, p.create_time, p.update_time"
 // Whether the post has likes and there are deleted users that are not reclaimed yet. Otherwise the stored counter is
 // exact. For a post without likes nothing is looked up: after many deletions the index may have many dead entries.
-#define CROSSKEY_UNRECLAIMED ", EXISTS (SELECT 1 FROM user_refs g WHERE g.state > 1 AND p.like_count > 0)"
+#define CROSSKEY_UNRECLAIMED \
+  ", CASE WHEN p.like_count > 0 THEN EXISTS (SELECT 1 FROM user_refs g WHERE g.state > 1) ELSE 0 END"
 #define CROSSKEY_SCAN                                          \
   "SELECT p.id, p.content_bytes, p.state = 1 AND r.state = 1 " \
   "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
+#define CROSSKEY_PAGE                                                  \
+  "SELECT " CROSSKEY_POST_COLUMNS("p.like_count") CROSSKEY_UNRECLAIMED \
+      ", p.content_bytes, p.state = 1 AND r.state = 1 "                \
+      "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
 
-inline const db::Sql kInsert{
-    "posts.insert",
-    "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"};
-// Finds the ids that a multi-row insert gave, because not every server gives consecutive ones.
+#define CROSSKEY_INSERT                                                                                 \
+  "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) " \
+  "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+inline const db::Sql kInsert{"posts.insert", CROSSKEY_INSERT};
+inline const db::Sql kInsertAll{"posts.insert_all", CROSSKEY_INSERT " {returning id, uid}"};
+// Finds the ids that a multi-row insert gave, if the server does not return them, because not every server gives
+// consecutive ones.
 inline const db::Sql kIdsByUid{"posts.ids_by_uid", "SELECT id, uid FROM posts WHERE uid IN (?)"};
 // Runs after the references to the users are locked: that is the order of locks (common/relation/README.md).
 inline const db::Sql kLock{"posts.lock", "SELECT id FROM posts WHERE id = ? {update}"};
@@ -47,6 +55,14 @@ inline const db::Sql kScanBack{"posts.scan_back", CROSSKEY_SCAN "WHERE p.id < ? 
 inline const db::Sql kScanUser{"posts.scan_user",
                                CROSSKEY_SCAN "WHERE p.user_id = ? AND p.state = 1 AND p.id > ? ORDER BY p.id LIMIT ?"};
 inline const db::Sql kScanUserBack{"posts.scan_user_back", CROSSKEY_SCAN
+                                   "WHERE p.user_id = ? AND p.state = 1 AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
+
+// The same as the scans with all columns of the posts, for pages of few posts: usually one statement is enough then.
+inline const db::Sql kPage{"posts.page", CROSSKEY_PAGE "WHERE p.id > ? ORDER BY p.id LIMIT ?"};
+inline const db::Sql kPageBack{"posts.page_back", CROSSKEY_PAGE "WHERE p.id < ? ORDER BY p.id DESC LIMIT ?"};
+inline const db::Sql kPageUser{"posts.page_user",
+                               CROSSKEY_PAGE "WHERE p.user_id = ? AND p.state = 1 AND p.id > ? ORDER BY p.id LIMIT ?"};
+inline const db::Sql kPageUserBack{"posts.page_user_back", CROSSKEY_PAGE
                                    "WHERE p.user_id = ? AND p.state = 1 AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
 
 }  // namespace crosskey::posts::sql
@@ -86,6 +102,8 @@ struct PostsSql {
   }
 };
 
+#undef CROSSKEY_INSERT
+#undef CROSSKEY_PAGE
 #undef CROSSKEY_SCAN
 #undef CROSSKEY_UNRECLAIMED
 #undef CROSSKEY_POST_COLUMNS

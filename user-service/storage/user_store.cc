@@ -48,13 +48,15 @@ absl::StatusOr<std::set<std::string>> UserTx::Taken(const std::vector<std::strin
 absl::Status UserTx::InsertAll(std::vector<User>& users) {
   if (users.size() == 1) return Insert(users.front());
   std::vector<std::vector<db::Argument>> rows;
-  std::vector<std::string> uids;
   for (const User& user : users) {
     rows.push_back({user.uid, user.username, user.state, user.version, user.create_time, user.update_time});
-    uids.push_back(user.uid);
   }
-  CROSSKEY_RETURN_IF_ERROR(tx_.db().ExecuteRows(sql::kInsert, rows).status());
-  CROSSKEY_ASSIGN_OR_RETURN(const auto ids, (tx_.db().Query<RowId, std::string>(sql::kIdsByUid, uids)));
+  CROSSKEY_ASSIGN_OR_RETURN(auto ids, (tx_.db().InsertRows<RowId, std::string>(sql::kInsertAll, rows)));
+  if (ids.size() != users.size()) {
+    std::vector<std::string> uids;
+    for (const User& user : users) uids.push_back(user.uid);
+    CROSSKEY_ASSIGN_OR_RETURN(ids, (tx_.db().Query<RowId, std::string>(sql::kIdsByUid, uids)));
+  }
   std::map<std::string, RowId> by_uid;
   for (const auto& [id, uid] : ids) by_uid[uid] = id;
   for (User& user : users) user.id = by_uid[user.uid];

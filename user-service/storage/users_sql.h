@@ -29,11 +29,17 @@ struct UsersSql {
 
 namespace sql {
 
-inline const db::Sql kInsert{
-    "users.insert",
-    "INSERT INTO users (uid, username, state, version, create_time, update_time) VALUES (?, ?, ?, ?, ?, ?)"};
+#define CROSSKEY_INSERT \
+  "INSERT INTO users (uid, username, state, version, create_time, update_time) VALUES (?, ?, ?, ?, ?, ?)"
+
+inline const db::Sql kInsert{"users.insert", CROSSKEY_INSERT};
+inline const db::Sql kInsertAll{"users.insert_all", CROSSKEY_INSERT " {returning id, uid}"};
+
+#undef CROSSKEY_INSERT
+
 inline const db::Sql kTaken{"users.taken", "SELECT username FROM users WHERE username IN (?)"};
-// Finds the ids that a multi-row insert gave, because not every server gives consecutive ones.
+// Finds the ids that a multi-row insert gave, if the server does not return them, because not every server gives
+// consecutive ones.
 inline const db::Sql kIdsByUid{"users.ids_by_uid", "SELECT id, uid FROM users WHERE uid IN (?)"};
 inline const db::Sql kLockRow{"users.lock_row", "SELECT id FROM users WHERE id = ? {update}"};
 inline const db::Sql kUpdate{"users.update",
