@@ -37,8 +37,8 @@ class LineBase {
   LineBase(Workers& workers, const LineOptions& options);
   virtual ~LineBase() = default;
 
-  // To be called at the end of the constructor and at the beginning of the destructor of a line: in between, threads may
-  // ask it.
+  // To be called at the end of the constructor and at the beginning of the destructor of a line: in between, threads
+  // may ask it.
   void Open();
   void Close();
   // To be called by a line that has taken `items` out, of which the first one had waited since `oldest`.

@@ -71,8 +71,8 @@ class Connection {
     return result.changed;
   }
 
-  // Inserts all the rows, in their order, at least one. By one INSERT, but if there are more than 16 rows with few values,
-  // by an INSERT for each power of two above that, so that the same few statements serve all numbers of rows.
+  // Inserts all the rows, in their order, at least one. By one INSERT, but if there are more than 16 rows with few
+  // values, by an INSERT for each power of two above that, so that the same few statements serve all numbers of rows.
   absl::StatusOr<int64_t> ExecuteRows(const Sql& sql, const std::vector<std::vector<Argument>>& rows) {
     int64_t changed = 0;
     CROSSKEY_RETURN_IF_ERROR(InParts(rows, [&](const std::vector<std::vector<Argument>>& part) -> absl::Status {

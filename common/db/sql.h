@@ -27,8 +27,8 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (the row count does not tell whether
 //                     there was one)
 //   {keep_named}      the same for a row with the same `name`
-//   {returning id, uid}  end of an INSERT: it returns these columns of each row, in any order, if the server can do that
-//                     (MariaDB from 10.5 on, SQLite)
+//   {returning id, uid}  end of an INSERT: it returns these columns of each row, in any order, if the server can do
+//                     that (MariaDB from 10.5 on, SQLite)
 struct Sql {
   std::string name;
   std::string text;

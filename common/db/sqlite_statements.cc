@@ -1,5 +1,7 @@
 #include "common/db/sqlite_statements.h"
 
+#include <soci/sqlite3/soci-sqlite3.h>
+
 #include "common/db/sql_error.h"
 #include "common/status/macros.h"
 
@@ -41,6 +43,8 @@ Value Column(sqlite3_stmt* statement, int position, bool is_text) {
 }
 
 }  // namespace
+
+void SqliteStatements::Finalize::operator()(sqlite_api::sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 
 absl::Status SqliteStatements::Error(const std::string& name, int result) const {
   return SqliteError(result, name, sqlite3_errmsg(connection_));

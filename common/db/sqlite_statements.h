@@ -5,10 +5,14 @@
 #include <string>
 #include <vector>
 
-#include <soci/sqlite3/soci-sqlite3.h>
-
 #include "common/db/kept.h"
 #include "common/db/statements.h"
+
+// SOCI includes sqlite3.h in this namespace.
+namespace sqlite_api {
+struct sqlite3;
+struct sqlite3_stmt;
+}  // namespace sqlite_api
 
 namespace crosskey::db {
 
@@ -21,7 +25,7 @@ class SqliteStatements final : public Statements {
 
  private:
   struct Finalize {
-    void operator()(sqlite_api::sqlite3_stmt* statement) const { sqlite_api::sqlite3_finalize(statement); }
+    void operator()(sqlite_api::sqlite3_stmt* statement) const;
   };
   using Statement = std::unique_ptr<sqlite_api::sqlite3_stmt, Finalize>;
 

@@ -2,6 +2,7 @@
 
 #include <soci/mysql/soci-mysql.h>
 #include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
 
 #include "common/db/mysql_statements.h"
 #include "common/db/sqlite_statements.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <optional>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "common/rpc/channel.h"
@@ -29,60 +29,55 @@ Batch FromWire(event::v1::SubscribeResponse& response) {
   return batch;
 }
 
-// Reads a stream. Its thread waits here and not within gRPC, because a thread that waits there also works for the calls
-// of the servers in this process, which then switch threads more often.
-class Reader final : public grpc::ClientReadReactor<event::v1::SubscribeResponse> {
+// Cancels a call that makes no progress. The thread of the call says with Allow how long its next wait may take.
+class Watch {
  public:
-  enum class Read { kMessage, kEnd, kNothing };
-
-  // Begins the call. Must not be destroyed before AwaitDone has returned true.
-  Reader(event::v1::EventService::Stub& stub, grpc::ClientContext& context,
-         const event::v1::SubscribeRequest& request) {
-    stub.async()->Subscribe(&context, &request, this);
-    StartRead(&message_);
-    StartCall();
-  }
-
-  // Waits for the next message. kNothing: there is none within `limit`. After kMessage call ReadNext.
-  Read Await(absl::Duration limit) {
-    std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, absl::ToChronoMilliseconds(limit), [this] { return read_.has_value(); })) {
-      return Read::kNothing;
+  explicit Watch(grpc::ClientContext& context) : context_(context), thread_([this] { Run(); }) {}
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() {
+    {
+      std::lock_guard lock(mutex_);
+      ended_ = true;
     }
-    const bool ok = *read_;
-    read_.reset();
-    return ok ? Read::kMessage : Read::kEnd;
+    changed_.notify_all();
+    thread_.join();
   }
-  event::v1::SubscribeResponse& message() { return message_; }
-  void ReadNext() { StartRead(&message_); }
 
-  // Waits for the end of the call. False: it has not ended within `limit`.
-  bool AwaitDone(absl::Duration limit) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, absl::ToChronoMilliseconds(limit), [this] { return done_; });
+  // Cancels the call after `limit`, unless Allow is called again before.
+  void Allow(absl::Duration limit) {
+    {
+      std::lock_guard lock(mutex_);
+      deadline_ = absl::Now() + limit;
+    }
+    changed_.notify_all();
   }
-  // Only after AwaitDone has returned true.
-  const grpc::Status& status() const { return status_; }
+
+  bool fired() const {
+    std::lock_guard lock(mutex_);
+    return fired_;
+  }
 
  private:
-  void OnReadDone(bool ok) override {
-    std::lock_guard lock(mutex_);
-    read_ = ok;
-    changed_.notify_all();
-  }
-  void OnDone(const grpc::Status& status) override {
-    std::lock_guard lock(mutex_);
-    status_ = status;
-    done_ = true;
-    changed_.notify_all();
+  void Run() {
+    std::unique_lock lock(mutex_);
+    while (!ended_) {
+      if (deadline_ <= absl::Now()) {
+        fired_ = true;
+        deadline_ = absl::InfiniteFuture();
+        context_.TryCancel();
+      }
+      changed_.wait_for(lock, absl::ToChronoMilliseconds(std::min(deadline_ - absl::Now(), absl::Hours(1))));
+    }
   }
 
-  event::v1::SubscribeResponse message_;
-  std::mutex mutex_;  // guards what follows
+  grpc::ClientContext& context_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<bool> read_;  // whether the read that has ended got a message
-  bool done_ = false;
-  grpc::Status status_;
+  absl::Time deadline_ = absl::InfiniteFuture();
+  bool ended_ = false;
+  bool fired_ = false;
+  std::thread thread_;  // declared last, because the thread uses the other members
 };
 
 }  // namespace
@@ -100,28 +95,23 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after,
   event::v1::SubscribeRequest request;
   request.set_feed_id(feed_id);
   request.set_after_sequence(Value(after));
-  const auto stub = event::v1::EventService::NewStub(channel_);
-  Reader reader(*stub, context, request);
+  const auto reader = event::v1::EventService::NewStub(channel_)->Subscribe(&context, request);
+  Watch watch(context);
   absl::Status status;
-  bool silent = false;
-  for (Reader::Read read; (read = reader.Await(silence_)) != Reader::Read::kEnd;) {
-    if (read == Reader::Read::kNothing) {
-      silent = true;
-      context.TryCancel();
-      continue;
-    }
-    if (status.ok()) status = deliver(FromWire(reader.message()));
+  event::v1::SubscribeResponse response;
+  watch.Allow(silence_);
+  while (reader->Read(&response)) {
+    watch.Allow(absl::InfiniteDuration());
+    if (status.ok()) status = deliver(FromWire(response));
     if (!status.ok()) context.TryCancel();
-    reader.ReadNext();
+    watch.Allow(silence_);
   }
-  // The reads also end at a message that cannot be decoded. The server then sees no reason to end the stream. In all
-  // other cases the call ends at once.
-  const bool undecodable = !reader.AwaitDone(kFinish);
-  if (undecodable) {
-    context.TryCancel();
-    while (!reader.AwaitDone(kFinish)) continue;
-  }
-  const grpc::Status& finish = reader.status();
+  const bool silent = watch.fired();
+  // Read also returns false for a message that cannot be decoded. The server then sees no reason to end the stream, and
+  // Finish would wait for ever. In all other cases Finish returns at once.
+  watch.Allow(kFinish);
+  const grpc::Status finish = reader->Finish();
+  const bool undecodable = watch.fired() && !silent;
   {
     std::lock_guard lock(mutex_);
     running_ = nullptr;

@@ -10,8 +10,8 @@
 namespace crosskey::events {
 namespace {
 
-// UPDATE outbox SET sequence = CASE id WHEN ? THEN ? ... END WHERE id IN (?). The cases are filled up with the last one,
-// as a list is, so that the same few statements serve all numbers of events.
+// UPDATE outbox SET sequence = CASE id WHEN ? THEN ? ... END WHERE id IN (?). The cases are filled up with the last
+// one, as a list is, so that the same few statements serve all numbers of events.
 absl::Status Number(db::Tx& tx, Sequence head, const std::vector<int64_t>& ids) {
   std::string cases;
   std::vector<db::Argument> values;

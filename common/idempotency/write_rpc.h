@@ -19,10 +19,10 @@ class Writes {
   Writes(std::string service, rpc::Calls& calls, db::Database& database, Answers& answers)
       : service_(std::move(service)), calls_(calls), database_(database), answers_(answers) {}
 
-  // Runs `body` by rpc::Calls::Unary, on the line that `waits` names, with one effect for each request_id (a string field of that name in `request`).
-  // `body` fills `response` and passes the recorder to the transaction of its effect. Of concurrent calls with the same
-  // request_id one has an effect, and all get its answer. Without a request_id every call has its own effect. A
-  // request_id that is not a UUID is not looked at here: `body` has to refuse it.
+  // Runs `body` by rpc::Calls::Unary, on the line that `waits` names, with one effect for each request_id (a string
+  // field of that name in `request`). `body` fills `response` and passes the recorder to the transaction of its effect.
+  // Of concurrent calls with the same request_id one has an effect, and all get its answer. Without a request_id every
+  // call has its own effect. A request_id that is not a UUID is not looked at here: `body` has to refuse it.
   //
   // INVALID_ARGUMENT REQUEST_ID_REUSED, ABORTED CONFLICT (concurrent calls with the same request_id were faster too
   // often), and the errors of `body`.

@@ -5,12 +5,13 @@
 namespace crosskey::rpc {
 namespace {
 
-constexpr int kWriteThreads = 4;
+constexpr int kWriteThreads = 3;
 constexpr int kPeerThreads = 4;
+constexpr int kInternalWriteThreads = 3;
 constexpr int kReservedForInternal = 2;
 // The background tasks need sessions as well.
 constexpr int kSessionsOfOthers = 4;
-constexpr int kFewestThreads = kWriteThreads + kPeerThreads + kReservedForInternal + 2;
+constexpr int kFewestThreads = kWriteThreads + kPeerThreads + kInternalWriteThreads + kReservedForInternal;
 
 }  // namespace
 
@@ -29,9 +30,18 @@ CallLines::CallLines(batch::Workers& workers)
       reads_(workers, {"reads", 1, std::max(1, workers.threads() - kReservedForInternal)}, Run),
       writes_(workers, {"writes", 1, kWriteThreads}, Run),
       peer_(workers, {"peer", 1, kPeerThreads}, Run),
-      internal_(workers, {"internal", 1, workers.threads()}, Run) {}
+      internal_(workers, {"internal", 1, workers.threads()}, Run),
+      internal_writes_(workers, {"internal_writes", 1, kInternalWriteThreads}, Run) {}
 
 void CallLines::Add(Waits waits, PendingCall* call, Body body) {
+  if (waits == Waits::kMayAsk) {
+    return AddStep(Waits::kWrites, call, [this, body = std::move(body)](PendingCall* same) {
+      Call alone = same->call();
+      alone.may_ask_peer = false;
+      const absl::Status status = Guarded(body, alone);
+      IsNeedsPeer(status) ? Add(Waits::kPeer, same, body) : same->End(status);
+    });
+  }
   AddStep(waits, call, [body = std::move(body)](PendingCall* same) { same->End(Guarded(body, same->call())); });
 }
 
@@ -41,11 +51,14 @@ void CallLines::AddStep(Waits waits, PendingCall* call, std::function<void(Pendi
     case Waits::kReads:
       return reads_.Add(std::move(item));
     case Waits::kWrites:
+    case Waits::kMayAsk:
       return writes_.Add(std::move(item));
     case Waits::kPeer:
       return peer_.Add(std::move(item));
     case Waits::kInternal:
       return internal_.Add(std::move(item));
+    case Waits::kInternalWrites:
+      return internal_writes_.Add(std::move(item));
   }
 }
 

@@ -11,10 +11,12 @@ namespace crosskey::rpc {
 
 // Which calls hold each other up.
 enum class Waits {
-  kReads,     // for the database alone
-  kWrites,    // for locks and, on SQLite, for the turn to write
-  kPeer,      // for the other service
-  kInternal,  // what the other service asks; as kReads, but none of the others can take all threads from it
+  kReads,           // for the database alone
+  kWrites,          // for locks and, on SQLite, for the turn to write
+  kMayAsk,          // as kWrites; but an attempt that has to ask the other service ends, and begins again as kPeer
+  kPeer,            // for the other service
+  kInternal,        // what the other service asks; as kReads, but none of the others can take all threads from it
+  kInternalWrites,  // the same, as kWrites
 };
 
 // Runs `body`. An exception, which only comes if memory runs out, becomes INTERNAL.
@@ -29,7 +31,7 @@ class CallLines {
   // `workers` must outlive it, and have been stopped when it is destroyed.
   explicit CallLines(batch::Workers& workers);
 
-  // Runs `body` and answers with what it returns.
+  // Runs `body` and answers with what it returns. With kMayAsk it may run twice.
   void Add(Waits waits, PendingCall* call, Body body);
   // Runs `step`, which has to end the call or to hand it on to another line. It must not throw.
   void AddStep(Waits waits, PendingCall* call, std::function<void(PendingCall*)> step);
@@ -55,6 +57,7 @@ class CallLines {
   batch::Line<Item> writes_;
   batch::Line<Item> peer_;
   batch::Line<Item> internal_;
+  batch::Line<Item> internal_writes_;
 };
 
 }  // namespace crosskey::rpc

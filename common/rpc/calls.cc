@@ -75,8 +75,8 @@ absl::Status Admission::Enter() {
   return errors::Overloaded("calls");
 }
 
-// What is kept of one method: its name and its metrics. The counter of a code is made when that code is first answered, and kept because looking
-// it up again costs more than counting.
+// What is kept of one method: its name and its metrics. The counter of a code is made when that code is first answered,
+// and kept because looking it up again costs more than counting.
 struct Method {
   Method(std::string method_name, telemetry::Metrics& metrics, const prometheus::Labels& method_labels)
       : name(std::move(method_name)),

@@ -60,8 +60,8 @@ class Calls {
   grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
                                   CallLines::Body body);
 
-  // Runs `body`, which returns OK or an error, and then hands the call to `then`, which has to end it or to hand it on. An
-  // error ends the call at once.
+  // Runs `body`, which returns OK or an error, and then hands the call to `then`, which has to end it or to hand it on.
+  // An error ends the call at once.
   grpc::ServerUnaryReactor* UnaryThen(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
                                       CallLines::Body body, std::function<void(PendingCall*)> then);
 

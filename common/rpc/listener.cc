@@ -63,7 +63,8 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 1000);
   }
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
-  // Reflection alone is served by threads that wait. A thread that waits for calls takes this long to notice the shutdown. Unless it is set, that is 10 s.
+  // Reflection alone is served by threads that wait. A thread that waits for calls takes this long to notice the
+  // shutdown. Unless it is set, that is 10 s.
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::CQ_TIMEOUT_MSEC, 250);
   grpc::ResourceQuota quota;
   quota.SetMaxThreads(kReflectionThreads);

@@ -27,8 +27,8 @@ class PendingCall {
   // Answers the call, and deletes this object.
   void End(const absl::Status& status);
 
-  // Whether the call may go on waiting in a line: RESOURCE_EXHAUSTED OVERLOADED shortly before its deadline, so that its
-  // client still hears why, or CANCELLED.
+  // Whether the call may go on waiting in a line: RESOURCE_EXHAUSTED OVERLOADED shortly before its deadline, so that
+  // its client still hears why, or CANCELLED.
   absl::Status Waiting() const;
 
  private:

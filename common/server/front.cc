@@ -40,8 +40,8 @@ absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vect
   CROSSKEY_ASSIGN_OR_RETURN(
       internal_listener_,
       Listen({options_.internal_listen, (kInternalInFlight + kStreamReserve) / 2, false, {}}, internal_endpoints));
-  CROSSKEY_ASSIGN_OR_RETURN(listener_,
-                            Listen({options_.listen, (options_.max_in_flight + kStreamReserve) / 2, true, {}}, endpoints));
+  const int streams = (options_.max_in_flight + kStreamReserve) / 2;
+  CROSSKEY_ASSIGN_OR_RETURN(listener_, Listen({options_.listen, streams, true, {}}, endpoints));
   return absl::OkStatus();
 }
 

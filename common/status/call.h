@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -18,8 +19,12 @@ struct Call {
   // W3C Trace Context; empty if the caller sent none.
   std::string traceparent;
 
+  // Whether this attempt may ask the other service. If it may not and has to, it ends with NeedsPeer, so that it can
+  // begin again where it holds up nobody who does not need the other service.
+  bool may_ask_peer = true;
+
   // A call that this process makes by itself. Its deadline is `limit` from now.
-  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, ""}; }
+  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", true}; }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 
@@ -31,5 +36,13 @@ struct Call {
     return absl::OkStatus();
   }
 };
+
+// The end of an attempt that may not ask the other service, and has to. Nothing is stored. Never reaches a client.
+inline absl::Status NeedsPeer() {
+  absl::Status status = absl::UnavailableError("the other service has to be asked");
+  status.SetPayload("crosskey.NeedsPeer", absl::Cord());
+  return status;
+}
+inline bool IsNeedsPeer(const absl::Status& status) { return status.GetPayload("crosskey.NeedsPeer").has_value(); }
 
 }  // namespace crosskey

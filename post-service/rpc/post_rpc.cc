@@ -60,7 +60,7 @@ Like LikeOf(const Request& request) {
 CreateLine::Method CreateMethod(Posts& posts) {
   return {"CreatePost",
           {"create_post", kWriteBatch, kWriteLanes, kPatience},
-          rpc::Waits::kPeer,
+          rpc::Waits::kMayAsk,
           [](const post::v1::CreatePostRequest& request) -> absl::StatusOr<NewPost> {
             CROSSKEY_ASSIGN_OR_RETURN(std::vector<NewPost> posts, FromWire(request));
             return std::move(posts.front());
@@ -79,7 +79,7 @@ CreateLine::Method CreateMethod(Posts& posts) {
 UpdateLine::Method UpdateMethod(Posts& posts) {
   return {"UpdatePost",
           {"update_post", kWriteBatch, kWriteLanes, kPatience},
-          rpc::Waits::kPeer,
+          rpc::Waits::kMayAsk,
           [](const post::v1::UpdatePostRequest& request) { return FromWire(request); },
           [&posts](const Call& call, const auto& shares, const auto& record) {
             return posts.UpdateTogether(call, shares, record);
@@ -93,7 +93,7 @@ UpdateLine::Method UpdateMethod(Posts& posts) {
 LikeLine::Method LikeMethod(Likes& likes) {
   return {"LikePost",
           {"like_post", kWriteBatch, kWriteLanes, kPatience},
-          rpc::Waits::kPeer,
+          rpc::Waits::kMayAsk,
           [](const post::v1::LikePostRequest& request) -> absl::StatusOr<Like> {
             CROSSKEY_RETURN_IF_ERROR(CheckLike(request));
             return LikeOf(request);
@@ -130,7 +130,7 @@ grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* PostRpc::BatchCreatePosts(grpc::CallbackServerContext* context,
                                                     const post::v1::BatchCreatePostsRequest* request,
                                                     post::v1::BatchCreatePostsResponse* response) {
-  return writes_.Run(*context, "BatchCreatePosts", rpc::Waits::kPeer, *request, *response,
+  return writes_.Run(*context, "BatchCreatePosts", rpc::Waits::kMayAsk, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const std::vector<NewPost> posts, FromWire(*request));
                        return posts_.Create(call, posts,

@@ -1,7 +1,7 @@
 // Serves post.v1.PostService. Each method checks and converts the request, calls the domain, and converts the result.
 #pragma once
 
-#include "common/idempotency/write_line.h"
+#include "common/idempotency/write_line_rpc.h"
 #include "common/rpc/calls.h"
 #include "common/rpc/together.h"
 #include "post-service/domain/likes.h"

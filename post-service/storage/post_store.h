@@ -25,7 +25,8 @@ class PostTx {
   // Returns the post, locked against every change until the end of the transaction; nullopt if there is none or it is
   // hidden.
   absl::StatusOr<std::optional<Post>> Lock(RowId id);
-  // Those of the posts, at most 1,000, that exist, are visible and are not locked by others. They are locked as by Lock.
+  // Those of the posts, at most 1,000, that exist, are visible and are not locked by others. They are locked as by
+  // Lock.
   absl::StatusOr<std::map<RowId, Post>> LockFree(const std::vector<RowId>& ids);
   // Stores everything except id, uid, like_count and create_time.
   absl::Status Update(const Post& post);

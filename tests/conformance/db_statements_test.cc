@@ -1,4 +1,6 @@
 // Prepared statements: they are kept, in a bounded number, and go on when the session or the tables change.
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -133,6 +135,56 @@ TEST_P(DbStatements, ListsOfEveryLengthFindTheirRowsAndNoOthers) {
     for (const auto& [id] : *rows) found.push_back(id);
     EXPECT_EQ(found, ids);
   }
+}
+
+TEST_P(DbStatements, RowsOfEveryNumberAreInsertedInTheirOrderAndTheirIdsReturned) {
+  storage_.own.Run(storage_.own.is_sqlite()
+                       ? "CREATE TABLE numbered (id INTEGER PRIMARY KEY, uid TEXT NOT NULL)"
+                       : "CREATE TABLE numbered (id BIGINT AUTO_INCREMENT PRIMARY KEY, uid VARCHAR(36) NOT NULL)");
+  const db::Sql insert{"numbered.insert", "INSERT INTO numbered (uid) VALUES (?) {returning id, uid}"};
+  const db::Sql read{"numbered.read", "SELECT id, uid FROM numbered WHERE id > ? ORDER BY id LIMIT 1000"};
+  int64_t last = 0;
+  for (int number = 1; number <= 600; number += number < 40 ? 1 : 186) {
+    std::vector<std::vector<db::Argument>> rows;
+    for (int i = 0; i < number; ++i) rows.push_back({absl::StrCat(number, "-", i)});
+    using Rows = std::vector<std::tuple<int64_t, std::string>>;
+    Rows returned, stored;
+    EXPECT_THAT(storage_.database.Transact(
+                    TestCall(), "test",
+                    [&](db::Tx& tx) -> absl::Status {
+                      CROSSKEY_ASSIGN_OR_RETURN(returned, (tx.InsertRows<int64_t, std::string>(insert, rows)));
+                      CROSSKEY_ASSIGN_OR_RETURN(stored, (tx.Query<int64_t, std::string>(read, last)));
+                      return absl::OkStatus();
+                    }),
+                IsOk());
+    ASSERT_EQ(stored.size(), static_cast<size_t>(number));
+    for (int i = 0; i < number; ++i)
+      EXPECT_EQ(std::get<1>(stored[static_cast<size_t>(i)]), absl::StrCat(number, "-", i));
+    last = std::get<0>(stored.back());
+    // MySQL returns none.
+    if (storage_.own.is_sqlite() || !returned.empty()) {
+      std::sort(returned.begin(), returned.end());
+      EXPECT_EQ(returned, stored);
+    }
+  }
+}
+
+// What another transaction has locked is left out, so nobody waits for it.
+TEST_P(DbStatementsOnServer, ARowThatIsLockedIsLeftOut) {
+  if (GetParam() == "mysql") GTEST_SKIP() << "MySQL takes the words for a comment, and waits";
+  const db::Sql free{"items.free", "SELECT id FROM items WHERE id IN (?) ORDER BY id {share_free}"};
+  for (int i = 1; i <= 3; ++i) Insert("x");
+  OtherSession other(storage_.own);
+  other.Run("START TRANSACTION");
+  other.Run("SELECT id FROM items WHERE id = 2 FOR UPDATE");
+  const auto rows = storage_.database.Transact(TestCall(), "test", [&](db::Tx& tx) {
+    return tx.Query<int64_t>(free, std::vector<int64_t>{1, 2, 3});
+  });
+  other.Run("COMMIT");
+  ASSERT_THAT(rows, IsOk());
+  std::vector<int64_t> found;
+  for (const auto& [id] : *rows) found.push_back(id);
+  EXPECT_THAT(found, ElementsAre(1, 3));
 }
 
 TEST_P(DbStatementsOnServer, ASessionKeepsABoundedNumber) {

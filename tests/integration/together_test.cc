@@ -289,6 +289,28 @@ TEST_P(Together, LikesAreCountedOnceEach) {
   EXPECT_EQ(pair_.post_db().Number("SELECT COUNT(*) FROM likes"), 6);
 }
 
+// Writes that have to ask the other service have threads of their own. The others do not wait for them.
+TEST_P(Together, WritesThatAskNobodyGoOnWhileThePeerDoesNotAnswer) {
+  pair_.StopPosts();
+  pair_.hold_post_consumer = true;
+  pair_.StartPosts();
+  const int64_t ada = KnownUser("ada");
+  const File go;
+  SetFault("lookup.send=wait:" + go.path() + "@*");
+  std::vector<std::thread> threads;
+  std::vector<grpc::Status> unheard(8);
+  for (grpc::Status& status : unheard) {
+    const int64_t user = pair_.CreateUser(NewName());
+    threads.emplace_back([this, user, &status] { status = pair_.TryCreatePost(user); });
+  }
+  EXPECT_TRUE(WaitFor([&] { return MetricOf(metrics(), "crosskey_line_calls", {{"line", "peer"}}) == 4; }));
+  EXPECT_EQ(pair_.CreatePosts(ada, 2).size(), 2u);
+  EXPECT_THAT(pair_.TryCreatePost(ada), GrpcOk());
+  go.Write();
+  for (std::thread& thread : threads) thread.join();
+  for (const grpc::Status& status : unheard) EXPECT_THAT(status, GrpcOk());
+}
+
 // Of users with the same name one is created, whoever shares a transaction with whom.
 TEST_P(Together, OfManyUsersWithOneNameOneIsCreated) {
   constexpr int kNames = 8, kCalls = 8;
@@ -312,9 +334,10 @@ CROSSKEY_ON_EVERY_SERVER(TogetherOnServer);
 
 // A release holds its user. Only the writes to that user wait for it.
 TEST_P(TogetherOnServer, AReferenceThatSomebodyHoldsDelaysItsOwnWritesAlone) {
+  if (GetParam() == "mysql") GTEST_SKIP() << "on MySQL the whole batch waits";
   const int64_t ada = KnownUser("ada"), held = KnownUser("held");
   HeldRow row(pair_.post_db(), "user_refs", held);
-  const uint64_t before = Batches("peer").count;
+  const uint64_t before = Batches("writes").count;
   std::atomic<bool> is_done = false;
   grpc::Status waits;
   std::thread caller([&] {
@@ -322,7 +345,7 @@ TEST_P(TogetherOnServer, AReferenceThatSomebodyHoldsDelaysItsOwnWritesAlone) {
     is_done = true;
   });
   // It has been taken out of its batch, and goes on alone.
-  EXPECT_TRUE(WaitFor([&] { return Batches("peer").count == before + 1; }));
+  EXPECT_TRUE(WaitFor([&] { return Batches("writes").count == before + 1; }));
   for (int i = 0; i < 20; ++i) EXPECT_THAT(pair_.TryCreatePost(ada), GrpcOk());
   EXPECT_FALSE(is_done);
   row.Release();

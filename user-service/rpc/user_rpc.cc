@@ -124,7 +124,7 @@ grpc::ServerUnaryReactor* UserRpc::ListUsers(grpc::CallbackServerContext* contex
 grpc::ServerUnaryReactor* UserRpc::UpdateUser(grpc::CallbackServerContext* context,
                                               const user::v1::UpdateUserRequest* request,
                                               user::v1::UpdateUserResponse* response) {
-  return writes_.Run(*context, "UpdateUser", rpc::Waits::kPeer, *request, *response,
+  return writes_.Run(*context, "UpdateUser", rpc::Waits::kMayAsk, *request, *response,
                      [this, request, response](const Call& call, idempotency::Recorder& recorder) -> absl::Status {
                        CROSSKEY_ASSIGN_OR_RETURN(const UserChange change, FromWire(*request));
                        return users_.Update(call, change, recorder.Of<User>([&](const User& user) {

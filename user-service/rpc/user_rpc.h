@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "common/idempotency/write_line.h"
+#include "common/idempotency/write_line_rpc.h"
 #include "common/relation/parent/parent.h"
 #include "common/rpc/calls.h"
 #include "user-service/domain/users.h"

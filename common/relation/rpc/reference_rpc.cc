@@ -57,7 +57,7 @@ grpc::ServerUnaryReactor* ReferenceRpc::LookupReferenced(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* ReferenceRpc::ReleaseReferenced(grpc::CallbackServerContext* context,
                                                           const v1::ReleaseReferencedRequest* wire,
                                                           v1::ReleaseReferencedResponse* response) {
-  return calls_.Unary(*context, "ReleaseReferenced", rpc::Waits::kInternal,
+  return calls_.Unary(*context, "ReleaseReferenced", rpc::Waits::kInternalWrites,
                       [this, wire, response](const Call& call) -> absl::Status {
                         if (!wire->validate_only()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseReceived));
                         const auto release = releases_.find(wire->type());

@@ -21,9 +21,9 @@ namespace crosskey::idempotency {
 // if there were no other. So together is never more than a faster way to the same answer.
 //
 // Every call keeps its own deadline, cancellation, trace, metrics, error and request_id. If the answer to the COMMIT is
-// lost, nobody knows whether it took effect. Then a call with a request_id goes on alone: it finds its answer, or has its
-// effect now, which the key of the answer allows once only. A call without one gets UNAVAILABLE DATABASE_UNAVAILABLE.
-// After any other error nothing is stored, and each write is done alone. Thread-safe.
+// lost, nobody knows whether it took effect. Then a call with a request_id goes on alone: it finds its answer, or has
+// its effect now, which the key of the answer allows once only. A call without one gets UNAVAILABLE
+// DATABASE_UNAVAILABLE. After any other error nothing is stored, and each write is done alone. Thread-safe.
 template <typename Request, typename Response, typename Write, typename Result>
 class WriteLine {
  public:
@@ -109,6 +109,12 @@ class WriteLine {
     for (const Item& each : items) shares.push_back({&each.call->call(), &each.write});
     bool may_be_stored = false;
     const absl::StatusOr<Outcomes> outcomes = Attempt(items, shares, may_be_stored);
+    if (!outcomes.ok() && !may_be_stored) {
+      // Perhaps because some calls have become too late. Without those the others still share a transaction.
+      const size_t before = items.size();
+      rpc::EndThoseThatAreLate(items);
+      if (items.size() < before) return items.empty() ? void() : DoTogether(items, alone);
+    }
     for (size_t i = 0; i < items.size(); ++i) {
       if (may_be_stored && !items[i].key.has_value()) {
         items[i].call->End(outcomes.status());
