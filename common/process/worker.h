@@ -26,6 +26,7 @@ struct Task {
   std::string name;                                  // of the thread, and of the lease
   std::function<absl::Duration(const Call&)> round;  // see Worker
   Kind kind = Kind::kEverywhere;
+  bool is_upkeep = false;  // leased, short and not urgent: all such tasks share one thread
 };
 
 }  // namespace process

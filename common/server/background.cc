@@ -27,16 +27,34 @@ Worker& Background::Add(process::Task task) {
     round = [this, name, round = std::move(round)](const Call& call) { return hold_(name) ? kHold : round(call); };
   }
   if (task.kind != process::Task::Kind::kEverywhere) {
-    return AddLeased(name, std::move(round), task.kind == process::Task::Kind::kLeasedNeedsPeer);
+    round = Leased(name, std::move(round), task.kind == process::Task::Kind::kLeasedNeedsPeer);
   }
-  workers_.push_back(std::make_unique<Worker>(name, limits::kDefaultDeadline, std::move(round)));
+  if (task.is_upkeep) {
+    upkeep_.push_back({std::move(round)});
+    if (upkeep_.size() > 1) return *upkeep_worker_;
+    round = [this](const Call& call) { return Upkeep(call); };
+  }
+  workers_.push_back(std::make_unique<Worker>(task.is_upkeep ? "upkeep" : name, limits::kDefaultDeadline, round));
+  if (task.is_upkeep) upkeep_worker_ = workers_.back().get();
   return *workers_.back();
 }
 
-Worker& Background::AddLeased(const std::string& name, Worker::Round round, bool needs_peer) {
+// Runs the rounds that are due. One that is held up delays the others, which do not mind.
+absl::Duration Background::Upkeep(const Call& call) {
+  absl::Time next = absl::InfiniteFuture();
+  for (Due& due : upkeep_) {
+    if (absl::Now() >= due.next && !call.cancelled()) {
+      const absl::Duration pause = due.round(call);
+      due.next = absl::Now() + pause;
+    }
+    next = std::min(next, due.next);
+  }
+  return std::max(next - absl::Now(), absl::ZeroDuration());
+}
+
+Worker::Round Background::Leased(const std::string& name, Worker::Round round, bool needs_peer) {
   lease_names_.push_back(name);
-  const auto leased = [this, name, needs_peer, round = std::move(round),
-                       due = absl::InfinitePast()](const Call& call) mutable {
+  return [this, name, needs_peer, round = std::move(round), due = absl::InfinitePast()](const Call& call) mutable {
     if (!Holds(call, name)) return kStandby;
     if (absl::Now() < due) return kLookAtLease;  // this round came only to renew the lease
     const absl::Duration pause = round(call);
@@ -45,8 +63,6 @@ Worker& Background::AddLeased(const std::string& name, Worker::Round round, bool
     if (needs_peer && seen.asked && !seen.answers) return LetAnotherTry(name);
     return std::min(pause, kLookAtLease);
   };
-  workers_.push_back(std::make_unique<Worker>(name, limits::kDefaultDeadline, leased));
-  return *workers_.back();
 }
 
 // Gives the lease back, because it may be only this process that cannot reach the peer. The pause is long enough for

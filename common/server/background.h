@@ -40,7 +40,8 @@ class Background {
   void Stop();
 
  private:
-  Worker& AddLeased(const std::string& name, Worker::Round round, bool needs_peer);
+  Worker::Round Leased(const std::string& name, Worker::Round round, bool needs_peer);
+  absl::Duration Upkeep(const Call& call);
   bool Holds(const Call& call, const std::string& lease);
   absl::Duration LetAnotherTry(const std::string& lease);
 
@@ -49,6 +50,13 @@ class Background {
   const std::function<bool(const std::string& task)> hold_;
   std::vector<std::string> lease_names_;
   std::vector<std::unique_ptr<Worker>> workers_;
+
+  struct Due {
+    Worker::Round round;
+    absl::Time next = absl::InfinitePast();
+  };
+  std::vector<Due> upkeep_;  // for the thread of the same name
+  Worker* upkeep_worker_ = nullptr;
 };
 
 }  // namespace crosskey::server

@@ -79,8 +79,8 @@ Service::Service(Settings settings, db::DatabaseOptions database)
   database_.set_seam(settings_.hooks.seam);
   using Kind = process::Task::Kind;
   background_.Add({"watch", [this](const Call& call) { return WatchPeer(call); }, Kind::kEverywhere});
-  background_.Add({"trim", [this](const Call& call) { return TrimEvents(call); }, Kind::kLeasedNeedsPeer});
-  background_.Add({"requests", [this](const Call& call) { return PurgeAnswers(call); }, Kind::kLeased});
+  background_.Add({"trim", [this](const Call& call) { return TrimEvents(call); }, Kind::kLeasedNeedsPeer, true});
+  background_.Add({"requests", [this](const Call& call) { return PurgeAnswers(call); }, Kind::kLeased, true});
 }
 
 Service::~Service() { Stop(); }

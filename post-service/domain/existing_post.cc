@@ -32,8 +32,28 @@ absl::StatusOr<db::Either<ExistingPost::Written, ExistingPost::Moved>> ExistingP
   return users_.Write(call, target.relationship, users, write, target.if_unknown);
 }
 
+// Reads the posts of the writes that are held.
+absl::Status ExistingPost::ReadAll(events::Tx& tx, const std::vector<Target>& targets, const std::vector<RowId>& ids,
+                                   std::vector<Locked>& locked) {
+  using Read = std::map<RowId, Post>;
+  CROSSKEY_ASSIGN_OR_RETURN(const Read posts, store_.In(tx).Read(ids));
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (!locked[i].IsHeld()) continue;
+    const auto post = posts.find(targets[i].id);
+    if (post == posts.end()) {
+      locked[i].outcome.reset();
+      continue;
+    }
+    locked[i].post = post->second;
+    if (targets[i].version.has_value() && *targets[i].version != post->second.version) {
+      locked[i].outcome = errors::EtagMismatch(kPostType, targets[i].id);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<idempotency::Outcomes> ExistingPost::WriteTogether(
-    const Call& call, const std::vector<Target>& targets,
+    const Call& call, const std::vector<Target>& targets, Posts posts,
     absl::FunctionRef<absl::Status(events::Tx&, std::vector<Locked>&)> body) {
   // Read without a lock first, for the reason that Write says.
   std::vector<RowId> ids;
@@ -52,17 +72,20 @@ absl::StatusOr<idempotency::Outcomes> ExistingPost::WriteTogether(
   if (all.empty()) return idempotency::Outcomes(targets.size());
   return idempotency::OutcomesOf(users_.WriteTogether(
       call, all, [&](events::Tx& tx, const relation::Held& held) -> absl::StatusOr<idempotency::Joint> {
-        CROSSKEY_ASSIGN_OR_RETURN(const auto posts, store_.In(tx).LockFree(ids));
+        using Users = std::map<RowId, RowId>;
+        CROSSKEY_ASSIGN_OR_RETURN(const Users now, store_.In(tx).LockFree(ids));
         std::vector<Locked> locked(targets.size());
+        std::vector<RowId> read;
         for (size_t i = 0; i < targets.size(); ++i) {
           // What is not usual is done alone, where the error that is to be told is found out.
-          const auto post = posts.find(targets[i].id);
-          if (users[i].empty() || post == posts.end() || post->second.user_id != users[i].front()) continue;
+          const auto author = now.find(targets[i].id);
+          if (users[i].empty() || author == now.end() || author->second != users[i].front()) continue;
           const auto references = held.Check(targets[i].relationship, users[i]);
           if (!references.has_value() || !references->ok()) continue;
-          const bool is_other = targets[i].version.has_value() && *targets[i].version != post->second.version;
-          locked[i] = {is_other ? errors::EtagMismatch(kPostType, targets[i].id) : absl::OkStatus(), post->second};
+          locked[i].outcome = absl::OkStatus();
+          read.push_back(targets[i].id);
         }
+        if (posts == Posts::kRead) CROSSKEY_RETURN_IF_ERROR(ReadAll(tx, targets, read, locked));
         CROSSKEY_RETURN_IF_ERROR(body(tx, locked));
         idempotency::Outcomes outcomes;
         for (Locked& each : locked) outcomes.push_back(std::move(each.outcome));

@@ -38,16 +38,17 @@ class ExistingPost {
   struct Locked {
     // OK: its references are held and its post is locked. An error: it is refused. nullopt: it has to be done alone.
     std::optional<absl::Status> outcome;
-    std::optional<Post> post;  // as it is, if the outcome is OK
+    std::optional<Post> post;  // as it is, if the outcome is OK and the posts are read
 
     bool IsHeld() const { return outcome.has_value() && outcome->ok(); }
   };
+  enum class Posts { kLocked, kRead };
 
   // Runs `body` in a transaction for several writes, each of which may have another outcome. `body` is called with one
   // Locked for each of `targets` and does the writes that are held. It may reset the outcome of one that it has not
-  // done, which then has to be done alone. Returns the outcomes.
+  // done, which then has to be done alone. Returns the outcomes. Versions are compared only if the posts are read.
   absl::StatusOr<idempotency::Outcomes> WriteTogether(
-      const Call& call, const std::vector<Target>& targets,
+      const Call& call, const std::vector<Target>& targets, Posts posts,
       absl::FunctionRef<absl::Status(events::Tx&, std::vector<Locked>&)> body);
 
  private:
@@ -57,6 +58,8 @@ class ExistingPost {
   absl::StatusOr<db::Either<Written, Moved>> WriteOnce(const Call& call, const Target& target, const Post& seen,
                                                        absl::FunctionRef<absl::Status(events::Tx&, Post&)> body);
   absl::StatusOr<Post> Get(const Call& call, RowId id);
+  absl::Status ReadAll(events::Tx& tx, const std::vector<Target>& targets, const std::vector<RowId>& ids,
+                       std::vector<Locked>& locked);
 
   PostStore& store_;
   relation::Guard& users_;

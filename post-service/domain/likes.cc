@@ -37,7 +37,7 @@ absl::StatusOr<idempotency::Outcomes> Likes::AddTogether(const Call& call,
     if (!wanted.empty()) CROSSKEY_RETURN_IF_ERROR(LikeTx(tx).AddMissing(wanted));
     return record(tx.db(), results);
   };
-  return existing_.WriteTogether(call, targets, add);
+  return existing_.WriteTogether(call, targets, ExistingPost::Posts::kLocked, add);
 }
 
 absl::Status Likes::Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record) {

@@ -129,7 +129,7 @@ absl::StatusOr<idempotency::Outcomes> Posts::UpdateTogether(const Call& call,
     }
     return record(tx.db(), results);
   };
-  return existing_.WriteTogether(call, targets, update);
+  return existing_.WriteTogether(call, targets, ExistingPost::Posts::kRead, update);
 }
 
 absl::Status Posts::Delete(const Call& call, RowId id, std::optional<int64_t> version,

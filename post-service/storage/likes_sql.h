@@ -9,7 +9,7 @@ namespace crosskey::posts::sql {
 // These run in a transaction that has locked the post.
 inline const db::Sql kHasLike{"likes.has", "SELECT id FROM likes WHERE post_id = ? AND user_id = ?"};
 // All likes of these users of these posts, so also others than those that are asked for.
-inline const db::Sql kHasLikes{"likes.has_any",
+inline const db::Sql kHasLikes{"likes.any",
                                "SELECT post_id, user_id FROM likes WHERE post_id IN (?) AND user_id IN (?)"};
 inline const db::Sql kInsertLike{"likes.insert", "INSERT INTO likes (post_id, user_id, create_time) VALUES (?, ?, ?)"};
 inline const db::Sql kRemoveLike{"likes.remove", "DELETE FROM likes WHERE post_id = ? AND user_id = ?"};

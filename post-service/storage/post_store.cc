@@ -120,13 +120,17 @@ absl::StatusOr<std::optional<Post>> PostTx::Lock(RowId id) {
   return std::move(posts.front());
 }
 
-absl::StatusOr<std::map<RowId, Post>> PostTx::LockFree(const std::vector<RowId>& ids) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto locked, tx_.db().Query<RowId>(sql::kLockFree, ids));
+absl::StatusOr<std::map<RowId, RowId>> PostTx::LockFree(const std::vector<RowId>& ids) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto locked, (tx_.db().Query<RowId, RowId>(sql::kLockFree, ids)));
+  std::map<RowId, RowId> users;
+  for (const auto& [id, user_id] : locked) users[id] = user_id;
+  return users;
+}
+
+absl::StatusOr<std::map<RowId, Post>> PostTx::Read(const std::vector<RowId>& ids) {
   std::map<RowId, Post> posts;
-  std::vector<RowId> free;
-  for (const auto& [id] : locked) free.push_back(id);
-  if (free.empty()) return posts;
-  CROSSKEY_ASSIGN_OR_RETURN(auto read, Select(tx_.db(), sql_.get, free));
+  if (ids.empty()) return posts;
+  CROSSKEY_ASSIGN_OR_RETURN(auto read, Select(tx_.db(), sql_.get, ids));
   for (Post& post : read) posts.emplace(post.id, std::move(post));
   return posts;
 }

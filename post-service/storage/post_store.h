@@ -25,9 +25,11 @@ class PostTx {
   // Returns the post, locked against every change until the end of the transaction; nullopt if there is none or it is
   // hidden.
   absl::StatusOr<std::optional<Post>> Lock(RowId id);
-  // Those of the posts, at most 1,000, that exist, are visible and are not locked by others. They are locked as by
-  // Lock.
-  absl::StatusOr<std::map<RowId, Post>> LockFree(const std::vector<RowId>& ids);
+  // Locks those of the posts, at most 1,000, that exist, are not hidden themselves and are not locked by others, as
+  // Lock does. Returns their users, whose references the caller has to have held before.
+  absl::StatusOr<std::map<RowId, RowId>> LockFree(const std::vector<RowId>& ids);
+  // Those of the posts that exist and are visible. The caller has locked them.
+  absl::StatusOr<std::map<RowId, Post>> Read(const std::vector<RowId>& ids);
   // Stores everything except id, uid, like_count and create_time.
   absl::Status Update(const Post& post);
 

@@ -42,7 +42,8 @@ inline const db::Sql kInsertAll{"posts.insert_all", CROSSKEY_INSERT " {returning
 inline const db::Sql kIdsByUid{"posts.ids_by_uid", "SELECT id, uid FROM posts WHERE uid IN (?)"};
 // Runs after the references to the users are locked: that is the order of locks (common/relation/README.md).
 inline const db::Sql kLock{"posts.lock", "SELECT id FROM posts WHERE id = ? {update}"};
-inline const db::Sql kLockFree{"posts.lock_free", "SELECT id FROM posts WHERE id IN (?) ORDER BY id {update_free}"};
+inline const db::Sql kLockFree{"posts.lock_free",
+                               "SELECT id, user_id FROM posts WHERE id IN (?) AND state = 1 ORDER BY id {update_free}"};
 inline const db::Sql kAuthors{"posts.authors", "SELECT id, user_id FROM posts WHERE id IN (?) AND state = 1"};
 inline const db::Sql kUpdate{"posts.update",
                              "UPDATE posts SET user_id = ?, title = ?, content = ?, content_bytes = ?, version = ?, "

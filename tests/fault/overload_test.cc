@@ -84,11 +84,8 @@ TEST_P(OverloadTest, AfterwardsMemoryThreadsAndDescriptorsAreAsBefore) {
       EXPECT_EQ(calls.outcomes().Except({"OK", "OVERLOADED", "RESOURCE_EXHAUSTED"}), "");
       EXPECT_GT(calls.outcomes().Count("OVERLOADED"), 0);
     }
-    // The connections are closed, and threads that have nothing to do end.
-    EXPECT_TRUE(WaitFor([&] {
-      const int64_t threads = UsageOf(process).threads;
-      return threads < kMaxInFlight;
-    })) << UsageOf(process).threads;
+    // 12 threads for calls, some 28 others, and none for each call.
+    EXPECT_LE(UsageOf(process).threads, 44);
   };
   overload(5);  // pools, caches and arenas grow to their size
   EXPECT_TRUE(WaitFor([&] {

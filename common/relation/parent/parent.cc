@@ -36,7 +36,7 @@ void Parent::Consume(events::Consumer& consumer) {
 std::vector<process::Task> Parent::Tasks() {
   return {{"recovery", [this](const Call& call) { return Recover(call); }, process::Task::Kind::kLeasedNeedsPeer},
           {"liveness", [this](const Call& call) { return Measure(call); }, process::Task::Kind::kEverywhere},
-          {"purge", [this](const Call& call) { return Purge(call); }, process::Task::Kind::kLeased}};
+          {"purge", [this](const Call& call) { return Purge(call); }, process::Task::Kind::kLeased, true}};
 }
 
 absl::Duration Parent::Recover(const Call& call) {
