@@ -179,7 +179,7 @@ void CallEverything(Pair& pair) {
   const int64_t grace = pair.CreateUser("grace");
   const int64_t held = pair.CreateUser("held");
   // Several users that are created together.
-  for (int round = 0; pair.user_sql().counted()["users.ids_by_uid"].statements == 0 && round < 100; ++round) {
+  for (int round = 0; pair.user_sql().counted()["users.insert_all"].statements == 0 && round < 100; ++round) {
     std::vector<std::thread> threads;
     for (int i = 0; i < 16; ++i)
       threads.emplace_back([&, i] { pair.CreateUser(absl::StrCat("of many ", round, " ", i)); });
@@ -206,9 +206,11 @@ void CallEverything(Pair& pair) {
   EXPECT_THAT(Invoke(pair.users(), &UserService::Stub::UpdateUser, rename, &renamed), GrpcOk());
 
   for (const int64_t user : {int64_t{0}, ada}) {
-    for (const bool newest : {false, true}) {
+    for (const auto& [newest, size] :
+         {std::pair(false, 0), std::pair(true, 0), std::pair(false, 1000), std::pair(true, 1000)}) {
       post::v1::ListPostsRequest list;
       list.set_user_id(user);
+      list.set_page_size(size);
       list.set_newest_first(newest);
       list.set_include_users(true);
       post::v1::ListPostsResponse page;
@@ -331,6 +333,11 @@ TEST_P(ExplainTest, EveryStatementUsesAnIndex) {
     const std::set<std::string> names = StatementsOf(file);
     ASSERT_FALSE(names.empty()) << file;
     expected.insert(names.begin(), names.end());
+  }
+  // Only needed where the server does not return what it has inserted.
+  if (GetParam() != "mysql") {
+    expected.erase("posts.ids_by_uid");
+    expected.erase("users.ids_by_uid");
   }
   std::set<std::string> seen;
   for (const auto& [database, samples] :
