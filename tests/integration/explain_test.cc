@@ -207,7 +207,7 @@ void CallEverything(Pair& pair) {
 
   for (const int64_t user : {int64_t{0}, ada}) {
     for (const auto& [newest, size] :
-         {std::pair(false, 0), std::pair(true, 0), std::pair(false, 1000), std::pair(true, 1000)}) {
+         {std::pair(false, 0), std::pair(true, 0), std::pair(false, 60), std::pair(true, 60)}) {
       post::v1::ListPostsRequest list;
       list.set_user_id(user);
       list.set_page_size(size);
