@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "common/batch/workers.h"
 
 namespace crosskey::batch {
@@ -34,7 +33,7 @@ class Line final : public LineBase {
 
   void Add(Item item) {
     std::lock_guard lock(workers_.mutex_);
-    waiting_.push_back({std::move(item), absl::Now()});
+    waiting_.push_back({std::move(item), Clock::now()});
     SetLength(waiting_.size());
     workers_.Added(*this);
   }
@@ -42,15 +41,15 @@ class Line final : public LineBase {
  private:
   struct Waiting {
     Item item;
-    absl::Time since;
+    Clock::time_point since;
   };
 
   bool Empty() const override { return waiting_.empty(); }
-  absl::Time Oldest() const override { return waiting_.front().since; }
+  Clock::time_point Oldest() const override { return waiting_.front().since; }
 
   void Do(std::unique_lock<std::mutex>& lock) override {
     std::vector<Item> items;
-    const absl::Time oldest = Oldest();
+    const Clock::time_point oldest = Oldest();
     items.reserve(std::min(waiting_.size(), batch_));
     while (!waiting_.empty() && items.size() < batch_) {
       items.push_back(std::move(waiting_.front().item));
@@ -63,7 +62,7 @@ class Line final : public LineBase {
     lock.lock();
   }
 
-  void Refuse(std::unique_lock<std::mutex>& lock, absl::Time before) override {
+  void Refuse(std::unique_lock<std::mutex>& lock, Clock::time_point before) override {
     std::vector<std::pair<Item, absl::Status>> refused;
     for (auto each = waiting_.begin(); each != waiting_.end() && each->since < before;) {
       absl::Status status = each->item.Waiting();

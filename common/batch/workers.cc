@@ -4,13 +4,15 @@
 
 #include <pthread.h>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 namespace crosskey::batch {
 namespace {
 
 // How often items that wait are looked at: whether they may go on waiting, and whether another thread is to begin.
-constexpr absl::Duration kTick = absl::Milliseconds(5);
+constexpr std::chrono::milliseconds kTick(5);
+// So many threads are left to lines that do not wait for locks or for others.
+constexpr int kForOthers = 4;
 
 }  // namespace
 
@@ -18,7 +20,8 @@ LineBase::LineBase(Workers& workers, const LineOptions& options)
     : workers_(workers),
       batch_(options.batch),
       lanes_(options.lanes),
-      patience_(options.patience),
+      patience_(absl::ToChronoNanoseconds(options.patience)),
+      may_wait_(options.may_wait),
       length_(workers.metrics_.Gauge("crosskey_line_calls", "Calls that wait for a thread.", {{"line", options.name}})),
       sizes_(workers.metrics_.Histogram("crosskey_batch_calls", "Calls that were done together.",
                                         {1, 2, 4, 8, 16, 32, 64, 128}, {{"line", options.name}})),
@@ -37,12 +40,12 @@ void LineBase::Close() {
   lines.erase(std::remove(lines.begin(), lines.end(), this), lines.end());
 }
 
-void LineBase::Took(size_t items, absl::Time oldest) {
+void LineBase::Took(size_t items, Clock::time_point oldest) {
   sizes_.Observe(static_cast<double>(items));
-  waits_.Observe(absl::ToDoubleSeconds(absl::Now() - oldest));
+  waits_.Observe(std::chrono::duration<double>(Clock::now() - oldest).count());
 }
 
-Workers::Workers(int threads, telemetry::Metrics& metrics) : metrics_(metrics) {
+Workers::Workers(int threads, telemetry::Metrics& metrics) : metrics_(metrics), number_(threads) {
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this] { Work(); });
     pthread_setname_np(threads_.back().native_handle(), "calls");
@@ -66,21 +69,28 @@ void Workers::Stop() {
   if (clock_.joinable()) clock_.join();
 }
 
-bool Workers::MayBegin(const LineBase& line, absl::Time now) {
+bool Workers::MayBegin(const LineBase& line, Clock::time_point now) const {
   if (line.Empty() || line.busy_ >= line.lanes_) return false;
+  if (line.may_wait_ && busy_waiting_ >= std::max(1, number_ - kForOthers)) return false;
   return line.busy_ == 0 || now - line.Oldest() >= line.patience_;
 }
 
-void Workers::Added(const LineBase& line) {
-  if (idle_ > 0 && MayBegin(line, absl::Now())) {
-    work_.notify_one();
-  } else if (!ticking_) {
-    ticking_ = true;
-    time_.notify_one();
-  }
+bool Workers::Wake() {
+  if (idle_ == 0) return false;
+  --idle_;
+  ++woken_;
+  work_.notify_one();
+  return true;
 }
 
-LineBase* Workers::Next(absl::Time now) const {
+void Workers::Added(const LineBase& line) {
+  if (MayBegin(line, Clock::now()) && Wake()) return;
+  if (ticking_) return;
+  ticking_ = true;
+  time_.notify_one();
+}
+
+LineBase* Workers::Next(Clock::time_point now) const {
   LineBase* next = nullptr;
   for (LineBase* line : lines_) {
     if (MayBegin(*line, now) && (next == nullptr || line->Oldest() < next->Oldest())) next = line;
@@ -91,16 +101,19 @@ LineBase* Workers::Next(absl::Time now) const {
 void Workers::Work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    if (LineBase* line = Next(absl::Now())) {
+    if (LineBase* line = Next(Clock::now())) {
       ++line->busy_;
+      busy_waiting_ += line->may_wait_ ? 1 : 0;
       line->Do(lock);
       --line->busy_;
+      busy_waiting_ -= line->may_wait_ ? 1 : 0;
     } else if (stopping_) {
       return;
     } else {
       ++idle_;
-      work_.wait(lock);
-      --idle_;
+      work_.wait(lock, [this] { return woken_ > 0 || stopping_; });
+      // Whoever wakes a thread has counted it already.
+      woken_ > 0 ? --woken_ : --idle_;
     }
   }
 }
@@ -112,11 +125,11 @@ void Workers::Tick() {
       time_.wait(lock, [this] { return ticking_ || stopping_; });
       continue;
     }
-    time_.wait_for(lock, absl::ToChronoMilliseconds(kTick), [this] { return stopping_; });
-    const absl::Time now = absl::Now();
+    time_.wait_for(lock, kTick, [this] { return stopping_; });
+    const Clock::time_point now = Clock::now();
     for (LineBase* line : std::vector<LineBase*>(lines_)) {
       line->Refuse(lock, now - kTick);
-      if (MayBegin(*line, now)) work_.notify_one();
+      if (MayBegin(*line, now)) Wake();
     }
     ticking_ = std::any_of(lines_.begin(), lines_.end(), [](const LineBase* line) { return !line->Empty(); });
   }

@@ -1,6 +1,7 @@
 // Work that waits in lines, and the few threads that do it.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -25,7 +26,11 @@ struct LineOptions {
   // wait gather to a larger batch, which costs less than two small ones, so a second thread pays off only when the
   // first one is held up.
   absl::Duration patience = absl::ZeroDuration();
+  // Its items may wait for locks or for others. All lines of this kind together leave some threads to the others.
+  bool may_wait = false;
 };
+
+using Clock = std::chrono::steady_clock;
 
 // What Workers knows of a line. line.h has the lines themselves.
 class LineBase {
@@ -42,7 +47,7 @@ class LineBase {
   void Open();
   void Close();
   // To be called by a line that has taken `items` out, of which the first one had waited since `oldest`.
-  void Took(size_t items, absl::Time oldest);
+  void Took(size_t items, Clock::time_point oldest);
   // To be called with the number of items that wait, when it has changed.
   void SetLength(size_t length) { length_.Set(static_cast<double>(length)); }
 
@@ -54,15 +59,16 @@ class LineBase {
 
   // All are called with the lock of the workers held.
   virtual bool Empty() const = 0;
-  virtual absl::Time Oldest() const = 0;  // when the first item came; only if there is one
+  virtual Clock::time_point Oldest() const = 0;  // when the first item came; only if there is one
   // Takes the first items out of the line and does them. Lets go of the lock meanwhile.
   virtual void Do(std::unique_lock<std::mutex>& lock) = 0;
   // Takes out of the line what is not to wait any longer, of the items that came before `before`, and refuses it. Lets
   // go of the lock meanwhile.
-  virtual void Refuse(std::unique_lock<std::mutex>& lock, absl::Time before) = 0;
+  virtual void Refuse(std::unique_lock<std::mutex>& lock, Clock::time_point before) = 0;
 
   const int lanes_;
-  const absl::Duration patience_;
+  const Clock::duration patience_;
+  const bool may_wait_;
   prometheus::Gauge& length_;
   prometheus::Histogram& sizes_;
   prometheus::Histogram& waits_;
@@ -78,7 +84,7 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  int threads() const { return static_cast<int>(threads_.size()); }
+  int threads() const { return number_; }
 
   // Does what still waits, and ends the threads. The lines must not get any more. Has no effect the second time.
   void Stop();
@@ -88,18 +94,24 @@ class Workers {
   template <typename Item>
   friend class Line;
 
-  static bool MayBegin(const LineBase& line, absl::Time now);
-  void Added(const LineBase& line);  // with the lock held
-  LineBase* Next(absl::Time now) const;
+  // All with the lock held.
+  bool MayBegin(const LineBase& line, Clock::time_point now) const;
+  void Added(const LineBase& line);
+  LineBase* Next(Clock::time_point now) const;
+  bool Wake();  // a thread that waits for work; false: there is none
+
   void Work();
   void Tick();
 
   telemetry::Metrics& metrics_;
+  const int number_;
   std::mutex mutex_;  // guards everything below, and the items of all lines
   std::condition_variable work_;
   std::condition_variable time_;
   std::vector<LineBase*> lines_;
-  int idle_ = 0;
+  int idle_ = 0;          // threads that wait for work and have not been woken
+  int woken_ = 0;         // threads that have been woken and have not gone on yet
+  int busy_waiting_ = 0;  // threads that work on lines that may wait
   bool ticking_ = false;  // something waits that no thread has been woken for
   bool stopping_ = false;
   std::vector<std::thread> threads_;

@@ -21,10 +21,8 @@ absl::StatusOr<Outcomes> OutcomesOf(absl::StatusOr<Joint> joint) {
   return std::get<Outcomes>(*std::move(joint));
 }
 
-absl::Status StoreAnswers(Answers& answers, db::Tx& tx, const std::vector<const Call*>& calls,
-                          const std::vector<Answers::New>& made) {
-  for (const Call* call : calls) CROSSKEY_RETURN_IF_ERROR(call->Check());
-  return answers.RecordAll(tx, made);
+bool IsFinal(const std::optional<absl::Status>& outcome, bool has_request_id) {
+  return outcome.has_value() && (outcome->ok() || !has_request_id);
 }
 
 bool MayBeStored(const absl::Status& error) {

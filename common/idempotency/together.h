@@ -33,11 +33,10 @@ absl::StatusOr<Outcomes> OutcomesOf(absl::StatusOr<Joint> joint);
 template <typename Result>
 using RecordAll = Record<std::vector<std::optional<Result>>>;
 
-// Stores the answers of the writes that a transaction has done, as its last statement. `calls` are those of the writes,
-// also of those without a request_id. If one of them is too late by now, that is the error, because it must have no
-// effect.
-absl::Status StoreAnswers(Answers& answers, db::Tx& tx, const std::vector<const Call*>& calls,
-                          const std::vector<Answers::New>& made);
+// Whether a call can be ended with the outcome of its write. An error may come from what an earlier call with the same
+// request_id has changed in the meantime, and then the answer of that call counts. So a call with a request_id goes on
+// alone, where that is looked up.
+bool IsFinal(const std::optional<absl::Status>& outcome, bool has_request_id);
 
 // Whether a transaction that has ended with this error may have taken effect all the same.
 bool MayBeStored(const absl::Status& error);

@@ -81,7 +81,7 @@ class WriteLine {
   }
 
   // Takes out the calls under whose request_id an answer is stored, or another call in `items` is. If that cannot be
-  // found out, ends all calls.
+  // found out, takes out all.
   std::vector<Item> TakeOutTheAnswered(std::vector<Item>& items) {
     std::set<std::string> ids;
     std::vector<Item> first, out;
@@ -109,16 +109,10 @@ class WriteLine {
     for (const Item& each : items) shares.push_back({&each.call->call(), &each.write});
     bool may_be_stored = false;
     const absl::StatusOr<Outcomes> outcomes = Attempt(items, shares, may_be_stored);
-    if (!outcomes.ok() && !may_be_stored) {
-      // Perhaps because some calls have become too late. Without those the others still share a transaction.
-      const size_t before = items.size();
-      rpc::EndThoseThatAreLate(items);
-      if (items.size() < before) return items.empty() ? void() : DoTogether(items, alone);
-    }
     for (size_t i = 0; i < items.size(); ++i) {
       if (may_be_stored && !items[i].key.has_value()) {
         items[i].call->End(outcomes.status());
-      } else if (outcomes.ok() && (*outcomes)[i].has_value()) {
+      } else if (outcomes.ok() && IsFinal((*outcomes)[i], items[i].key.has_value())) {
         items[i].call->End(*(*outcomes)[i]);
       } else {
         alone.push_back(std::move(items[i]));
@@ -130,16 +124,14 @@ class WriteLine {
   absl::StatusOr<Outcomes> Attempt(const std::vector<Item>& items, const std::vector<Share<Write>>& shares,
                                    bool& may_be_stored) {
     const auto record = [&](db::Tx& tx, const std::vector<std::optional<Result>>& results) -> absl::Status {
-      std::vector<const Call*> done;
       std::vector<Answers::New> answers;
       for (size_t i = 0; i < items.size(); ++i) {
         if (!results[i].has_value()) continue;
-        done.push_back(shares[i].call);
         items[i].response->Clear();
         method_.answer(*results[i], *items[i].response);
         if (items[i].key.has_value()) answers.push_back({*items[i].key, items[i].response->SerializeAsString()});
       }
-      return StoreAnswers(writes_.answers(), tx, done, answers);
+      return writes_.answers().RecordAll(tx, answers);
     };
     try {
       absl::StatusOr<Outcomes> outcomes = method_.together(rpc::CallOfAll(items), shares, record);

@@ -9,9 +9,9 @@ constexpr int kWriteThreads = 3;
 constexpr int kPeerThreads = 4;
 constexpr int kInternalWriteThreads = 3;
 constexpr int kReservedForInternal = 2;
+constexpr int kFewestThreads = 12;
 // The background tasks need sessions as well.
 constexpr int kSessionsOfOthers = 4;
-constexpr int kFewestThreads = kWriteThreads + kPeerThreads + kInternalWriteThreads + kReservedForInternal;
 
 }  // namespace
 
@@ -28,14 +28,15 @@ int CallLines::Threads(int sessions) { return std::max(sessions - kSessionsOfOth
 CallLines::CallLines(batch::Workers& workers)
     : workers_(workers),
       reads_(workers, {"reads", 1, std::max(1, workers.threads() - kReservedForInternal)}, Run),
-      writes_(workers, {"writes", 1, kWriteThreads}, Run),
-      peer_(workers, {"peer", 1, kPeerThreads}, Run),
+      writes_(workers, {"writes", 1, kWriteThreads, absl::ZeroDuration(), true}, Run),
+      may_ask_(workers, {"may_ask", 1, kWriteThreads, absl::ZeroDuration(), true}, Run),
+      peer_(workers, {"peer", 1, kPeerThreads, absl::ZeroDuration(), true}, Run),
       internal_(workers, {"internal", 1, workers.threads()}, Run),
-      internal_writes_(workers, {"internal_writes", 1, kInternalWriteThreads}, Run) {}
+      internal_writes_(workers, {"internal_writes", 1, kInternalWriteThreads, absl::ZeroDuration(), true}, Run) {}
 
 void CallLines::Add(Waits waits, PendingCall* call, Body body) {
   if (waits == Waits::kMayAsk) {
-    return AddStep(Waits::kWrites, call, [this, body = std::move(body)](PendingCall* same) {
+    return AddStep(waits, call, [this, body = std::move(body)](PendingCall* same) {
       Call alone = same->call();
       alone.may_ask_peer = false;
       const absl::Status status = Guarded(body, alone);
@@ -51,8 +52,9 @@ void CallLines::AddStep(Waits waits, PendingCall* call, std::function<void(Pendi
     case Waits::kReads:
       return reads_.Add(std::move(item));
     case Waits::kWrites:
-    case Waits::kMayAsk:
       return writes_.Add(std::move(item));
+    case Waits::kMayAsk:
+      return may_ask_.Add(std::move(item));
     case Waits::kPeer:
       return peer_.Add(std::move(item));
     case Waits::kInternal:

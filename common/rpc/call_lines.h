@@ -11,11 +11,12 @@ namespace crosskey::rpc {
 
 // Which calls hold each other up.
 enum class Waits {
-  kReads,           // for the database alone
-  kWrites,          // for locks and, on SQLite, for the turn to write
-  kMayAsk,          // as kWrites; but an attempt that has to ask the other service ends, and begins again as kPeer
+  kReads,   // for the database alone
+  kWrites,  // for locks and, on SQLite, for the turn to write
+  // As kWrites, on a line of their own. An attempt that has to ask the other service begins again as kPeer.
+  kMayAsk,
   kPeer,            // for the other service
-  kInternal,        // what the other service asks; as kReads, but none of the others can take all threads from it
+  kInternal,        // what the other service asks; as kReads, but reads cannot take all threads from it
   kInternalWrites,  // the same, as kWrites
 };
 
@@ -55,6 +56,7 @@ class CallLines {
   batch::Workers& workers_;
   batch::Line<Item> reads_;
   batch::Line<Item> writes_;
+  batch::Line<Item> may_ask_;
   batch::Line<Item> peer_;
   batch::Line<Item> internal_;
   batch::Line<Item> internal_writes_;

@@ -16,6 +16,8 @@ namespace {
 
 // No call waits longer than this for locks and sessions, whatever deadline its client sets.
 constexpr absl::Duration kLongestCall = absl::Minutes(5);
+// Answers that gRPC has and that their clients have not read. They take memory until the connection ends.
+constexpr int kUnsentAnswers = 256;
 // A call that waits in a line is refused this long before its deadline.
 constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
 
@@ -70,6 +72,7 @@ absl::Status Admission::CheckStream() const { return streams_end_ ? errors::Drai
 absl::Status Admission::Enter() {
   const absl::Status status = Check();
   if (!status.ok()) return status;
+  if (unsent_ > kUnsentAnswers) return errors::Overloaded("answers");
   if (++in_flight_ <= max_in_flight_) return absl::OkStatus();
   --in_flight_;
   return errors::Overloaded("calls");
@@ -123,8 +126,8 @@ Calls::Calls(std::string service, std::shared_ptr<Admission> admission, CallLine
 
 Calls::~Calls() = default;
 
-PendingCall::PendingCall(Calls& calls, Method& method, Call call, grpc::ServerUnaryReactor* reactor)
-    : calls_(calls), method_(method), call_(std::move(call)), reactor_(reactor), begin_(absl::Now()) {}
+PendingCall::PendingCall(Calls& calls, Method& method, Call call)
+    : calls_(calls), method_(method), call_(std::move(call)), begin_(absl::Now()) {}
 
 absl::Status PendingCall::Waiting() const {
   if (call_.cancelled()) return call_.Check();
@@ -133,21 +136,24 @@ absl::Status PendingCall::Waiting() const {
 
 void PendingCall::End(const absl::Status& status) {
   if (admitted_) calls_.admission_->Leave();
-  reactor_->Finish(calls_.Ends(method_, call_, begin_, status));
+  Finish(calls_.Ends(method_, call_, begin_, status));
+}
+
+void PendingCall::OnDone() {
+  if (admitted_) calls_.admission_->Sent();
   delete this;
 }
 
-PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name,
-                          grpc::ServerUnaryReactor* reactor) {
+PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name) {
   Method& method = *methods_.at(name);
   method.started.Increment();
   in_flight_.Increment();
-  auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall), reactor);
+  auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
   const absl::Status admitted = admission_->Enter();
   call->admitted_ = admitted.ok();
-  if (admitted.ok()) return call;
-  call->End(admitted);
-  return nullptr;
+  // gRPC deletes it only after the handler has returned it, so it can still be asked.
+  if (!admitted.ok()) call->End(admitted);
+  return call;
 }
 
 grpc::ServerUnaryReactor* Calls::Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,

@@ -25,9 +25,14 @@ class Admission {
   explicit Admission(int max_in_flight) : max_in_flight_(max_in_flight) {}
 
   // OK: the call has taken a place, which Leave gives back. Otherwise refuses at once, without waiting:
-  // RESOURCE_EXHAUSTED OVERLOADED if all places are taken, or the error of Check.
+  // RESOURCE_EXHAUSTED OVERLOADED if all places are taken or more than 256 answers are not read, or the error of Check.
   absl::Status Enter();
-  void Leave() { --in_flight_; }
+  // The call is answered; Sent has to follow once the answer is sent.
+  void Leave() {
+    --in_flight_;
+    ++unsent_;
+  }
+  void Sent() { --unsent_; }
   // UNAVAILABLE DATABASE_UNAVAILABLE before Open, UNAVAILABLE DRAINING after Drain.
   absl::Status Check() const;
   // The same for streams. They have no end of their own, so EndStreams can end them before Drain: UNAVAILABLE DRAINING
@@ -41,6 +46,7 @@ class Admission {
  private:
   const int max_in_flight_;
   std::atomic<int> in_flight_ = 0;
+  std::atomic<int> unsent_ = 0;
   std::atomic<bool> open_ = false;
   std::atomic<bool> streams_end_ = false;
   std::atomic<bool> draining_ = false;
@@ -69,9 +75,9 @@ class Calls {
   // into a line. It is not called if the call is refused.
   template <typename Then>
   grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const std::string& method, Then&& then) {
-    grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();  // may be asked for once
-    if (PendingCall* call = Begin(context, method, reactor)) then(call);
-    return reactor;
+    PendingCall* call = Begin(context, method);
+    if (call->admitted_) then(call);
+    return call;
   }
 
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
@@ -86,9 +92,7 @@ class Calls {
  private:
   friend class PendingCall;
 
-  // Null: the call has been refused, and is answered.
-  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method,
-                     grpc::ServerUnaryReactor* reactor);
+  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method);
   grpc::Status Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status);
 
   const std::string service_;

@@ -14,17 +14,14 @@ namespace crosskey::rpc {
 class Calls;
 struct Method;
 
-// Owned by the line that it waits in, or by the function that does it. The request and the response of the call are
-// valid until End.
-class PendingCall {
+// gRPC's object for the call. Until End it belongs to the line that it waits in, or to the function that does it, and
+// the request and the response of the call are valid.
+class PendingCall final : public grpc::ServerUnaryReactor {
  public:
-  PendingCall(const PendingCall&) = delete;
-  PendingCall& operator=(const PendingCall&) = delete;
-
   // Deadline, cancellation and trace context.
   const Call& call() const { return call_; }
 
-  // Answers the call, and deletes this object.
+  // Answers the call. The object must not be used afterwards: gRPC deletes it when the answer is sent.
   void End(const absl::Status& status);
 
   // Whether the call may go on waiting in a line: RESOURCE_EXHAUSTED OVERLOADED shortly before its deadline, so that
@@ -33,14 +30,17 @@ class PendingCall {
 
  private:
   friend class Calls;
-  PendingCall(Calls& calls, Method& method, Call call, grpc::ServerUnaryReactor* reactor);
-  ~PendingCall() = default;
+  PendingCall(Calls& calls, Method& method, Call call);
+  ~PendingCall() override = default;
+
+  void OnDone() override;
+  // OnDone waits for nothing, so gRPC need not switch threads for it. (gRPC calls this internal; its own default
+  // reactor does the same.)
+  bool InternalInlineable() override { return true; }
 
   Calls& calls_;
   Method& method_;
   const Call call_;
-  // gRPC's own reactor, whose end costs no thread switch.
-  grpc::ServerUnaryReactor* const reactor_;
   const absl::Time begin_;
   bool admitted_ = false;
 };

@@ -41,15 +41,16 @@ Worker& Background::Add(process::Task task) {
 
 // Runs the rounds that are due. One that is held up delays the others, which do not mind.
 absl::Duration Background::Upkeep(const Call& call) {
-  absl::Time next = absl::InfiniteFuture();
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point next = Clock::time_point::max();
   for (Due& due : upkeep_) {
-    if (absl::Now() >= due.next && !call.cancelled()) {
+    if (Clock::now() >= due.next && !call.cancelled()) {
       const absl::Duration pause = due.round(call);
-      due.next = absl::Now() + pause;
+      due.next = Clock::now() + absl::ToChronoNanoseconds(pause);
     }
     next = std::min(next, due.next);
   }
-  return std::max(next - absl::Now(), absl::ZeroDuration());
+  return std::max(absl::FromChrono(next - Clock::now()), absl::ZeroDuration());
 }
 
 Worker::Round Background::Leased(const std::string& name, Worker::Round round, bool needs_peer) {

@@ -1,6 +1,7 @@
 // The background work of a service: threads that do something again and again, some of it in one replica only.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -53,7 +54,7 @@ class Background {
 
   struct Due {
     Worker::Round round;
-    absl::Time next = absl::InfinitePast();
+    std::chrono::steady_clock::time_point next = {};
   };
   std::vector<Due> upkeep_;  // for the thread of the same name
   Worker* upkeep_worker_ = nullptr;

@@ -1,5 +1,6 @@
 #include "common/server/service.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -153,8 +154,8 @@ void Service::LogProblem(const std::string& problem) {
 absl::Duration Service::NumberEvents(const Call& call) {
   // Under load events gather for a moment, so that the numbering, the stream and the consumer have fewer and larger
   // transactions. The first event after a pause is numbered at once.
-  const absl::Time next = last_numbered_ + kGather;
-  if (absl::Now() < next) absl::SleepFor(next - absl::Now());
+  const absl::Duration left = last_numbered_ + kGather - absl::Now();
+  if (left > absl::ZeroDuration()) absl::SleepFor(std::min(left, kGather));  // the clock may have been set back
   const absl::StatusOr<int64_t> numbered = sequencer_.Round(call);
   if (!numbered.ok()) {
     log::Warning("the sequencer could not number events", {{"error", std::string(numbered.status().message())}});

@@ -77,6 +77,11 @@ absl::StatusOr<idempotency::Outcomes> ExistingPost::WriteTogether(
         std::vector<Locked> locked(targets.size());
         std::vector<RowId> read;
         for (size_t i = 0; i < targets.size(); ++i) {
+          const absl::Status late = targets[i].call->Check();
+          if (!late.ok()) {
+            locked[i].outcome = late;
+            continue;
+          }
           // What is not usual is done alone, where the error that is to be told is found out.
           const auto author = now.find(targets[i].id);
           if (users[i].empty() || author == now.end() || author->second != users[i].front()) continue;

@@ -27,6 +27,7 @@ class ExistingPost {
     std::string relationship;        // named in errors about a user
     // What to do if the author or `user` has no reference row. kMissing: nobody is asked, the user counts as deleted.
     relation::Guard::Unknown if_unknown = relation::Guard::Unknown::kAsk;
+    const Call* call = nullptr;  // of a write that shares its transaction
   };
 
   // Runs `body` with the post, locked, in a transaction that holds the references to its author and to `target.user`.

@@ -23,7 +23,8 @@ absl::StatusOr<idempotency::Outcomes> Likes::AddTogether(const Call& call,
                                                          const idempotency::RecordAll<Like>& record) {
   std::vector<ExistingPost::Target> targets;
   for (const auto& share : shares) {
-    targets.push_back({share.write->post_id, std::nullopt, share.write->user_id, kLikeUser});
+    targets.push_back({share.write->post_id, std::nullopt, share.write->user_id, kLikeUser,
+                       relation::Guard::Unknown::kAsk, share.call});
   }
   const auto add = [&](events::Tx& tx, std::vector<ExistingPost::Locked>& locked) -> absl::Status {
     std::vector<Like> wanted;

@@ -55,7 +55,9 @@ absl::StatusOr<idempotency::Outcomes> Posts::CreateTogether(const Call& call,
     std::vector<size_t> positions;
     const int64_t now = absl::ToUnixMicros(absl::Now());
     for (size_t i = 0; i < shares.size(); ++i) {
-      outcomes[i] = held.Check(kPostUser, {users[i]});
+      // A call that is too late by now has no effect. The others do not wait for anything any more.
+      const absl::Status late = shares[i].call->Check();
+      outcomes[i] = late.ok() ? held.Check(kPostUser, {users[i]}) : late;
       if (!outcomes[i].has_value() || !outcomes[i]->ok()) continue;
       created.push_back(Made(*shares[i].write, now));
       positions.push_back(i);
@@ -104,7 +106,8 @@ absl::StatusOr<idempotency::Outcomes> Posts::UpdateTogether(const Call& call,
                                                             const idempotency::RecordAll<Post>& record) {
   std::vector<ExistingPost::Target> targets;
   for (const auto& share : shares) {
-    targets.push_back({share.write->id, share.write->version, share.write->user_id, kPostUser});
+    targets.push_back({share.write->id, share.write->version, share.write->user_id, kPostUser,
+                       relation::Guard::Unknown::kAsk, share.call});
   }
   const auto update = [&](events::Tx& tx, std::vector<ExistingPost::Locked>& locked) -> absl::Status {
     std::vector<std::optional<Post>> results(shares.size());

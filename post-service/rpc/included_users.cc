@@ -14,10 +14,11 @@ constexpr absl::Duration kPatience = absl::Milliseconds(5);
 
 IncludedUsers::IncludedUsers(UserDirectory& directory, batch::Workers& workers)
     : directory_(directory),
-      line_(workers, {"included_users", kBatch, kLanes, kPatience},
+      line_(workers, {"included_users", kBatch, kLanes, kPatience, true},
             [this](std::vector<Item> items) { Run(std::move(items)); }) {}
 
 void IncludedUsers::Add(rpc::PendingCall* call, std::set<int64_t> ids, std::function<void(const Users&)> fill) {
+  if (ids.empty()) return call->End(absl::OkStatus());
   line_.Add({call, std::move(ids), std::move(fill)});
 }
 

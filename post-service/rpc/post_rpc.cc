@@ -24,7 +24,7 @@ constexpr size_t kGetBatch = 64;
 constexpr int kGetLanes = 2;
 constexpr size_t kWriteBatch = 64;
 constexpr int kWriteLanes = 4;
-constexpr absl::Duration kPatience = absl::Milliseconds(1);
+constexpr absl::Duration kPatience = absl::Milliseconds(5);
 
 // The users of posts or likes.
 template <typename Messages>
@@ -59,11 +59,11 @@ Like LikeOf(const Request& request) {
 
 CreateLine::Method CreateMethod(Posts& posts) {
   return {"CreatePost",
-          {"create_post", kWriteBatch, kWriteLanes, kPatience},
+          {"create_post", kWriteBatch, kWriteLanes, kPatience, true},
           rpc::Waits::kMayAsk,
           [](const post::v1::CreatePostRequest& request) -> absl::StatusOr<NewPost> {
-            CROSSKEY_ASSIGN_OR_RETURN(std::vector<NewPost> posts, FromWire(request));
-            return std::move(posts.front());
+            CROSSKEY_ASSIGN_OR_RETURN(std::vector<NewPost> one, FromWire(request));
+            return std::move(one.front());
           },
           [&posts](const Call& call, const auto& shares, const auto& record) {
             return posts.CreateTogether(call, shares, record);
@@ -78,7 +78,7 @@ CreateLine::Method CreateMethod(Posts& posts) {
 
 UpdateLine::Method UpdateMethod(Posts& posts) {
   return {"UpdatePost",
-          {"update_post", kWriteBatch, kWriteLanes, kPatience},
+          {"update_post", kWriteBatch, kWriteLanes, kPatience, true},
           rpc::Waits::kMayAsk,
           [](const post::v1::UpdatePostRequest& request) { return FromWire(request); },
           [&posts](const Call& call, const auto& shares, const auto& record) {
@@ -92,7 +92,7 @@ UpdateLine::Method UpdateMethod(Posts& posts) {
 
 LikeLine::Method LikeMethod(Likes& likes) {
   return {"LikePost",
-          {"like_post", kWriteBatch, kWriteLanes, kPatience},
+          {"like_post", kWriteBatch, kWriteLanes, kPatience, true},
           rpc::Waits::kMayAsk,
           [](const post::v1::LikePostRequest& request) -> absl::StatusOr<Like> {
             CROSSKEY_RETURN_IF_ERROR(CheckLike(request));

@@ -261,5 +261,17 @@ TEST(Admission, IsClosedUntilOpenAndAfterDrain) {
   EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kUnavailable, "DRAINING"));
 }
 
+// Answers that clients do not read take memory, so there is a bound on them as well.
+TEST(Admission, IsRefusedWhileTooManyAnswersAreNotRead) {
+  rpc::Admission admission(2);
+  admission.Open();
+  int answered = 0;
+  for (; answered < 1000 && admission.Enter().ok(); ++answered) admission.Leave();
+  EXPECT_EQ(answered, 257);
+  EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
+  admission.Sent();
+  EXPECT_THAT(admission.Enter(), IsOk());
+}
+
 }  // namespace
 }  // namespace crosskey::errors

@@ -43,8 +43,12 @@ absl::StatusOr<idempotency::Outcomes> Users::CreateTogether(const Call& call,
     std::vector<User> created;
     std::vector<size_t> positions;
     for (size_t i = 0; i < shares.size(); ++i) {
-      if (!taken.insert(names[i]).second) continue;
-      outcomes[i] = absl::OkStatus();
+      outcomes[i] = shares[i].call->Check();
+      if (!outcomes[i]->ok()) continue;
+      if (!taken.insert(names[i]).second) {
+        outcomes[i].reset();
+        continue;
+      }
       created.push_back(Made(names[i]));
       positions.push_back(i);
     }

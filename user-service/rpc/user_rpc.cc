@@ -46,7 +46,7 @@ constexpr absl::Duration kPatience = absl::Milliseconds(5);
 
 UserRpc::CreateLine::Method CreateMethod(Users& users) {
   return {"CreateUser",
-          {"create_user", kWriteBatch, kWriteLanes, kPatience},
+          {"create_user", kWriteBatch, kWriteLanes, kPatience, true},
           rpc::Waits::kWrites,
           [](const user::v1::CreateUserRequest& request) -> absl::StatusOr<std::string> {
             CROSSKEY_RETURN_IF_ERROR(CheckCreate(request));
