@@ -1,7 +1,5 @@
 #include "common/db/mysql_statements.h"
 
-#include <cstring>
-
 #include "common/db/sql_error.h"
 #include "common/status/macros.h"
 
@@ -18,8 +16,7 @@ absl::Status Error(const std::string& name, MYSQL_STMT* statement, unsigned int&
 
 // The values as the driver wants them. They must outlive the execution.
 std::vector<MYSQL_BIND> BindsOf(const Rendered& rendered) {
-  std::vector<MYSQL_BIND> binds(rendered.values.size());
-  std::memset(binds.data(), 0, binds.size() * sizeof(MYSQL_BIND));
+  std::vector<MYSQL_BIND> binds(rendered.values.size());  // all zero
   for (size_t i = 0; i < binds.size(); ++i) {
     MYSQL_BIND& bind = binds[i];
     if (const auto* integer = std::get_if<int64_t>(&rendered.values[i])) {
@@ -41,7 +38,6 @@ std::vector<MYSQL_BIND> BindsOf(const Rendered& rendered) {
 class Row {
  public:
   explicit Row(const std::vector<bool>& is_text) : cells_(is_text.size()), binds_(is_text.size()) {
-    std::memset(binds_.data(), 0, binds_.size() * sizeof(MYSQL_BIND));
     for (size_t i = 0; i < cells_.size(); ++i) {
       MYSQL_BIND& bind = binds_[i];
       Cell& cell = cells_[i];
@@ -95,8 +91,7 @@ class Row {
     std::string text(cells_[position].length, '\0');
     unsigned long length = 0;
     my_bool is_null = 0, truncated = 0;
-    MYSQL_BIND bind;
-    std::memset(&bind, 0, sizeof bind);
+    MYSQL_BIND bind{};
     bind.buffer_type = MYSQL_TYPE_STRING;
     bind.buffer = text.data();
     bind.buffer_length = text.size();
