@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -32,13 +33,21 @@ void EndThoseThatAreLate(std::vector<Item>& items) {
 }
 
 // What the layers below are given as the call that they work for: the call itself if there is one, otherwise a call
-// that lasts as long as the last one of `items`, at least one, and that nobody cancels.
+// that lasts as long as the last one of `items`, at least one, and is cancelled once all of them are. Valid as long as
+// none of them has ended.
 template <typename Item>
 Call CallOfAll(const std::vector<Item>& items) {
   if (items.size() == 1) return items.front().call->call();
   Call all;
   all.deadline = absl::InfinitePast();
-  for (const Item& item : items) all.deadline = std::max(all.deadline, item.call->call().deadline);
+  std::vector<const Call*> calls;
+  for (const Item& item : items) {
+    calls.push_back(&item.call->call());
+    all.deadline = std::max(all.deadline, calls.back()->deadline);
+  }
+  all.cancelled = [calls = std::move(calls)] {
+    return std::all_of(calls.begin(), calls.end(), [](const Call* call) { return call->cancelled(); });
+  };
   return all;
 }
 

@@ -44,6 +44,20 @@ class OverloadTest : public DatabaseTest {
     return WaitFor([&] { return InFlight(cluster_.metrics_port(Side::kPosts), kPosts) == count; }, limit);
   }
 
+  // Sends calls one after the other, so that each is held in a transaction of its own.
+  void HoldEach(ManyCalls& held, int64_t user, int holders) {
+    for (int i = 1; i <= holders; ++i) {
+      held.CreatePost(user);
+      EXPECT_TRUE(WaitFor([&] {
+        const std::string output = cluster_.process(Side::kPosts).Output();
+        int reached = 0;
+        for (size_t at = output.find("reached"); at != std::string::npos; at = output.find("reached", at + 1))
+          ++reached;
+        return reached >= i;
+      }));
+    }
+  }
+
   int64_t StoredPosts() { return cluster_.post_db().Number("SELECT COUNT(*) FROM posts"); }
 
   Cluster cluster_;
@@ -118,8 +132,7 @@ TEST_P(OverloadTest, WithoutAFreeSessionACallWaitsNoLongerThanItsDeadlineAndLate
   StartPosts({"--db-pool", std::to_string(kPool)}, &hold);
   const int64_t user = KnownUser();
   ManyCalls held(cluster_.port(Side::kPosts), 1);
-  for (int i = 0; i < holders; ++i) held.CreatePost(user);
-  EXPECT_TRUE(WaitFor([&] { return cluster_.process(Side::kPosts).Output().find("reached") != std::string::npos; }));
+  HoldEach(held, user, holders);
   EXPECT_TRUE(AwaitInFlight(holders));
 
   // The refusal is sent shortly before the deadline. On a slow machine that may be too late.
@@ -146,7 +159,7 @@ TEST_P(OverloadTest, ACancelledCallStopsWaitingAndGivesItsPlaceBack) {
   StartPosts({"--db-pool", std::to_string(kPool)}, &hold);
   const int64_t user = KnownUser();
   ManyCalls held(cluster_.port(Side::kPosts), 1);
-  for (int i = 0; i < holders; ++i) held.CreatePost(user);
+  HoldEach(held, user, holders);
   EXPECT_TRUE(AwaitInFlight(holders));
   ManyCalls waiting(cluster_.port(Side::kPosts), 1);
   for (int i = 0; i < kWaiting; ++i) waiting.CreatePost(user);
@@ -166,7 +179,8 @@ TEST_P(OverloadTest, ACancelledCallStopsWaitingAndGivesItsPlaceBack) {
 TEST_P(OverloadTest, APeerThatHangsHoldsNoCallBeyondItsDeadline) {
   StartPosts({});
   const int64_t user = KnownUser();
-  const std::set<std::string> in_time = {"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED"};
+  // Four calls ask at a time. The others wait, and are refused shortly before their deadline.
+  const std::set<std::string> in_time = {"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED", "OVERLOADED"};
   const auto stop = [&](Side side) { cluster_.process(side).Signal(SIGSTOP); };
   const auto go_on = [&](Side side) { cluster_.process(side).Signal(SIGCONT); };
   Outcomes outcomes;
@@ -180,7 +194,7 @@ TEST_P(OverloadTest, APeerThatHangsHoldsNoCallBeyondItsDeadline) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(outcomes.Except(in_time), "");
-  EXPECT_GE(outcomes.Count("PEER_UNAVAILABLE"), 10);
+  EXPECT_GE(outcomes.Count("PEER_UNAVAILABLE"), 4);
   // The calls end sooner than keepalive gives up the connection.
   EXPECT_TRUE(AwaitInFlight(0, absl::Seconds(8)));
   // A call that needs no answer of user-service is served.
