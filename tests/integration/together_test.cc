@@ -151,6 +151,19 @@ TEST_P(Together, OneBadPostNeitherFailsNorChangesAnother) {
   EXPECT_EQ(pair_.Orphans(), 0);
 }
 
+// All reference rows are there, so that the database's own foreign keys would let each post in.
+TEST_P(Together, APostOfADeletedUserIsRefusedBesideOneThatIsNot) {
+  const int64_t ada = KnownUser("ada"), released = KnownUser("released");
+  pair_.hold_reclaim = true;
+  pair_.Delete(released);
+  const auto answers = CreateAsOneBatch({Create(ada, "good"), Create(released, "bad"), Create(ada, "good")});
+  EXPECT_THAT(answers[0].status, GrpcOk());
+  EXPECT_THAT(answers[1].status, kForeignKey);
+  EXPECT_THAT(answers[2].status, GrpcOk());
+  EXPECT_EQ(Posts("good"), 2);
+  EXPECT_EQ(Posts("bad"), 0);
+}
+
 TEST_P(Together, AUserThatIsNotKnownYetIsAskedForAlone) {
   pair_.StopPosts();
   pair_.hold_post_consumer = true;
