@@ -30,6 +30,9 @@ struct LineOptions {
   bool may_wait = false;
 };
 
+// How long a line usually waits before a second thread begins with it.
+inline constexpr absl::Duration kPatience = absl::Milliseconds(5);
+
 using Clock = std::chrono::steady_clock;
 
 // What Workers knows of a line. line.h has the lines themselves.

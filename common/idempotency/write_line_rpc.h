@@ -15,6 +15,9 @@
 
 namespace crosskey::idempotency {
 
+// The line of a writing method: at most 64 calls share a transaction, and at most 4 such transactions run at a time.
+inline batch::LineOptions LineOfWrites(std::string name) { return {std::move(name), 64, 4, batch::kPatience, true}; }
+
 // Calls that come while a transaction runs gather, and the next transaction does the writes of all of them: one commit
 // instead of many. Only what is usual is done together. A write that needs more, such as a lookup at the other service,
 // a stored answer, a lock that somebody holds, or an error to be told exactly, is done alone by idempotency::Writes, as

@@ -8,13 +8,12 @@ namespace {
 
 constexpr size_t kBatch = 64;
 constexpr int kLanes = 2;
-constexpr absl::Duration kPatience = absl::Milliseconds(5);
 
 }  // namespace
 
 IncludedUsers::IncludedUsers(UserDirectory& directory, batch::Workers& workers)
     : directory_(directory),
-      line_(workers, {"included_users", kBatch, kLanes, kPatience, true},
+      line_(workers, {"included_users", kBatch, kLanes, batch::kPatience, true},
             [this](std::vector<Item> items) { Run(std::move(items)); }) {}
 
 void IncludedUsers::Add(rpc::PendingCall* call, std::set<int64_t> ids, std::function<void(const Users&)> fill) {

@@ -25,6 +25,19 @@ class IncludedUsers {
   // Reads the users, at most 1,000, hands those that exist to `fill`, and ends the call. UNAVAILABLE PEER_UNAVAILABLE.
   void Add(rpc::PendingCall* call, std::set<int64_t> ids, std::function<void(const Users&)> fill);
 
+  // The same for the users of posts or likes, which become the `users` of the response.
+  template <typename Response, typename Messages>
+  void AddTo(rpc::PendingCall* call, Response* response, const Messages& messages) {
+    std::set<int64_t> ids;
+    for (const auto& message : messages) ids.insert(message.user_id());
+    Add(call, ids, [response, ids](const Users& all) {
+      for (const int64_t id : ids) {
+        const auto user = all.find(id);
+        if (user != all.end()) (*response->mutable_users())[id] = user->second;
+      }
+    });
+  }
+
  private:
   struct Item {
     rpc::PendingCall* call;

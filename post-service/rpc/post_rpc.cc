@@ -19,31 +19,9 @@ using CreateLine = PostRpc::CreateLine;
 using UpdateLine = PostRpc::UpdateLine;
 using LikeLine = PostRpc::LikeLine;
 
-// So many calls share a statement or a transaction, at most. Each post can have 64 KiB.
+// So many calls share a statement, at most. Each post can have 64 KiB.
 constexpr size_t kGetBatch = 64;
 constexpr int kGetLanes = 2;
-constexpr size_t kWriteBatch = 64;
-constexpr int kWriteLanes = 4;
-constexpr absl::Duration kPatience = absl::Milliseconds(5);
-
-// The users of posts or likes.
-template <typename Messages>
-std::set<int64_t> UsersOf(const Messages& messages) {
-  std::set<int64_t> ids;
-  for (const auto& message : messages) ids.insert(message.user_id());
-  return ids;
-}
-
-// Puts the users of an answer into it.
-template <typename Response>
-std::function<void(const IncludedUsers::Users&)> Into(Response* response, std::set<int64_t> ids) {
-  return [response, ids = std::move(ids)](const IncludedUsers::Users& all) {
-    for (const int64_t id : ids) {
-      const auto user = all.find(id);
-      if (user != all.end()) (*response->mutable_users())[id] = user->second;
-    }
-  };
-}
 
 template <typename Ids>
 std::vector<RowId> RowIds(const Ids& ids) {
@@ -59,7 +37,7 @@ Like LikeOf(const Request& request) {
 
 CreateLine::Method CreateMethod(Posts& posts) {
   return {"CreatePost",
-          {"create_post", kWriteBatch, kWriteLanes, kPatience, true},
+          idempotency::LineOfWrites("create_post"),
           rpc::Waits::kMayAsk,
           [](const post::v1::CreatePostRequest& request) -> absl::StatusOr<NewPost> {
             CROSSKEY_ASSIGN_OR_RETURN(std::vector<NewPost> one, FromWire(request));
@@ -78,7 +56,7 @@ CreateLine::Method CreateMethod(Posts& posts) {
 
 UpdateLine::Method UpdateMethod(Posts& posts) {
   return {"UpdatePost",
-          {"update_post", kWriteBatch, kWriteLanes, kPatience, true},
+          idempotency::LineOfWrites("update_post"),
           rpc::Waits::kMayAsk,
           [](const post::v1::UpdatePostRequest& request) { return FromWire(request); },
           [&posts](const Call& call, const auto& shares, const auto& record) {
@@ -92,7 +70,7 @@ UpdateLine::Method UpdateMethod(Posts& posts) {
 
 LikeLine::Method LikeMethod(Likes& likes) {
   return {"LikePost",
-          {"like_post", kWriteBatch, kWriteLanes, kPatience, true},
+          idempotency::LineOfWrites("like_post"),
           rpc::Waits::kMayAsk,
           [](const post::v1::LikePostRequest& request) -> absl::StatusOr<Like> {
             CROSSKEY_RETURN_IF_ERROR(CheckLike(request));
@@ -118,7 +96,7 @@ PostRpc::PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& c
       create_(writes, CreateMethod(posts)),
       update_(writes, UpdateMethod(posts)),
       like_(writes, LikeMethod(likes)),
-      get_(calls.lines().workers(), {"get_post", kGetBatch, kGetLanes, kPatience},
+      get_(calls.lines().workers(), {"get_post", kGetBatch, kGetLanes, batch::kPatience},
            [this](std::vector<GetCall> together) { GetTogether(std::move(together)); }) {}
 
 grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* context,
@@ -211,8 +189,7 @@ grpc::ServerUnaryReactor* PostRpc::BatchGetPosts(grpc::CallbackServerContext* co
       },
       [this, request, response](rpc::PendingCall* call) {
         if (!request->include_users()) return call->End(absl::OkStatus());
-        std::set<int64_t> ids = UsersOf(response->posts());
-        users_.Add(call, ids, Into(response, ids));
+        users_.AddTo(call, response, response->posts());
       });
 }
 
@@ -236,8 +213,7 @@ grpc::ServerUnaryReactor* PostRpc::ListPosts(grpc::CallbackServerContext* contex
       },
       [this, request, response](rpc::PendingCall* call) {
         if (!request->include_users()) return call->End(absl::OkStatus());
-        std::set<int64_t> ids = UsersOf(response->posts());
-        users_.Add(call, ids, Into(response, ids));
+        users_.AddTo(call, response, response->posts());
       });
 }
 
@@ -295,8 +271,7 @@ grpc::ServerUnaryReactor* PostRpc::ListPostLikes(grpc::CallbackServerContext* co
       },
       [this, request, response](rpc::PendingCall* call) {
         if (!request->include_users()) return call->End(absl::OkStatus());
-        std::set<int64_t> ids = UsersOf(response->likes());
-        users_.Add(call, ids, Into(response, ids));
+        users_.AddTo(call, response, response->likes());
       });
 }
 
@@ -319,8 +294,7 @@ grpc::ServerUnaryReactor* PostRpc::ListLikedPosts(grpc::CallbackServerContext* c
       },
       [this, request, response](rpc::PendingCall* call) {
         if (!request->include_users()) return call->End(absl::OkStatus());
-        std::set<int64_t> ids = UsersOf(response->posts());
-        users_.Add(call, ids, Into(response, ids));
+        users_.AddTo(call, response, response->posts());
       });
 }
 

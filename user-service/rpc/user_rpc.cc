@@ -40,13 +40,9 @@ absl::Status AnswerBatchGet(Users& users, const Call& call, const user::v1::Batc
   return absl::OkStatus();
 }
 
-constexpr size_t kWriteBatch = 64;
-constexpr int kWriteLanes = 4;
-constexpr absl::Duration kPatience = absl::Milliseconds(5);
-
 UserRpc::CreateLine::Method CreateMethod(Users& users) {
   return {"CreateUser",
-          {"create_user", kWriteBatch, kWriteLanes, kPatience, true},
+          idempotency::LineOfWrites("create_user"),
           rpc::Waits::kWrites,
           [](const user::v1::CreateUserRequest& request) -> absl::StatusOr<std::string> {
             CROSSKEY_RETURN_IF_ERROR(CheckCreate(request));
