@@ -7,6 +7,7 @@
 #include "common/relation/parent/lookup.h"
 #include "common/relation/rpc/grpc_peer.h"
 #include "common/relation/rpc/reference_rpc.h"
+#include "common/relation/rpc/shared_lookups.h"
 #include "common/relation/schema/check.h"
 #include "common/relation/visibility.h"
 #include "post-service/domain/likes.h"
@@ -26,10 +27,11 @@ struct App::Parts {
   Parts(std::unique_ptr<server::Service> built, const Relationships& relationships)
       : service(std::move(built)),
         peer("user-service", service->peer()),
+        lookups(peer, service->lines().workers()),
         directory(service->peer()),
         visibility({&relationships.users}, {&relationships.posts}),
-        users(relationships.users, service->outbox(), peer, service->metrics()),
-        hidden_posts(relationships.posts, service->outbox(), service->metrics()),
+        users(relationships.users, service->outbox(), lookups, service->metrics(), [this] { return HasCalls(); }),
+        hidden_posts(relationships.posts, service->outbox(), service->metrics(), [this] { return HasCalls(); }),
         post_store(service->database(), visibility),
         like_store(service->database(), visibility),
         posts(post_store, users.guard, hidden_posts, [this] { reclaimer.Wake(); }),
@@ -49,8 +51,11 @@ struct App::Parts {
     service->background().AddConsumer(consumer);
   }
 
+  bool HasCalls() const { return service->front().admission()->in_flight() > 0; }
+
   const std::unique_ptr<server::Service> service;
   relation::GrpcPeer peer;
+  relation::SharedLookups lookups;
   UserDirectory directory;
   const relation::Visibility visibility;
   relation::Child users;

@@ -6,6 +6,7 @@
 #include "common/relation/parent/parent.h"
 #include "common/relation/rpc/grpc_peer.h"
 #include "common/relation/rpc/reference_rpc.h"
+#include "common/relation/rpc/shared_lookups.h"
 #include "common/relation/schema/check.h"
 #include "common/relation/visibility.h"
 #include "user-service/domain/users.h"
@@ -21,8 +22,9 @@ struct App::Parts {
   Parts(std::unique_ptr<server::Service> built, const Relationships& relationships)
       : service(std::move(built)),
         peer("post-service", service->peer()),
+        lookups(peer, service->lines().workers()),
         parent(relationships.users, service->outbox(), peer, service->peer_watch(), service->now(), service->metrics()),
-        posts(relationships.posts, service->outbox(), peer, service->metrics()),
+        posts(relationships.posts, service->outbox(), lookups, service->metrics(), [this] { return HasCalls(); }),
         store(service->outbox(), relation::Visibility({&posts.table}, {})),
         users(store, posts.guard),
         reclaimer(service->background().AddReclaimer({[this](const Call& call) { return posts.reclaim.Round(call); }})),
@@ -40,8 +42,11 @@ struct App::Parts {
     for (process::Task& task : parent.Tasks()) service->background().Add(std::move(task));
   }
 
+  bool HasCalls() const { return service->front().admission()->in_flight() > 0; }
+
   const std::unique_ptr<server::Service> service;
   relation::GrpcPeer peer;
+  relation::SharedLookups lookups;
   relation::Parent parent;
   relation::Child posts;
   UserStore store;

@@ -35,15 +35,20 @@ CallLines::CallLines(batch::Workers& workers)
       internal_writes_(workers, {"internal_writes", 1, kInternalWriteThreads, absl::ZeroDuration(), true}, Run) {}
 
 void CallLines::Add(Waits waits, PendingCall* call, Body body) {
-  if (waits == Waits::kMayAsk) {
-    return AddStep(waits, call, [this, body = std::move(body)](PendingCall* same) {
-      Call alone = same->call();
-      alone.may_ask_peer = false;
-      const absl::Status status = Guarded(body, alone);
-      IsNeedsPeer(status) ? Add(Waits::kPeer, same, body) : same->End(status);
-    });
-  }
+  if (waits == Waits::kMayAsk) return Try(call, std::move(body), std::make_shared<Attempt>());
   AddStep(waits, call, [body = std::move(body)](PendingCall* same) { same->End(Guarded(body, same->call())); });
+}
+
+void CallLines::Try(PendingCall* call, Body body, std::shared_ptr<Attempt> attempt) {
+  AddStep(Waits::kMayAsk, call, [this, body = std::move(body), attempt = std::move(attempt)](PendingCall* same) {
+    Call own = same->call();
+    own.attempt = attempt.get();
+    const absl::Status status = Guarded(body, own);
+    if (!IsNeedsPeer(status)) return same->End(status);
+    // The next attempt may set `ask` while this one still runs.
+    const auto ask = std::move(attempt->ask);
+    ask([this, same, body, attempt] { Try(same, body, attempt); });
+  });
 }
 
 void CallLines::AddStep(Waits waits, PendingCall* call, std::function<void(PendingCall*)> step) {

@@ -13,7 +13,8 @@ namespace crosskey::rpc {
 enum class Waits {
   kReads,   // for the database alone
   kWrites,  // for locks and, on SQLite, for the turn to write
-  // As kWrites, on a line of their own. An attempt that has to ask the other service begins again as kPeer.
+  // As kWrites, on a line of their own. What has to be asked of the other service is asked between two attempts
+  // (Attempt in common/status/call.h), so no thread of the line waits for it.
   kMayAsk,
   kPeer,            // for the other service
   kInternal,        // what the other service asks; as kReads, but reads cannot take all threads from it
@@ -32,7 +33,7 @@ class CallLines {
   // `workers` must outlive it, and have been stopped when it is destroyed.
   explicit CallLines(batch::Workers& workers);
 
-  // Runs `body` and answers with what it returns. With kMayAsk it may run twice.
+  // Runs `body` and answers with what it returns. With kMayAsk it may run several times.
   void Add(Waits waits, PendingCall* call, Body body);
   // Runs `step`, which has to end the call or to hand it on to another line. It must not throw.
   void AddStep(Waits waits, PendingCall* call, std::function<void(PendingCall*)> step);
@@ -52,6 +53,7 @@ class CallLines {
   };
 
   static void Run(std::vector<Item> items);
+  void Try(PendingCall* call, Body body, std::shared_ptr<Attempt> attempt);
 
   batch::Workers& workers_;
   batch::Line<Item> reads_;

@@ -129,9 +129,9 @@ Calls::~Calls() = default;
 PendingCall::PendingCall(Calls& calls, Method& method, Call call)
     : calls_(calls), method_(method), call_(std::move(call)), begin_(absl::Now()) {}
 
-absl::Status PendingCall::Waiting() const {
-  if (call_.cancelled()) return call_.Check();
-  return call_.Remaining() > kToAnswer ? absl::OkStatus() : errors::Overloaded("threads");
+absl::Status MayWait(const Call& call) {
+  if (call.cancelled()) return call.Check();
+  return call.Remaining() > kToAnswer ? absl::OkStatus() : errors::Overloaded("threads");
 }
 
 void PendingCall::End(const absl::Status& status) {

@@ -14,6 +14,10 @@ namespace crosskey::rpc {
 class Calls;
 struct Method;
 
+// Whether a call may go on waiting in a line: RESOURCE_EXHAUSTED OVERLOADED shortly before its deadline, so that its
+// client still hears why, or CANCELLED.
+absl::Status MayWait(const Call& call);
+
 // gRPC's object for the call. Until End it belongs to the line that it waits in, or to the function that does it, and
 // the request and the response of the call are valid.
 class PendingCall final : public grpc::ServerUnaryReactor {
@@ -24,9 +28,7 @@ class PendingCall final : public grpc::ServerUnaryReactor {
   // Answers the call. The object must not be used afterwards: gRPC deletes it when the answer is sent.
   void End(const absl::Status& status);
 
-  // Whether the call may go on waiting in a line: RESOURCE_EXHAUSTED OVERLOADED shortly before its deadline, so that
-  // its client still hears why, or CANCELLED.
-  absl::Status Waiting() const;
+  absl::Status Waiting() const { return MayWait(call_); }
 
  private:
   friend class Calls;

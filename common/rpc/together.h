@@ -33,22 +33,29 @@ void EndThoseThatAreLate(std::vector<Item>& items) {
 }
 
 // What the layers below are given as the call that they work for: the call itself if there is one, otherwise a call
-// that lasts as long as the last one of `items`, at least one, and is cancelled once all of them are. Valid as long as
-// none of them has ended.
-template <typename Item>
-Call CallOfAll(const std::vector<Item>& items) {
-  if (items.size() == 1) return items.front().call->call();
+// that lasts as long as the last one of `calls`, at least one, and is cancelled once all of them are. Valid as long as
+// none of them has ended. Never has an Attempt.
+inline Call CallOfAll(std::vector<const Call*> calls) {
   Call all;
-  all.deadline = absl::InfinitePast();
-  std::vector<const Call*> calls;
-  for (const Item& item : items) {
-    calls.push_back(&item.call->call());
-    all.deadline = std::max(all.deadline, calls.back()->deadline);
+  if (calls.size() == 1) {
+    all = *calls.front();
+    all.attempt = nullptr;
+    return all;
   }
+  all.deadline = absl::InfinitePast();
+  for (const Call* call : calls) all.deadline = std::max(all.deadline, call->deadline);
   all.cancelled = [calls = std::move(calls)] {
     return std::all_of(calls.begin(), calls.end(), [](const Call* call) { return call->cancelled(); });
   };
   return all;
+}
+
+// The same for items that have a PendingCall `call`.
+template <typename Item>
+Call CallOfAll(const std::vector<Item>& items) {
+  std::vector<const Call*> calls;
+  for (const Item& item : items) calls.push_back(&item.call->call());
+  return CallOfAll(std::move(calls));
 }
 
 }  // namespace crosskey::rpc

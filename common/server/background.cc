@@ -12,7 +12,6 @@ namespace {
 constexpr absl::Duration kReconnect = absl::Milliseconds(100);
 constexpr absl::Duration kStandby = absl::Seconds(1);  // until a replica without the lease asks for it again
 constexpr absl::Duration kDeaf = absl::Seconds(5);     // without a message of the peer, until another replica may try
-constexpr absl::Duration kYield = absl::Milliseconds(5);     // between batches of a large removal
 constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // between rounds, if nobody wakes the worker
 constexpr absl::Duration kHold = absl::Milliseconds(50);
 constexpr absl::Duration kRelease = absl::Seconds(1);
@@ -91,7 +90,7 @@ Worker& Background::AddReclaimer(std::vector<std::function<absl::StatusOr<bool>(
       if (!more.ok()) log::Warning("the reclaim was interrupted", {{"error", std::string(more.status().message())}});
       any = any || (more.ok() && *more);
     }
-    return any ? kYield : kReclaimPeriod;
+    return any ? absl::ZeroDuration() : kReclaimPeriod;
   };
   return Add({"reclaim", reclaim, process::Task::Kind::kLeased});
 }

@@ -1,6 +1,7 @@
 // What every layer knows of the call that it works for.
 #pragma once
 
+#include <any>
 #include <functional>
 #include <string>
 
@@ -11,6 +12,16 @@
 
 namespace crosskey {
 
+// A call that is attempted again and again holds no thread while it waits for the other service. What needs to know
+// something of the other service looks whether `answer` says it. If not, it sets `ask` and ends the attempt with
+// NeedsPeer, before anything is stored. Whoever runs the attempts then calls `ask`, which has to set `answer` and to
+// call `again`, on any thread: that begins the next attempt.
+struct Attempt {
+  std::function<void(std::function<void()> again)> ask;
+  std::any answer;
+  int asked = 0;  // how often; whoever sets `ask` counts and bounds it
+};
+
 // One call, or one round of a background worker. Cheap to copy. Threads: may be read by one thread at a time.
 struct Call {
   absl::Time deadline = absl::InfiniteFuture();
@@ -19,12 +30,11 @@ struct Call {
   // W3C Trace Context; empty if the caller sent none.
   std::string traceparent;
 
-  // Whether this attempt may ask the other service. If it may not and has to, it ends with NeedsPeer, so that it can
-  // begin again where it holds up nobody who does not need the other service.
-  bool may_ask_peer = true;
+  // Null: may wait for the other service by itself.
+  Attempt* attempt = nullptr;
 
   // A call that this process makes by itself. Its deadline is `limit` from now.
-  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", true}; }
+  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr}; }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 
@@ -37,7 +47,7 @@ struct Call {
   }
 };
 
-// The end of an attempt that may not ask the other service, and has to. Nothing is stored. Never reaches a client.
+// The end of an attempt that needs an answer of the other service. Nothing is stored. Never reaches a client.
 inline absl::Status NeedsPeer() {
   absl::Status status = absl::UnavailableError("the other service has to be asked");
   status.SetPayload("crosskey.NeedsPeer", absl::Cord());

@@ -23,29 +23,31 @@ void IncludedUsers::Add(rpc::PendingCall* call, std::set<int64_t> ids, std::func
 
 void IncludedUsers::Run(std::vector<Item> items) {
   rpc::EndThoseThatAreLate(items);
+  absl::Status failed;
   std::vector<Item> together;
   std::set<int64_t> ids;
   for (Item& item : items) {
     std::set<int64_t> more = ids;
     more.insert(item.ids.begin(), item.ids.end());
     if (more.size() > limits::kBatchIds) {
-      Answer(together, ids);
+      Answer(together, ids, failed);
       together.clear();
       more = item.ids;
     }
     ids = std::move(more);
     together.push_back(std::move(item));
   }
-  Answer(together, ids);
+  Answer(together, ids, failed);
 }
 
-void IncludedUsers::Answer(std::vector<Item>& items, const std::set<int64_t>& ids) {
+// After one call has `failed`, the others of the batch are not tried: each could wait as long as it did.
+void IncludedUsers::Answer(std::vector<Item>& items, const std::set<int64_t>& ids, absl::Status& failed) {
   if (items.empty()) return;
   Users users;
-  const absl::Status status = directory_.Fetch(rpc::CallOfAll(items), ids, users);
+  if (failed.ok()) failed = directory_.Fetch(rpc::CallOfAll(items), ids, users);
   for (Item& item : items) {
-    if (status.ok()) item.fill(users);
-    item.call->End(status);
+    if (failed.ok()) item.fill(users);
+    item.call->End(failed);
   }
 }
 

@@ -49,7 +49,7 @@ class IncludedUsers {
   };
 
   void Run(std::vector<Item> items);
-  void Answer(std::vector<Item>& items, const std::set<int64_t>& ids);
+  void Answer(std::vector<Item>& items, const std::set<int64_t>& ids, absl::Status& failed);
 
   UserDirectory& directory_;
   batch::Line<Item> line_;

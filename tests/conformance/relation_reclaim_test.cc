@@ -16,8 +16,10 @@
 namespace crosskey::testing {
 namespace {
 
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Le;
 using ::testing::SizeIs;
 
 class Reclaim : public DatabaseTest {
@@ -55,19 +57,39 @@ TEST_P(Reclaim, GoesByBatchesWithOneEventEach) {
   Fill(items, 7, 2300);
   ASSERT_THAT(items.ConsumeDeleted(7, 3), IsOk());
   items.sql.Reset();
-  for (const int64_t left : {1300, 300, 0}) {
-    EXPECT_TRUE(items.ReclaimRound());
-    EXPECT_EQ(items.Items(7), left);
+  int64_t left = 2300;
+  int batches = 1;
+  for (; items.ReclaimRound(); ++batches) {
     EXPECT_EQ(items.StateOf(7), kReclaiming);
+    EXPECT_LT(items.Items(7), left);
+    left = items.Items(7);
   }
-  EXPECT_EQ(items.sql.counted()["transaction.commit"].statements, 3);
-  EXPECT_FALSE(items.ReclaimRound());
   EXPECT_EQ(items.StateOf(7), kAbsent);
-  EXPECT_THAT(Removed(items), ElementsAre(SizeIs(1000), SizeIs(1000), SizeIs(300)));
+  EXPECT_EQ(items.sql.counted()["transaction.commit"].statements, batches);
+  const auto removed = Removed(items);
+  EXPECT_THAT(removed.front(), SizeIs(relation::Pace::kFirstBatch));
+  EXPECT_THAT(removed, Each(SizeIs(Le(limits::kReclaimBatchRows))));
+  size_t all = 0;
+  for (const auto& batch : removed) all += batch.size();
+  EXPECT_EQ(all, 2300u);
   EXPECT_EQ(items.LastEvent(), Reclaimed(7, 3, 2300));
   for (const auto& [name, counted] : items.sql.counted()) {
     EXPECT_LE(counted.rows, counted.statements * limits::kReclaimBatchRows) << name;
   }
+}
+
+// What fits into one batch costs one transaction, the report included.
+TEST_P(Reclaim, FinishesWithTheLastRows) {
+  ItemService items(GetParam(), {kItemOwner, kItemKeeper});
+  items.Know({7});
+  Fill(items, 7, 3);
+  Fill(items, 7, 2, "keeper_id");
+  ASSERT_THAT(items.ConsumeDeleted(7, 3), IsOk());
+  items.sql.Reset();
+  EXPECT_FALSE(items.ReclaimRound());
+  EXPECT_EQ(items.sql.counted()["transaction.commit"].statements, 1);
+  EXPECT_EQ(items.StateOf(7), kAbsent);
+  EXPECT_EQ(items.LastEvent(), absl::StrCat("shop.v1.OwnerReclaimed 3 7 uid-7 ", kItemKeeper, "=2 ", kItemOwner, "=3"));
 }
 
 TEST_P(Reclaim, DestroysNothingBeforeTheDeletionIsCertain) {
@@ -114,7 +136,7 @@ TEST_P(Reclaim, SetNullClearsTheColumnInBatches) {
   Fill(items, 7, 1200);
   ASSERT_THAT(items.ConsumeDeleted(7, 1), IsOk());
   EXPECT_TRUE(items.ReclaimRound());
-  EXPECT_EQ(items.Items(7), 200);
+  EXPECT_EQ(items.Items(7), 1200 - relation::Pace::kFirstBatch);
   items.ReclaimAll();
   EXPECT_EQ(items.Number("SELECT COUNT(*) FROM items WHERE owner_id IS NULL"), 1200);
   EXPECT_EQ(items.StateOf(7), kAbsent);
@@ -226,7 +248,8 @@ TEST_P(ReclaimOnServer, DoesNotBlockAnotherOwnersWriters) {
   ASSERT_THAT(items.ConsumeDeleted(7, 3), IsOk());
   items.After("items.owner_id.reclaim",
               [&] { EXPECT_THAT(std::async(std::launch::async, [&] { return items.AddItem(8); }).get(), IsOk()); });
-  EXPECT_TRUE(items.ReclaimRound());
+  EXPECT_FALSE(items.ReclaimRound());
+  EXPECT_EQ(items.StateOf(7), kAbsent);
   EXPECT_EQ(items.Items(8), 11);
 }
 

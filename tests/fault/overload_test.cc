@@ -179,7 +179,7 @@ TEST_P(OverloadTest, ACancelledCallStopsWaitingAndGivesItsPlaceBack) {
 TEST_P(OverloadTest, APeerThatHangsHoldsNoCallBeyondItsDeadline) {
   StartPosts({});
   const int64_t user = KnownUser();
-  // Four calls ask at a time. The others wait, and are refused shortly before their deadline.
+  // With the shorter deadline a call may be refused before user-service is given up.
   const std::set<std::string> in_time = {"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED", "OVERLOADED"};
   const auto stop = [&](Side side) { cluster_.process(side).Signal(SIGSTOP); };
   const auto go_on = [&](Side side) { cluster_.process(side).Signal(SIGCONT); };
@@ -194,7 +194,7 @@ TEST_P(OverloadTest, APeerThatHangsHoldsNoCallBeyondItsDeadline) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(outcomes.Except(in_time), "");
-  EXPECT_GE(outcomes.Count("PEER_UNAVAILABLE"), 4);
+  EXPECT_GE(outcomes.Count("PEER_UNAVAILABLE"), 10) << outcomes.ToString();
   // The calls end sooner than keepalive gives up the connection.
   EXPECT_TRUE(AwaitInFlight(0, absl::Seconds(8)));
   // A call that needs no answer of user-service is served.

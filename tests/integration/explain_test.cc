@@ -59,7 +59,7 @@ std::set<std::string> StatementsOfTheMechanism() {
     for (size_t i = 0; i < sql.children.size(); ++i) {
       const relation::ChildSql& child = sql.children[i];
       for (const db::Sql* each : {&child.batch, &child.remove}) names.insert(each->name);
-      if (table->children[i].is_parent) names.insert(child.left.name);
+      if (table->children[i].is_parent) names.insert({child.left.name, child.hide.name});
       // Children of posts are never counted, because nobody asks to release a post.
       if (table == users) names.insert(child.count.name);
     }
@@ -228,6 +228,13 @@ void CallEverything(Pair& pair) {
   EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::DeletePost, remove, &removed), GrpcOk());
 
   CallRelatedThings(pair, ada, pair.CreateUser("fan"));
+
+  // A post that somebody else likes is hidden first when its author is deleted.
+  post::v1::LikePostRequest like;
+  like.set_post_id(pair.CreatePost(grace));
+  like.set_user_id(ada);
+  post::v1::LikePostResponse liked_post;
+  EXPECT_THAT(Invoke(pair.posts(), &PostService::Stub::LikePost, like, &liked_post), GrpcOk());
 
   user::v1::DeleteUserRequest preview;
   preview.set_id(grace);

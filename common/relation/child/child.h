@@ -1,6 +1,7 @@
 // All that a child service needs for its relationships to one type of another service.
 #pragma once
 
+#include <functional>
 #include <utility>
 
 #include "common/relation/child/guard.h"
@@ -14,13 +15,14 @@ namespace crosskey::relation {
 
 // Thread-safe.
 struct Child {
-  // What is passed by reference must outlive it.
-  Child(ReferenceTable registered, events::Outbox& outbox, Peer& peer, telemetry::Metrics& metrics)
+  // What is passed by reference must outlive it. `has_calls`: see Pace.
+  Child(ReferenceTable registered, events::Outbox& outbox, Peer& peer, telemetry::Metrics& metrics,
+        std::function<bool()> has_calls = nullptr)
       : table(std::move(registered)),
         sql(table),
         guard(table, sql, outbox, peer),
         release(table, sql, outbox),
-        reclaim(table, sql, outbox, metrics),
+        reclaim(table, sql, outbox, metrics, std::move(has_calls)),
         events(table, sql) {}
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;

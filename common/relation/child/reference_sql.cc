@@ -1,6 +1,7 @@
 #include "common/relation/child/reference_sql.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace crosskey::relation {
 namespace {
@@ -21,8 +22,22 @@ std::string Remove(const ChildTable& child) {
   if (child.declaration.on_delete == Action::kSetNull) {
     return absl::StrCat("UPDATE ", child.table, " SET ", child.declaration.column, " = NULL WHERE id IN (?)");
   }
-  if (!child.is_parent) return absl::StrCat("DELETE FROM ", child.table, " WHERE id IN (?)");
+  return absl::StrCat("DELETE FROM ", child.table, " WHERE id IN (?)");
+}
+
+std::string Hide(const ChildTable& child) {
+  if (!child.is_parent) return "";
   return absl::StrCat("UPDATE ", child.table, " SET ", InState(ReferenceState::kReclaiming), " WHERE id IN (?)");
+}
+
+// Whether rows of this service refer to the row.
+std::string IsReferred(const ChildTable& child) {
+  std::vector<std::string> any;
+  for (const LocalChild& local : child.children) {
+    any.push_back(absl::StrCat("EXISTS (SELECT 1 FROM ", local.table, " c WHERE c.", local.declaration.column, " = ",
+                               child.table, ".id)"));
+  }
+  return any.empty() ? "0" : absl::StrJoin(any, " OR ");
 }
 
 std::string NameOf(const ChildTable& child, const char* what) {
@@ -34,17 +49,20 @@ std::string Columns() { return "uid, state, refused_through, deletion_id, tracep
 }  // namespace
 
 // `batch` reads without a lock: nobody but those who remove them writes rows whose parent is released, and each
-// statement after it locks what it changes, in the lock order of the service. With SET NULL the row stays and others
-// may write it meanwhile, so there `batch` locks it.
+// statement after it locks what it changes, in the lock order of the service. For the same reason a row that nothing
+// refers to stays so: a write of a row that refers to it holds the reference of its parent as well, which the reclaim
+// has locked. With SET NULL the row stays and others may write it meanwhile, so there `batch` locks it.
 ChildSql::ChildSql(const ChildTable& child)
     : count{NameOf(child, "count"),
             absl::StrCat("SELECT COUNT(*) FROM (SELECT 1", Visible(child), " LIMIT ?) AS referencing")},
-      batch{NameOf(child, "reclaim_batch"),
-            absl::StrCat("SELECT id, ", child.declaration.has_uid ? "uid" : "''", OfParent(child), " LIMIT ?",
-                         child.declaration.on_delete == Action::kSetNull ? " {update}" : "")},
+      batch{
+          NameOf(child, "reclaim_batch"),
+          absl::StrCat("SELECT id, ", child.declaration.has_uid ? "uid, " : "'', ", IsReferred(child), OfParent(child),
+                       " LIMIT ?", child.declaration.on_delete == Action::kSetNull ? " {update}" : "")},
       left{NameOf(child, "left"),
            absl::StrCat("SELECT id FROM ", child.table, " WHERE ", child.declaration.column, " = ? LIMIT 1")},
-      remove{NameOf(child, "reclaim"), Remove(child)} {}
+      remove{NameOf(child, "reclaim"), Remove(child)},
+      hide{NameOf(child, "reclaim_by_hiding"), Hide(child)} {}
 
 ReferenceSql::ReferenceSql(const ReferenceTable& table)
     : lock_shared{table.table + ".lock_shared",

@@ -13,9 +13,10 @@ struct ChildSql {
   explicit ChildSql(const ChildTable& child);
 
   db::Sql count;   // (parent id, limit) -> visible rows, at most limit
-  db::Sql batch;   // (parent id, limit) -> id, uid
+  db::Sql batch;   // (parent id, limit) -> id, uid, whether rows of this service refer to it
   db::Sql left;    // (parent id) -> id of any row that is still there, hidden ones included
-  db::Sql remove;  // (ids): deletes, hides or sets null
+  db::Sql remove;  // (ids): deletes or sets null
+  db::Sql hide;    // (ids): for rows that are referred to; empty if there cannot be any
 };
 
 struct ReferenceSql {

@@ -3,6 +3,22 @@
 #include "common/status/macros.h"
 
 namespace crosskey::relation {
+namespace {
+
+// A service stores the types of one package.
+bool IsLocal(const Declaration& declaration) {
+  return PackageOf(declaration.child_type) == PackageOf(declaration.parent_type);
+}
+
+std::vector<LocalChild> LocalChildren(const Declarations& declarations, const std::string& type) {
+  std::vector<LocalChild> children;
+  for (const Declaration& declaration : declarations.To(type)) {
+    if (IsLocal(declaration)) children.push_back({declaration, TableOf(declaration.child_type)});
+  }
+  return children;
+}
+
+}  // namespace
 
 ReferenceTable ReferenceTable::To(const Declarations& declarations, const std::string& parent_type,
                                   const std::string& feed) {
@@ -21,6 +37,7 @@ absl::Status ReferenceTable::Add(const Declarations& declarations, const std::st
   ChildTable child;
   child.table = options.table.empty() ? TableOf(declaration.child_type) : options.table;
   child.is_parent = declarations.IsParent(declaration.child_type) && declaration.on_delete != Action::kSetNull;
+  if (child.is_parent) child.children = LocalChildren(declarations, declaration.child_type);
   child.events = declarations.EventsOf(declaration.child_type);
   child.declaration = declaration;
   child.options = std::move(options);
@@ -29,21 +46,17 @@ absl::Status ReferenceTable::Add(const Declarations& declarations, const std::st
 }
 
 absl::StatusOr<LocalParent> LocalParent::Of(const Declarations& declarations, const std::string& type) {
-  LocalParent parent{type, TableOf(type), declarations.EventsOf(type), {}};
   for (const Declaration& declaration : declarations.To(type)) {
-    const bool is_local = PackageOf(declaration.child_type) == PackageOf(type);
-    if (!is_local && declaration.on_delete == Action::kRestrict) {
+    if (!IsLocal(declaration) && declaration.on_delete == Action::kRestrict) {
       return absl::InvalidArgumentError(
           declaration.relationship + " must not declare RESTRICT: its parent is deleted without asking other services");
     }
-    if (!is_local) continue;
-    if (declaration.on_delete != Action::kCascade) {
+    if (IsLocal(declaration) && declaration.on_delete != Action::kCascade) {
       return absl::InvalidArgumentError(declaration.relationship +
                                         " stays within one service: it must declare CASCADE");
     }
-    parent.children.push_back({declaration, TableOf(declaration.child_type)});
   }
-  return parent;
+  return LocalParent{type, TableOf(type), declarations.EventsOf(type), LocalChildren(declarations, type)};
 }
 
 }  // namespace crosskey::relation

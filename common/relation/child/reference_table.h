@@ -32,14 +32,23 @@ struct ChildOptions {
   std::function<absl::Status(db::Tx&, const std::vector<RowId>& ids)> before_removal = nullptr;
 };
 
+// A relationship between two tables of one service: the parent row is its own reference row. The declared column has a
+// real foreign key (NO ACTION) to the parent table and an index.
+struct LocalChild {
+  Declaration declaration;
+  std::string table;  // "likes"
+};
+
 // One relationship, and the table in which the child service stores it.
 struct ChildTable {
   Declaration declaration;
   std::string table;  // "posts"
   // Other rows refer to these rows in turn, so the table has a column `state` (ReferenceState). The reclaim does what
-  // their own deletion would do: it hides them (RECLAIMING), and HiddenRows removes them. Counts include only ACTIVE
-  // ones. Always false with SET NULL, because the rows stay.
+  // their own deletion would do. It removes those that no row of this service refers to, hides the others (RECLAIMING),
+  // and HiddenRows removes these later. Counts include only ACTIVE ones. Always false with SET NULL, because the rows
+  // stay.
   bool is_parent = false;
+  std::vector<LocalChild> children;  // the tables of this service that refer to these rows, if is_parent
   RowEvents events;  // of the child's type: the reclaim publishes `deleted` or, with SET NULL, `updated`
   ChildOptions options;
 };
@@ -58,13 +67,6 @@ struct ReferenceTable {
   // it is not declared. INVALID_ARGUMENT: it is declared for another type, or no `deleted` event of the parent's type
   // is declared, without which nobody here would hear of a deletion.
   absl::Status Add(const Declarations& declarations, const std::string& relationship, ChildOptions options = {});
-};
-
-// A relationship between two tables of one service: the parent row is its own reference row. The declared column has a
-// real foreign key (NO ACTION) to the parent table and an index.
-struct LocalChild {
-  Declaration declaration;
-  std::string table;  // "likes"
 };
 
 // A table of this service whose rows are referred to, from here and from other services, and are deleted without asking

@@ -29,9 +29,12 @@ void RemovedRowsMetric::CountOnCommit(db::Tx& tx, const std::string& relationshi
   tx.OnCommit([counter = counters_.at(relationship), rows] { counter->Increment(static_cast<double>(rows)); });
 }
 
-absl::Status AddReclaimedRows(db::Tx& tx, RowId parent, const std::string& relationship, int64_t rows) {
-  CROSSKEY_ASSIGN_OR_RETURN(const int64_t known, tx.Execute(kAdd, rows, parent, relationship));
-  return known > 0 ? absl::OkStatus() : tx.Execute(kInsert, rows, parent, relationship).status();
+absl::Status AddReclaimedRows(db::Tx& tx, RowId parent, const RowCounts& removed) {
+  for (const auto& [relationship, rows] : removed) {
+    CROSSKEY_ASSIGN_OR_RETURN(const int64_t known, tx.Execute(kAdd, rows, parent, relationship));
+    if (known == 0) CROSSKEY_RETURN_IF_ERROR(tx.Execute(kInsert, rows, parent, relationship).status());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<RowCounts> TakeReclaimedRows(db::Tx& tx, RowId parent, const std::vector<std::string>& relationships) {

@@ -25,8 +25,9 @@ class RemovedRowsMetric {
 };
 
 // The table `reclaimed_rows` holds what the reclaim of a parent has removed so far, for its report. Each of these
-// functions runs one or two statements in a transaction that has locked the parent's reference row.
-absl::Status AddReclaimedRows(db::Tx& tx, RowId parent, const std::string& relationship, int64_t rows);
+// functions runs one or two statements for each relationship, in a transaction that has locked the parent's reference
+// row.
+absl::Status AddReclaimedRows(db::Tx& tx, RowId parent, const RowCounts& removed);
 // Returns the count of each of these relationships, 0 if it has none, and removes the counts from the table.
 absl::StatusOr<RowCounts> TakeReclaimedRows(db::Tx& tx, RowId parent, const std::vector<std::string>& relationships);
 

@@ -16,7 +16,6 @@ absl::Status GrpcPeer::Unavailable(const char* method, const grpc::Status& statu
 
 absl::StatusOr<LookupAnswer> GrpcPeer::Lookup(const Call& call, const std::string& type,
                                               const std::vector<RowId>& ids) {
-  if (!call.may_ask_peer) return NeedsPeer();
   grpc::ClientContext context;
   rpc::Prepare(context, call, *channel_);
   v1::LookupReferencedRequest request;
