@@ -56,13 +56,14 @@ absl::StatusOr<Consumer::Position> Consumer::ReadCheckpoint(const Call& call) {
 absl::Status Consumer::Run(const Call& call, const std::function<absl::Status()>& before_each) {
   CROSSKEY_ASSIGN_OR_RETURN(const Position position, ReadCheckpoint(call));
   position_.Set(static_cast<double>(Value(position.last)));
-  const absl::Status end = transport_.Stream(position.feed_id, position.last, [&](const Batch& batch) -> absl::Status {
+  const auto deliver = [&](const Batch& batch) -> absl::Status {
     if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
     if (before_each) CROSSKEY_RETURN_IF_ERROR(before_each());
-    if (!batch.events.empty()) return Apply(batch);
-    stalled_.Set(0);  // a bookmark: every event before it has been applied
+    if (!batch.is_bookmark()) return Apply(batch);
+    stalled_.Set(0);  // every event before it has been applied
     return absl::OkStatus();
-  });
+  };
+  const absl::Status end = transport_.Stream(position.feed_id, position.last, HandledTypes(), deliver);
   NoteEnd(end);
   return end;
 }
@@ -80,17 +81,27 @@ void Consumer::NoteEnd(const absl::Status& end) {
   last_problem_ = problem;
 }
 
+std::vector<std::string> Consumer::HandledTypes() const {
+  std::vector<std::string> types;
+  for (const auto& [type, handler] : handlers_) types.push_back(type);
+  return types;
+}
+
 absl::Status Consumer::CheckGapless(const Batch& batch) const {
   Sequence last = batch.after;
   for (const Event& event : batch.events) {
-    if (event.sequence != After(last)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("the feed ", feed_, " has a gap: ", Value(event.sequence), " instead of ", Value(After(last))));
+    if (event.sequence <= last || event.sequence > batch.through) {
+      return absl::FailedPreconditionError(absl::StrCat("the feed ", feed_, " is out of order: ", Value(event.sequence),
+                                                        " after ", Value(last), ", up to ", Value(batch.through)));
     }
     last = event.sequence;
   }
-  if (last == batch.through) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("the feed ", feed_, " ends before ", Value(batch.through)));
+  const int64_t all = Value(batch.through) - Value(batch.after);
+  const auto sent = static_cast<int64_t>(batch.events.size());
+  if (batch.left_out >= 0 && batch.left_out == all - sent) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("the feed ", feed_, " has a gap: from ", Value(batch.after), " to ",
+                                                    Value(batch.through), " it has ", sent, " events and leaves out ",
+                                                    batch.left_out));
 }
 
 Sequence Consumer::LastDeletionOf(const Batch& batch) const {
@@ -130,7 +141,8 @@ void Consumer::NoteApplied(const Batch& batch) {
     const auto handler = handlers_.find(event.type);
     (handler == handlers_.end() ? passed_over_ : *handler->second.consumed).Increment();
   }
-  if (on_applied_) on_applied_();
+  passed_over_.Increment(static_cast<double>(batch.left_out));
+  if (on_applied_ && !batch.events.empty()) on_applied_();
 }
 
 absl::Status Consumer::Advance(Tx& tx, const Batch& batch, Sequence last_deletion) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <google/protobuf/message.h>
 
@@ -19,8 +20,11 @@ namespace crosskey::events {
 // twice or several processes consume.
 //
 // An event that cannot be applied ends Run, so that no later event takes effect before it. It is logged and shown by
-// the metric crosskey_consumer_stalled, and the next Run tries it again. An event of a type that has no handler is
-// counted and passed over.
+// the metric crosskey_consumer_stalled, and the next Run tries it again.
+//
+// The consumer asks for the types that have a handler. The checkpoint passes events of other types, whether the peer
+// leaves them out or, in an older version, sends them; they are counted. Events that are left out without a reason show:
+// those that are sent and those that are left out have to be as many as the range has.
 class Consumer {
  public:
   // What an event does. `payload` is the decoded payload of the event.
@@ -32,7 +36,7 @@ class Consumer {
   };
 
   // `feed` is the name of the service that publishes, and of its row in `checkpoints`. `on_applied` is called after
-  // each commit with events.
+  // each commit with events, not if all of them were left out.
   Consumer(std::string feed, Outbox& outbox, Transport& transport, std::function<void()> on_applied,
            telemetry::Metrics& metrics);
 
@@ -72,7 +76,9 @@ class Consumer {
   absl::Status Advance(Tx& tx, const Batch& batch, Sequence last_deletion);
   // The checkpoint did not move: says why.
   absl::Status WhyNotMoved(Tx& tx, const Batch& batch);
-  // FAILED_PRECONDITION: the sequences of the events do not go from `after` + 1 to `through` one by one.
+  std::vector<std::string> HandledTypes() const;
+  // FAILED_PRECONDITION: the sequences of the events do not ascend from `after` to `through`, or these events and those
+  // left out are not all of this range.
   absl::Status CheckGapless(const Batch& batch) const;
   Sequence LastDeletionOf(const Batch& batch) const;
   void NoteEnd(const absl::Status& end);

@@ -1,6 +1,7 @@
 // Events as the services hold them. On the wire they are event.v1.Event.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,13 +38,16 @@ struct Event {
   std::string payload;
 };
 
-// Consecutive events of one feed: all with after < sequence <= through. A batch without events is a bookmark: it shows
-// that the peer is alive and has nothing newer.
+// A range of one feed: the events with after < sequence <= through, of the types that the subscriber asked for. A batch
+// for an empty range is a bookmark: it shows that the peer is alive and has nothing newer.
 struct Batch {
   std::string feed_id;
   Sequence after{};
   Sequence through{};
   std::vector<Event> events;
+  int64_t left_out = 0;  // events of the range that are of other types
+
+  bool is_bookmark() const { return events.empty() && left_out == 0 && through == after; }
 };
 
 }  // namespace crosskey::events

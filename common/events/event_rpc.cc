@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <string>
 
 #include <pthread.h>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "common/fault/fault.h"
 #include "common/rpc/field_errors.h"
 #include "common/rpc/timestamp.h"
@@ -31,12 +34,34 @@ void Fill(const Event& event, event::v1::Event& out) {
 
 }  // namespace
 
+bool IsFullName(const std::string& text) {
+  const auto fits = [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.'; };
+  return !text.empty() && text.size() <= limits::kEventTypeBytes && std::all_of(text.begin(), text.end(), fits);
+}
+
+absl::Status CheckTypes(const event::v1::SubscribeRequest& request) {
+  rpc::FieldErrors errors;
+  if (errors.RequireCount("types", request.types_size(), 0, limits::kEventTypes)) {
+    for (int i = 0; i < request.types_size(); ++i) {
+      if (IsFullName(request.types(i))) continue;
+      errors.Add(absl::StrCat("types[", i, "]"),
+                 absl::StrCat("must be the full name of a message, of 1 to ", limits::kEventTypeBytes, " bytes"));
+    }
+  }
+  return errors.status();
+}
+
 // gRPC's object for one stream. All but the On... functions are for the feeder's thread.
 class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::SubscribeResponse> {
  public:
   Stream(rpc::Calls& calls, Signal& news, grpc::CallbackServerContext& context,
          const event::v1::SubscribeRequest& request)
-      : after{request.after_sequence()}, calls_(calls), news_(news), call_(calls.Stream(context, kName)) {
+      : types(request.types().begin(), request.types().end()),
+        after{request.after_sequence()},
+        read{after},
+        calls_(calls),
+        news_(news),
+        call_(calls.Stream(context, kName)) {
     feed_id = request.feed_id();
   }
 
@@ -56,9 +81,15 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
   void End(const absl::Status& status) { Finish(calls_.StreamEnds(kName, call_, begin_, status)); }
 
   bool begun = false;
-  bool wrote_events = false;  // the last message was not a bookmark
+  bool wrote_batch = false;  // the last message was not a bookmark
   std::string feed_id;
+  const std::vector<std::string> types;
+  // Where the last message ended, and how far the log has been read. In between are only events that are left out, which
+  // the next message passes. They may be trimmed meanwhile, because they need not be read any more.
   Sequence after;
+  Sequence read;
+  int64_t left_out = 0;
+  absl::Time next_skip = absl::InfinitePast();
   absl::Time next_bookmark = absl::InfinitePast();
   event::v1::SubscribeResponse response;
 
@@ -103,6 +134,10 @@ grpc::ServerWriteReactor<event::v1::SubscribeResponse>* EventRpc::Subscribe(
     grpc::CallbackServerContext* context, const event::v1::SubscribeRequest* request) {
   const auto stream = std::make_shared<Stream>(calls_, feed_.news(), *context, *request);
   stream->KeepUntilDone(stream);
+  if (const absl::Status types = CheckTypes(*request); !types.ok()) {
+    stream->End(types);
+    return stream.get();
+  }
   {
     std::lock_guard lock(mutex_);
     if (streams_.size() < limits::kFeedSubscribers) {
@@ -124,52 +159,70 @@ void EventRpc::FeedAll() {
       if (stopping_) return;
       streams = streams_;
     }
+    absl::Time next = absl::Now() + kPoll;
     for (const auto& stream : streams) {
       if (stream->writing()) continue;
-      const absl::Status status = FeedNext(*stream);
-      if (status.ok()) continue;
+      const absl::StatusOr<absl::Time> again = FeedNext(*stream);
+      if (again.ok()) {
+        next = std::min(next, *again);
+        continue;
+      }
       {
         std::lock_guard lock(mutex_);
         streams_.erase(std::find(streams_.begin(), streams_.end(), stream));
       }
-      stream->End(status);
+      stream->End(again.status());
     }
-    feed_.news().Wait(seen, kPoll);
+    feed_.news().Wait(seen, next - absl::Now());
   }
 }
 
-// Writes what there is for a stream. An error ends the stream.
-absl::Status EventRpc::FeedNext(Stream& stream) {
+absl::Status EventRpc::Begin(const Call& call, Stream& stream) {
+  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
+  if (!stream.feed_id.empty() && stream.feed_id != info.feed_id) return errors::FeedMismatch(info.feed_id);
+  if (stream.after < Sequence{} || stream.after > info.head) {
+    return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
+  }
+  stream.feed_id = info.feed_id;
+  stream.begun = true;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<absl::Time> EventRpc::FeedNext(Stream& stream) {
   if (stream.broken()) return absl::CancelledError("the subscriber is gone");
   CROSSKEY_RETURN_IF_ERROR(calls_.admission().CheckStream());
   CROSSKEY_RETURN_IF_ERROR(stream.call().Check());
-  if (std::exchange(stream.wrote_events, false)) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSent));
+  if (std::exchange(stream.wrote_batch, false)) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSent));
   // A stream has no deadline, so each of its reads is given one.
   Call read = stream.call();
   read.deadline = std::min(read.deadline, absl::Now() + limits::kDefaultDeadline);
-  if (!stream.begun) {
-    CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(read));
-    if (!stream.feed_id.empty() && stream.feed_id != info.feed_id) return errors::FeedMismatch(info.feed_id);
-    if (stream.after < Sequence{} || stream.after > info.head) {
-      return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
-    }
-    stream.feed_id = info.feed_id;
-    stream.begun = true;
+  if (!stream.begun) CROSSKEY_RETURN_IF_ERROR(Begin(read, stream));
+  CROSSKEY_ASSIGN_OR_RETURN(const Slice slice, feed_.Read(read, stream.read, stream.types));
+  stream.read = slice.through;
+  stream.left_out += slice.left_out;
+  const absl::Time now = absl::Now();
+  const bool moves = stream.read != stream.after;
+  if (slice.events.empty() && stream.left_out < kMostHeldBack) {
+    const absl::Time next = moves ? stream.next_skip : stream.next_bookmark;
+    if (now < next) return slice.is_full() ? now : next;
   }
-  CROSSKEY_ASSIGN_OR_RETURN(const std::vector<Event> batch, feed_.Read(read, stream.after));
-  if (batch.empty() && absl::Now() < stream.next_bookmark) return absl::OkStatus();
   event::v1::SubscribeResponse& response = stream.response;
   response.Clear();
   response.set_feed_id(stream.feed_id);
   response.set_after_sequence(Value(stream.after));
-  for (const Event& event : batch) Fill(event, *response.add_events());
-  if (!batch.empty()) stream.after = batch.back().sequence;
-  response.set_through_sequence(Value(stream.after));
-  if (!batch.empty()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSend));
-  stream.next_bookmark = absl::Now() + limits::kBookmarkInterval;
-  stream.wrote_events = !batch.empty();
+  response.set_through_sequence(Value(stream.read));
+  response.set_left_out(stream.left_out);
+  for (const Event& event : slice.events) Fill(event, *response.add_events());
+  if (moves) {
+    CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSend));
+    stream.next_skip = now + kSkipInterval;
+  }
+  stream.next_bookmark = now + limits::kBookmarkInterval;
+  stream.after = stream.read;
+  stream.left_out = 0;
+  stream.wrote_batch = moves;
   stream.Write();
-  return absl::OkStatus();
+  return absl::InfiniteFuture();
 }
 
 grpc::ServerUnaryReactor* EventRpc::GetFeedInfo(grpc::CallbackServerContext* context,

@@ -8,6 +8,7 @@
 
 #include "common/events/feed.h"
 #include "common/rpc/calls.h"
+#include "common/status/limits.h"
 #include "event/v1/event_service.grpc.pb.h"
 
 namespace crosskey::events {
@@ -15,8 +16,18 @@ namespace crosskey::events {
 // Serves at most limits::kFeedSubscribers streams at a time; one more gets RESOURCE_EXHAUSTED OVERLOADED. Streams end
 // with UNAVAILABLE DRAINING once the admission ends streams or drains. One thread feeds all streams, so a stream whose
 // client does not read holds one batch and no thread.
+//
+// A stream reads the log once, and leaves out what its subscriber did not ask for. It tells a subscriber that it has
+// passed such events with the next wanted ones. Without any it does so at once, but only some times a second: a quiet
+// feed holds up nobody who waits for the subscriber's checkpoint, and a busy one costs it few transactions.
 class EventRpc final : public event::v1::EventService::CallbackService {
  public:
+  // A message that only passes events is sent this long after the last message that moved the subscriber, or later:
+  // each costs the subscriber a transaction.
+  static constexpr absl::Duration kSkipInterval = absl::Milliseconds(200);
+  // Such a message does not wait any longer once it passes so many events, which a stream that breaks reads again.
+  static constexpr int64_t kMostHeldBack = 10 * limits::kEventBatch;
+
   EventRpc(Feed& feed, std::shared_ptr<rpc::Admission> admission, rpc::CallLines& lines, telemetry::Metrics& metrics);
   // The listener must have been shut down.
   ~EventRpc() override;
@@ -31,7 +42,10 @@ class EventRpc final : public event::v1::EventService::CallbackService {
   class Stream;
 
   void FeedAll();
-  absl::Status FeedNext(Stream& stream);
+  absl::Status Begin(const Call& call, Stream& stream);
+  // Writes what there is for a stream. Returns when to look at it again if nothing wakes the feeder before; an error ends
+  // the stream.
+  absl::StatusOr<absl::Time> FeedNext(Stream& stream);
 
   Feed& feed_;
   rpc::Calls calls_;

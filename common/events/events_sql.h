@@ -17,9 +17,12 @@ inline const db::Sql kSetHead{"sequencer.set_head", "UPDATE feed SET head = ? WH
 
 inline const db::Sql kInfo{"feed.info", "SELECT feed_id, floor, head FROM feed WHERE name = 'own'"};
 inline const db::Sql kNameFeed{"feed.name", "UPDATE feed SET feed_id = ? WHERE name = 'own' AND feed_id = ''"};
-inline const db::Sql kRead{"feed.read",
-                           "SELECT sequence, event_id, type, subject, time, traceparent, payload FROM outbox "
-                           "WHERE sequence > ? ORDER BY sequence LIMIT ?"};
+// One statement, and so one state of the log, finds the wanted events and the others, whose payloads are null. If it
+// left the others out, an event that is trimmed meanwhile could not be told from one that nobody asked for.
+inline const db::Sql kRead{
+    "feed.read",
+    "SELECT sequence, event_id, type, subject, time, traceparent, "
+    "CASE WHEN ? = 0 OR type IN (?) THEN payload END FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?"};
 
 // Numbered events never change, so the statement that looks for old ones needs no lock. The transaction that removes
 // events raises the floor first: that locks the feed's row, and changes nothing if another process has been faster.

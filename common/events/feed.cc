@@ -29,6 +29,8 @@ absl::Status Feed::EnsureNamed(const Call& call) {
                             [&](db::Tx& tx) { return tx.Execute(sql::kNameFeed, NewUuid()).status(); });
 }
 
+bool Slice::is_full() const { return left_out + static_cast<int64_t>(events.size()) >= limits::kEventBatch; }
+
 absl::StatusOr<FeedInfo> Feed::Info(const Call& call) { return database_.Read(call, ReadInfo); }
 
 absl::StatusOr<std::vector<FeedPosition>> Feed::Positions(const Call& call) {
@@ -48,27 +50,34 @@ absl::StatusOr<std::optional<absl::Time>> Feed::OldestUnnumbered(const Call& cal
   });
 }
 
-absl::StatusOr<std::vector<Event>> Feed::Read(const Call& call, Sequence after) {
-  return database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<std::vector<Event>> {
+absl::StatusOr<Slice> Feed::Read(const Call& call, Sequence after, const std::vector<std::string>& types) {
+  return database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<Slice> {
     CROSSKEY_ASSIGN_OR_RETURN(
         auto rows,
-        (connection.Query<Sequence, std::string, std::string, std::string, int64_t, std::string, std::string>(
-            sql::kRead, after, limits::kEventBatch)));
+        (connection
+             .Query<Sequence, std::string, std::string, std::string, int64_t, std::string, std::optional<std::string>>(
+                 sql::kRead, static_cast<int64_t>(types.size()), types, after, limits::kEventBatch)));
     // The event after `after` is missing if there is none yet or if it has been trimmed. The floor is read after the
     // events, so that events that were trimmed in between cannot go unnoticed.
     if (rows.empty() || std::get<0>(rows.front()) != After(after)) {
       CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, ReadInfo(connection));
       if (after < info.floor) return errors::EventsTrimmed(info.floor);
     }
-    std::vector<Event> events;
+    Slice slice;
+    slice.through = after;
     size_t bytes = 0;
     for (auto& [sequence, id, type, subject, time, traceparent, payload] : rows) {
-      bytes += payload.size() + subject.size() + 300;
-      if (!events.empty() && bytes > limits::kEventBatchBytes) break;
-      events.push_back({sequence, std::move(id), source_, std::move(type), std::move(subject),
-                        absl::FromUnixMicros(time), std::move(traceparent), std::move(payload)});
+      if (payload.has_value()) {
+        bytes += payload->size() + subject.size() + 300;
+        if (!slice.events.empty() && bytes > limits::kEventBatchBytes) break;
+        slice.events.push_back({sequence, std::move(id), source_, std::move(type), std::move(subject),
+                                absl::FromUnixMicros(time), std::move(traceparent), *std::move(payload)});
+      } else if (sequence != slice.through) {  // a number that was given twice must not make up for a missing one
+        ++slice.left_out;
+      }
+      slice.through = sequence;
     }
-    return events;
+    return slice;
   });
 }
 

@@ -25,6 +25,16 @@ struct FeedPosition {
   Sequence last_sequence{};
 };
 
+// A part of the feed, as one reader wants it.
+struct Slice {
+  Sequence through{};         // where it ends; where it begins if there is nothing
+  std::vector<Event> events;  // of the wanted types
+  int64_t left_out = 0;       // events of other types
+
+  // There may be more than was read.
+  bool is_full() const;
+};
+
 // Thread-safe.
 class Feed {
  public:
@@ -37,9 +47,10 @@ class Feed {
   // Gives the feed its name if it has none yet. To be called once at start.
   absl::Status EnsureNamed(const Call& call);
   absl::StatusOr<FeedInfo> Info(const Call& call);
-  // The events after `after` in order: at most limits::kEventBatch and, unless it is only one, at most
-  // limits::kEventBatchBytes. OUT_OF_RANGE EVENTS_TRIMMED: some events after `after` are no longer kept.
-  absl::StatusOr<std::vector<Event>> Read(const Call& call, Sequence after);
+  // The events after `after` in order: at most limits::kEventBatch, whether they are of the wanted types or not, and at
+  // most limits::kEventBatchBytes, unless only one is wanted. No types stand for all. OUT_OF_RANGE EVENTS_TRIMMED: some
+  // events after `after` are no longer kept.
+  absl::StatusOr<Slice> Read(const Call& call, Sequence after, const std::vector<std::string>& types = {});
   // How far this service has consumed the feeds of others.
   absl::StatusOr<std::vector<FeedPosition>> Positions(const Call& call);
   // When the oldest event without a number was appended; nullopt: all events have one.

@@ -20,6 +20,7 @@ Batch FromWire(event::v1::SubscribeResponse& response) {
   batch.feed_id = response.feed_id();
   batch.after = Sequence{response.after_sequence()};
   batch.through = Sequence{response.through_sequence()};
+  batch.left_out = response.left_out();
   batch.events.reserve(static_cast<size_t>(response.events_size()));
   for (auto& event : *response.mutable_events()) {
     batch.events.push_back({Sequence{event.sequence()}, event.id(), event.source(), event.type(), event.subject(),
@@ -82,7 +83,7 @@ class Watch {
 
 }  // namespace
 
-absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after,
+absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
                                    const std::function<absl::Status(const Batch&)>& deliver) {
   // The call has no deadline, because the stream follows the feed without an end. A dead peer is known by its silence,
   // because a live one sends bookmarks.
@@ -95,6 +96,7 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after,
   event::v1::SubscribeRequest request;
   request.set_feed_id(feed_id);
   request.set_after_sequence(Value(after));
+  for (const std::string& type : types) request.add_types(type);
   const auto reader = event::v1::EventService::NewStub(channel_)->Subscribe(&context, request);
   Watch watch(context);
   absl::Status status;

@@ -18,7 +18,7 @@ class GrpcTransport final : public Transport {
   explicit GrpcTransport(std::shared_ptr<grpc::Channel> channel, absl::Duration silence = 3 * limits::kBookmarkInterval)
       : channel_(std::move(channel)), silence_(silence) {}
 
-  absl::Status Stream(const std::string& feed_id, Sequence after,
+  absl::Status Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
                       const std::function<absl::Status(const Batch&)>& deliver) override;
   absl::StatusOr<PeerInfo> Info(const Call& call) override;
   void Cancel() override;

@@ -17,7 +17,7 @@ void Signal::Notify() {
 
 void Signal::Wait(uint64_t seen, absl::Duration limit) const {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, absl::ToChronoMilliseconds(limit), [&] { return count_ != seen; });
+  changed_.wait_for(lock, absl::ToChronoMicroseconds(limit), [&] { return count_ != seen; });
 }
 
 }  // namespace crosskey::events

@@ -19,13 +19,14 @@ struct PeerInfo {
 
 // A transport delivers one feed, from a position on, in order and without a gap; a batch may be delivered more than
 // once (after a reconnection), never out of order. It keeps no position: the consumer's checkpoint is the only one.
+// Events of other types than the wanted ones are left out and counted; a peer of an older version sends them as well.
 class Transport {
  public:
   virtual ~Transport() = default;
 
   // Delivers batches, bookmarks included, until `deliver` returns an error (which is returned), the connection ends, or
-  // Cancel is called. Blocks. An empty feed_id stands for any history.
-  virtual absl::Status Stream(const std::string& feed_id, Sequence after,
+  // Cancel is called. Blocks. An empty feed_id stands for any history, no types for all of them.
+  virtual absl::Status Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
                               const std::function<absl::Status(const Batch&)>& deliver) = 0;
 
   // What the peer says about its feed now. UNAVAILABLE: no answer. Blocks for about a second at most. From any thread.

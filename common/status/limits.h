@@ -29,6 +29,8 @@ inline constexpr int kFeedSubscribers = 64;
 inline constexpr int kReflectionStreams = 16;
 inline constexpr int kEventBatch = 500;
 inline constexpr int kEventBatchBytes = kMebibyte;
+inline constexpr int kEventTypes = 100;
+inline constexpr int kEventTypeBytes = 100;                             // the width of outbox.type
 inline constexpr absl::Duration kEventRetention = absl::Hours(7 * 24);  // the default of --event-retention
 inline constexpr int kTrimBatch = 500;
 inline constexpr absl::Duration kLease = absl::Seconds(15);
@@ -61,6 +63,7 @@ inline constexpr Limit kTable[] = {
     {"reflection streams at a time", kReflectionStreams, "streams"},
     {"batch of events", kEventBatch, "events"},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
+    {"types of events that a subscriber names", kEventTypes, "types"},
     {"event is kept, unless --event-retention says otherwise", kEventRetention, ""},
     {"batch of events removed from the log", kTrimBatch, "events"},
     {"lease of a background task", kLease, ""},

@@ -30,9 +30,19 @@ struct Log {
   }
 
   void Append(const std::vector<std::string>& subjects) {
+    std::vector<events::Draft> drafts;
+    for (const std::string& subject : subjects) drafts.push_back({"t.Type", subject, "p"});
+    AppendAll(drafts);
+  }
+  void AppendTypes(const std::vector<std::string>& types) {
+    std::vector<events::Draft> drafts;
+    for (const std::string& type : types) drafts.push_back({type, "s", "p"});
+    AppendAll(drafts);
+  }
+  void AppendAll(const std::vector<events::Draft>& drafts) {
     EXPECT_THAT(outbox.Transact(TestCall(), "test",
                                 [&](events::Tx& tx) {
-                                  for (const std::string& subject : subjects) tx.Append({"t.Type", subject, "p"});
+                                  for (const events::Draft& draft : drafts) tx.Append(draft);
                                   return absl::OkStatus();
                                 }),
                 IsOk());
@@ -46,10 +56,11 @@ struct Log {
 
   // The events after `after`, as a reader of the feed gets them, each as "SEQUENCE SUBJECT".
   std::vector<std::string> Follow(int64_t after) {
-    const auto events = feed.Read(TestCall(), Sequence{after});
-    EXPECT_THAT(events, IsOk());
+    const auto slice = feed.Read(TestCall(), Sequence{after});
+    EXPECT_THAT(slice, IsOk());
     std::vector<std::string> texts;
-    for (const events::Event& event : *events) texts.push_back(absl::StrCat(Value(event.sequence), " ", event.subject));
+    for (const events::Event& event : slice->events)
+      texts.push_back(absl::StrCat(Value(event.sequence), " ", event.subject));
     return texts;
   }
 

@@ -1,5 +1,6 @@
 // The consumer of the other service's events: each event takes effect once and in order, or the consumer stops and
 // shows that.
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -24,13 +25,14 @@ using ::testing::UnorderedElementsAre;
 
 constexpr char kFeed[] = "user-service";  // post-service's schema has a checkpoint for it
 
-// Notes the position that it is asked for, delivers `batches` whatever that is, and then says that the connection has
+// Notes the position and the types that it is asked for, delivers `batches` whatever that is, and then says that the connection has
 // ended.
 class FakeTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string& feed_id, Sequence after,
+  absl::Status Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
                       const std::function<absl::Status(const Batch&)>& deliver) override {
     asked.emplace_back(feed_id, Value(after));
+    wanted = types;
     for (const Batch& batch : batches) CROSSKEY_RETURN_IF_ERROR(deliver(batch));
     return absl::UnavailableError("the stream has ended");
   }
@@ -40,6 +42,7 @@ class FakeTransport final : public events::Transport {
   absl::StatusOr<events::PeerInfo> info = absl::UnavailableError("no answer");
   std::vector<Batch> batches;
   std::vector<std::pair<std::string, int64_t>> asked;
+  std::vector<std::string> wanted;
 };
 
 constexpr char kHistory[] = "history-1";
@@ -53,6 +56,15 @@ Batch BatchOf(int64_t after, const std::vector<std::string>& types) {
     event.type = type;
     batch.events.push_back(event);
   }
+  return batch;
+}
+
+// The batch as it is if its events of this type are left out.
+Batch Without(const std::string& type, Batch batch) {
+  const auto rest =
+      std::remove_if(batch.events.begin(), batch.events.end(), [&](const Event& event) { return event.type == type; });
+  batch.left_out += batch.events.end() - rest;
+  batch.events.erase(rest, batch.events.end());
   return batch;
 }
 
@@ -155,6 +167,62 @@ TEST_P(Consume, RefusesAGap) {
   EXPECT_THAT(at.consumer.Apply(BatchOf(1, {"t.Normal"})), Not(IsOk()));
   EXPECT_EQ(at.Effects(), "");
   EXPECT_EQ(at.Checkpoint(), " 0 0");
+}
+
+TEST_P(Consume, AsksForTheTypesThatItHandles) {
+  Consuming at(GetParam());
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kUnavailable, ""));
+  EXPECT_THAT(at.transport.wanted, UnorderedElementsAre("t.Normal", "t.Deleted", "t.Hint"));
+}
+
+TEST_P(Consume, WhatIsLeftOutIsPassedAndCounted) {
+  Consuming at(GetParam());
+  const std::vector<std::string> types = {"t.Other", "t.Normal", "t.Other", "t.Other", "t.Deleted", "t.Other"};
+  at.transport.batches = {Without("t.Other", BatchOf(0, types)), BatchOf(6, {}),
+                          Without("t.Other", BatchOf(6, {"t.Other", "t.Other"}))};
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kUnavailable, ""));
+  EXPECT_EQ(at.Effects(), "2,5");
+  EXPECT_EQ(at.Checkpoint(), "history-1 8 5");
+  EXPECT_EQ(at.applied, 1);  // not for those that have no effect
+  EXPECT_EQ(at.Metric("crosskey_consumer_sequence"), 8);
+  EXPECT_EQ(at.Metric("crosskey_consumer_events_total", {{"type", "other"}, {"handled", "false"}}), 6);
+}
+
+TEST_P(Consume, ABatchThatOnlyPassesEventsIsTakenOnceAndStartsAtTheCheckpoint) {
+  Consuming at(GetParam());
+  const Batch batch = Without("t.Other", BatchOf(0, {"t.Other", "t.Other"}));
+  EXPECT_THAT(at.consumer.Apply(batch), IsOk());
+  EXPECT_THAT(at.consumer.Apply(batch), StatusIs(StatusCode::kAborted, ""));
+  EXPECT_THAT(at.consumer.Apply(Without("t.Other", BatchOf(5, {"t.Other"}))), StatusIs(StatusCode::kAborted, ""));
+  EXPECT_EQ(at.Checkpoint(), "history-1 2 0");
+  EXPECT_EQ(at.Metric("crosskey_consumer_events_total", {{"handled", "false"}}), 2);
+}
+
+// An event that is neither sent nor left out is lost.
+TEST_P(Consume, RefusesAGapBesideWhatIsLeftOut) {
+  Consuming at(GetParam());
+  const Batch right = Without("t.Other", BatchOf(0, {"t.Other", "t.Normal", "t.Other", "t.Normal", "t.Other"}));
+  std::vector<Batch> wrong(8, right);
+  wrong[0].left_out = 2;
+  wrong[1].left_out = 4;
+  wrong[2].events.pop_back();
+  wrong[3].through = Sequence{6};
+  std::swap(wrong[4].events[0], wrong[4].events[1]);
+  wrong[5].events[1].sequence = wrong[5].events[0].sequence;
+  wrong[6].events[1].sequence = Sequence{6};
+  wrong[7].events[0].sequence = Sequence{0};
+  wrong.push_back({kHistory, Sequence{0}, Sequence{2}, {}, 0});
+  wrong.push_back({kHistory, Sequence{0}, Sequence{2}, {}, 1});
+  wrong.push_back({kHistory, Sequence{0}, Sequence{0}, {}, 1});
+  wrong.push_back({kHistory, Sequence{0}, Sequence{-2}, {}, -2});
+  for (const Batch& batch : wrong) {
+    at.transport.batches = {batch};
+    EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kFailedPrecondition, ""));
+    EXPECT_EQ(at.Metric("crosskey_consumer_stalled"), 1);
+  }
+  EXPECT_EQ(at.Effects(), "");
+  EXPECT_EQ(at.Checkpoint(), " 0 0");
+  EXPECT_THAT(at.consumer.Apply(right), IsOk());
 }
 
 TEST_P(Consume, RefusesAnotherHistory) {

@@ -36,7 +36,7 @@ TEST_P(Outbox, StoresAnEventWithItsTransaction) {
   EXPECT_EQ(log.notified, 1);
   EXPECT_EQ(log.storage.Names(), "a");
   EXPECT_EQ(log.Round(), 1);
-  const std::vector<Event> events = log.feed.Read(TestCall(), Sequence{}).value();
+  const std::vector<Event> events = log.feed.Read(TestCall(), Sequence{}).value().events;
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(events[0].sequence, Sequence{1});
   EXPECT_EQ(events[0].id.size(), 36U);
@@ -221,6 +221,63 @@ TEST_P(FeedReading, BoundsABatchByItsBytesButAlwaysGoesOn) {
   EXPECT_EQ(log.Round(), 3);
   EXPECT_THAT(log.Follow(0), ElementsAre("1 s"));
   EXPECT_THAT(log.Follow(1), ElementsAre("2 s", "3 s"));
+}
+
+TEST_P(FeedReading, LeavesOutAndCountsOtherTypes) {
+  Log log(GetParam());
+  log.AppendTypes({"t.A", "t.B", "t.A", "t.C", "t.B"});
+  EXPECT_EQ(log.Round(), 5);
+  const auto read = [&](int64_t after, const std::vector<std::string>& types) {
+    const events::Slice slice = log.feed.Read(TestCall(), Sequence{after}, types).value();
+    std::string text = absl::StrCat("through ", Value(slice.through), " without ", slice.left_out, ":");
+    for (const Event& event : slice.events) {
+      absl::StrAppend(&text, " ", Value(event.sequence), event.type, "=", event.payload);
+    }
+    return text;
+  };
+  EXPECT_EQ(read(0, {"t.B"}), "through 5 without 3: 2t.B=p 5t.B=p");
+  EXPECT_EQ(read(0, {"t.A", "t.C", "t.None"}), "through 5 without 2: 1t.A=p 3t.A=p 4t.C=p");
+  EXPECT_EQ(read(2, {"t.None"}), "through 5 without 3:");
+  EXPECT_EQ(read(3, {}), "through 5 without 0: 4t.C=p 5t.B=p");
+  EXPECT_EQ(read(5, {"t.B"}), "through 5 without 0:");
+}
+
+TEST_P(FeedReading, ReadsNoPayloadOfOtherTypes) {
+  Log log(GetParam());
+  const std::string half(limits::kEventBatchBytes / 2, '\0');
+  log.AppendAll({{"t.A", "s", half}, {"t.B", "s", half}, {"t.B", "s", half}, {"t.B", "s", half}, {"t.A", "s", half}});
+  EXPECT_EQ(log.Round(), 5);
+  // What is left out does not count for the bytes of a batch. What a batch has no room for is not counted as left out.
+  const events::Slice one = log.feed.Read(TestCall(), Sequence{}, {"t.A"}).value();
+  EXPECT_EQ(one.events.size(), 1U);
+  EXPECT_EQ(one.through, Sequence{4});
+  EXPECT_EQ(one.left_out, 3);
+  EXPECT_EQ(log.feed.Read(TestCall(), one.through, {"t.A"}).value().events.size(), 1U);
+}
+
+TEST_P(FeedReading, BoundsWhatItLooksAt) {
+  Log log(GetParam());
+  log.AppendTypes(std::vector<std::string>(limits::kEventBatch, "t.Other"));
+  log.AppendTypes({"t.Wanted"});
+  while (log.Round() > 0) continue;
+  const events::Slice first = log.feed.Read(TestCall(), Sequence{}, {"t.Wanted"}).value();
+  EXPECT_EQ(first.left_out, limits::kEventBatch);
+  EXPECT_EQ(first.through, Sequence{limits::kEventBatch});
+  EXPECT_TRUE(first.events.empty());
+  EXPECT_TRUE(first.is_full());
+  const events::Slice second = log.feed.Read(TestCall(), first.through, {"t.Wanted"}).value();
+  EXPECT_EQ(second.events.size(), 1U);
+  EXPECT_FALSE(second.is_full());
+}
+
+TEST_P(FeedReading, ANumberThatIsGivenTwiceDoesNotMakeUpForAMissingOne) {
+  Log log(GetParam());
+  log.AppendTypes({"t.Other", "t.Other", "t.Other", "t.Other"});
+  EXPECT_EQ(log.Round(), 4);
+  log.storage.own.Run("UPDATE outbox SET sequence = 2 WHERE sequence = 3");
+  const events::Slice slice = log.feed.Read(TestCall(), Sequence{}, {"t.Wanted"}).value();
+  EXPECT_EQ(slice.through, Sequence{4});
+  EXPECT_EQ(slice.left_out, 3);
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ using relation::DeletionState;
 
 class FakeTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string&, Sequence, const std::function<absl::Status(const events::Batch&)>&) override {
+  absl::Status Stream(const std::string&, Sequence, const std::vector<std::string>&,
+                      const std::function<absl::Status(const events::Batch&)>&) override {
     return absl::UnavailableError("no stream");
   }
   absl::StatusOr<events::PeerInfo> Info(const Call&) override {

@@ -56,7 +56,8 @@ db::Schema SchemaOf(const std::vector<db::Component>& relation, const std::strin
 // There is no transport, because the tests hand batches to the consumers themselves.
 class NoTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string&, Sequence, const std::function<absl::Status(const events::Batch&)>&) override {
+  absl::Status Stream(const std::string&, Sequence, const std::vector<std::string>&,
+                      const std::function<absl::Status(const events::Batch&)>&) override {
     return absl::UnavailableError("there is no transport");
   }
   absl::StatusOr<events::PeerInfo> Info(const Call&) override {
@@ -225,12 +226,10 @@ events::Batch ShopService::ReadFeed(int64_t after) {
   while (numbered.ok() && *numbered > 0) numbered = sequencer.Round(TestCall());
   EXPECT_THAT(numbered, IsOk());
   events::Feed feed(*database_, "shop");
-  auto events = feed.Read(TestCall(), Sequence{after});
-  EXPECT_THAT(events, IsOk());
-  events::Batch batch{kFeedId, Sequence{after}, Sequence{after}, {}};
-  if (events.ok()) batch.events = *std::move(events);
-  if (!batch.events.empty()) batch.through = batch.events.back().sequence;
-  return batch;
+  auto slice = feed.Read(TestCall(), Sequence{after});
+  EXPECT_THAT(slice, IsOk());
+  if (!slice.ok()) return {kFeedId, Sequence{after}, Sequence{after}, {}};
+  return {kFeedId, Sequence{after}, slice->through, std::move(slice->events), slice->left_out};
 }
 
 void ShopService::AwaitLockWait() const {

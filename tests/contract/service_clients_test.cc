@@ -101,11 +101,13 @@ Outcome Subscribe(events::GrpcTransport& transport, const Json& json) {
   event::v1::SubscribeRequest request;
   FromJson(json, &request);
   event::v1::SubscribeResponse response;
+  const std::vector<std::string> types(request.types().begin(), request.types().end());
   const absl::Status end =
-      transport.Stream(request.feed_id(), Sequence{request.after_sequence()}, [&](const events::Batch& batch) {
+      transport.Stream(request.feed_id(), Sequence{request.after_sequence()}, types, [&](const events::Batch& batch) {
         response.set_feed_id(batch.feed_id);
         response.set_after_sequence(Value(batch.after));
         response.set_through_sequence(Value(batch.through));
+        response.set_left_out(batch.left_out);
         return absl::CancelledError("that is enough");
       });
   return response.feed_id().empty() ? Outcome(end) : ToJson(response);

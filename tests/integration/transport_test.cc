@@ -23,8 +23,9 @@ using event::v1::SubscribeResponse;
 // Answers as it is told. Without an `end` the stream stays open until the subscriber goes away.
 class FakeFeed final : public event::v1::EventService::Service {
  public:
-  grpc::Status Subscribe(grpc::ServerContext* context, const SubscribeRequest*,
+  grpc::Status Subscribe(grpc::ServerContext* context, const SubscribeRequest* request,
                          grpc::ServerWriter<SubscribeResponse>* writer) override {
+    asked = *request;
     for (const SubscribeResponse& response : responses) writer->Write(response);
     if (!end.ok()) return end;
     WaitFor([&] { return context->IsCancelled(); });
@@ -32,6 +33,7 @@ class FakeFeed final : public event::v1::EventService::Service {
     return grpc::Status::CANCELLED;
   }
 
+  SubscribeRequest asked;
   std::vector<SubscribeResponse> responses;
   grpc::Status end;  // the error that ends the stream; OK: none
   std::atomic<bool> left = false;
@@ -48,16 +50,32 @@ class TransportTest : public ::testing::Test {
     const auto channel = OpenChannel(port);
     EXPECT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(60)));
     events::GrpcTransport transport(channel, silence);
-    return transport.Stream("", Sequence{}, [&](const events::Batch&) {
+    return transport.Stream("", Sequence{}, {"t.A", "t.B"}, [&](const events::Batch& batch) {
       ++delivered;
+      last = batch;
       return refuse;
     });
   }
 
   FakeFeed feed;
   int delivered = 0;
+  events::Batch last;
   absl::Status refuse;
 };
+
+TEST_F(TransportTest, NamesTheTypesAndHandsOnHowManyEventsAreLeftOut) {
+  feed.responses.resize(2);
+  feed.responses[1].set_through_sequence(3);
+  feed.responses[1].set_left_out(3);
+  feed.end = grpc::Status(grpc::StatusCode::UNAVAILABLE, "draining");
+  EXPECT_EQ(Stream(absl::Minutes(10)).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(std::vector<std::string>(feed.asked.types().begin(), feed.asked.types().end()),
+            (std::vector<std::string>{"t.A", "t.B"}));
+  EXPECT_EQ(delivered, 2);
+  EXPECT_EQ(last.through, Sequence{3});
+  EXPECT_EQ(last.left_out, 3);
+  EXPECT_FALSE(last.is_bookmark());
+}
 
 TEST_F(TransportTest, APeerThatFallsSilentIsGivenUp) {
   feed.responses.resize(1);
