@@ -91,6 +91,13 @@ int64_t Consumer::Metric(const std::string& name, const std::string& more_labels
       testing::MetricOf(metrics_port_, absl::StrCat(name, "{feed=\"", peer_, "\"", more_labels, "}")));
 }
 
+std::set<std::string> Consumer::Wanted() const {
+  EXPECT_TRUE(testing::WaitFor([&] { return stub_.Calls(kSubscribe) > 0; }));
+  event::v1::SubscribeRequest request;
+  EXPECT_TRUE(request.ParseFromString(stub_.LastRequest(kSubscribe)));
+  return {request.types().begin(), request.types().end()};
+}
+
 int64_t Consumer::Sequence() const { return Metric("crosskey_consumer_sequence"); }
 bool Consumer::Stalled() const { return Metric("crosskey_consumer_stalled") == 1; }
 int64_t Consumer::Consumed(const std::string& type, bool handled) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Consumer {
   // Delivers the event as the next one of the feed. Returns its sequence number.
   int64_t Deliver(event::v1::Event event);
 
+  // The types of events that it asks for, once it has.
+  std::set<std::string> Wanted() const;
   // The sequence number of the last event that took effect.
   int64_t Sequence() const;
   bool Stalled() const;

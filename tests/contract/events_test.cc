@@ -128,6 +128,22 @@ TEST_P(EventsTest, TakeEffectWithFieldsThatTheConsumerDoesNotKnow) {
   });
 }
 
+TEST_P(EventsTest, AreAskedForIfTheyHaveAnEffect) {
+  for (const char* name : {"user-service", "post-service"}) {
+    std::set<std::string> with_effect;
+    for (const EventCase& contract : EventCases()) {
+      if (contract.consumer == name && !contract.effects.empty()) with_effect.insert(contract.event["type"]);
+    }
+    EXPECT_EQ(Consumer(GetParam(), name).Wanted(), with_effect) << name;
+    for (const Case& contract : Cases()) {
+      if (contract.rpc != "event.v1.EventService/Subscribe" || contract.consumer != name) continue;
+      const auto types = contract.request.value("types", std::vector<std::string>());
+      EXPECT_EQ(std::set<std::string>(types.begin(), types.end()), with_effect) << contract.file;
+    }
+  }
+}
+
+// Events of other types come from a service of an older version, which sends them all.
 TEST_P(EventsTest, OfAnUnknownTypeArePassedOver) {
   for (const char* name : {"user-service", "post-service"}) {
     Consumer consumer(GetParam(), name);

@@ -119,6 +119,7 @@ class RealMaker : public Maker {
     const auto row = DatabaseOf(service).Query("SELECT feed_id, head FROM feed WHERE name = 'own'")[0];
     variables_.Set("feed.id", row[0]);
     variables_.Set("feed.head", row[1]);
+    variables_.Set("feed.before_head", DatabaseOf(service).Query("SELECT head - 1 FROM feed WHERE name = 'own'")[0][0]);
   }
   void Trim(const std::string& service) override {
     cluster_.AwaitQuiet();
@@ -173,6 +174,7 @@ class ExampleMaker : public Maker {
   void Undecided(const std::string&) override {}
   void Feed(const std::string&) override {
     variables_.Set("feed.id", Uuid());
+    variables_.Set("feed.before_head", absl::StrCat(++count_));
     variables_.Set("feed.head", absl::StrCat(++count_));
   }
   void Trim(const std::string&) override {}
