@@ -23,8 +23,8 @@ namespace crosskey::events {
 // the metric crosskey_consumer_stalled, and the next Run tries it again.
 //
 // The consumer asks for the types that have a handler. The checkpoint passes events of other types, whether the peer
-// leaves them out or, in an older version, sends them; they are counted. Events that are left out without a reason show:
-// those that are sent and those that are left out have to be as many as the range has.
+// leaves them out or, in an older version, sends them; they are counted. A lost event shows, because the events that
+// are sent and those that are left out have to be as many as the range has.
 class Consumer {
  public:
   // What an event does. `payload` is the decoded payload of the event.

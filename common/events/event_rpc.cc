@@ -84,8 +84,8 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
   bool wrote_batch = false;  // the last message was not a bookmark
   std::string feed_id;
   const std::vector<std::string> types;
-  // Where the last message ended, and how far the log has been read. In between are only events that are left out, which
-  // the next message passes. They may be trimmed meanwhile, because they need not be read any more.
+  // Where the last message ended, and how far the log has been read. In between are only events that are left out,
+  // which the next message passes. They may be trimmed meanwhile, because they need not be read any more.
   Sequence after;
   Sequence read;
   int64_t left_out = 0;

@@ -43,8 +43,8 @@ class EventRpc final : public event::v1::EventService::CallbackService {
 
   void FeedAll();
   absl::Status Begin(const Call& call, Stream& stream);
-  // Writes what there is for a stream. Returns when to look at it again if nothing wakes the feeder before; an error ends
-  // the stream.
+  // Writes what there is for a stream. Returns when to look at it again if nothing wakes the feeder before; an error
+  // ends the stream.
   absl::StatusOr<absl::Time> FeedNext(Stream& stream);
 
   Feed& feed_;

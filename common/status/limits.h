@@ -64,6 +64,7 @@ inline constexpr Limit kTable[] = {
     {"batch of events", kEventBatch, "events"},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
     {"types of events that a subscriber names", kEventTypes, "types"},
+    {"name of a type of events", kEventTypeBytes, "bytes"},
     {"event is kept, unless --event-retention says otherwise", kEventRetention, ""},
     {"batch of events removed from the log", kTrimBatch, "events"},
     {"lease of a background task", kLease, ""},

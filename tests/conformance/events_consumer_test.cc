@@ -25,8 +25,8 @@ using ::testing::UnorderedElementsAre;
 
 constexpr char kFeed[] = "user-service";  // post-service's schema has a checkpoint for it
 
-// Notes the position and the types that it is asked for, delivers `batches` whatever that is, and then says that the connection has
-// ended.
+// Notes the position and the types that it is asked for, delivers `batches` whatever that is, and then says that the
+// connection has ended.
 class FakeTransport final : public events::Transport {
  public:
   absl::Status Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
