@@ -7,7 +7,7 @@
 #include "common/relation/parent/lookup.h"
 #include "common/relation/rpc/grpc_peer.h"
 #include "common/relation/rpc/reference_rpc.h"
-#include "common/relation/rpc/shared_lookups.h"
+#include "common/relation/rpc/shared_lookups_rpc.h"
 #include "common/relation/schema/check.h"
 #include "common/relation/visibility.h"
 #include "post-service/domain/likes.h"

@@ -1,6 +1,4 @@
 // Lookups that wait become one call to the other service, and each attempt gets its own part of the answer.
-#include "common/relation/rpc/shared_lookups.h"
-
 #include <mutex>
 #include <set>
 
@@ -8,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/synchronization/notification.h"
+#include "common/relation/rpc/shared_lookups_rpc.h"
 #include "common/status/limits.h"
 #include "tests/support/wait.h"
 

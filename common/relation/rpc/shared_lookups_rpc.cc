@@ -1,4 +1,4 @@
-#include "common/relation/rpc/shared_lookups.h"
+#include "common/relation/rpc/shared_lookups_rpc.h"
 
 #include <algorithm>
 #include <any>
