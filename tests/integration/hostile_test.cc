@@ -81,13 +81,14 @@ TEST_P(Hostile, AFeedThatCannotBeReadIsShownAndReadOnceItIsMended) {
   Pair pair(GetParam());
   pair.CreateUser("ada");
   pair.AwaitQuiet();
-  // Inserts an event whose subject is not UTF-8, so that no client can decode the message.
+  // Inserts an event whose subject is not UTF-8, so that no client can decode the message. Its payload is bad too, but
+  // a hint is skipped.
   const char* bad = pair.user_db().is_sqlite() ? "CAST(x'fffe' AS TEXT)" : "_binary x'fffe'";
   if (!pair.user_db().is_sqlite()) pair.user_db().Run("ALTER TABLE outbox MODIFY subject VARBINARY(100) NOT NULL");
   pair.user_db().Run(
       absl::StrCat("INSERT INTO outbox (event_id, type, subject, time, traceparent, payload) VALUES "
-                   "('x', 'user.v1.UserUpdated', ",
-                   bad, ", 0, '', '')"));
+                   "('x', 'user.v1.UserCreated', ",
+                   bad, ", 0, '', 'x')"));
   EXPECT_TRUE(WaitFor([&] { return Stalled(pair.post_app()) == 1; }));
   pair.user_db().Run("UPDATE outbox SET subject = 'users/1' WHERE event_id = 'x'");
   EXPECT_TRUE(WaitFor([&] { return Stalled(pair.post_app()) == 0; }));
