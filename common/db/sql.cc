@@ -13,8 +13,10 @@ namespace {
 constexpr size_t kMostValues = 32766;
 // Stands for a `?` that holds bytes, until it is expanded.
 constexpr char kBytes[] = "\x01";
+constexpr char kPlaceholders[] = "?\x01";
 
 std::string ReplaceTokens(const std::string& text, Dialect dialect) {
+  if (text.find('{') == std::string::npos) return text;
   if (dialect == Dialect::kSqlite) {
     return absl::StrReplaceAll(text, {{"{share}", ""},
                                       {"{share_free}", ""},
@@ -50,17 +52,17 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
 // Appends `text`, with its `?` expanded, and the values.
 void Expand(const Sql& sql, const std::string& text, const std::vector<Argument>& arguments, Rendered& out) {
   size_t next = 0;
-  for (const char c : text) {
-    if (c != '?' && c != kBytes[0]) {
-      out.text.push_back(c);
-      continue;
-    }
+  for (size_t begin = 0;;) {
+    const size_t at = text.find_first_of(kPlaceholders, begin);
+    out.text.append(text, begin, at - begin);
+    if (at == std::string::npos) break;
+    begin = at + 1;
     if (next == arguments.size()) Die(sql);
     const std::vector<Value>& values = arguments[next++].values();
     if (values.empty()) out.text += "NULL";  // IN (NULL) holds for no row
     for (size_t i = 0; i < PaddedLength(values.size()); ++i) {
       out.text += i == 0 ? "?" : ", ?";
-      if (c == kBytes[0]) out.bytes.push_back(out.values.size());
+      if (text[at] == kBytes[0]) out.bytes.push_back(out.values.size());
       out.values.push_back(values[std::min(i, values.size() - 1)]);
     }
   }
