@@ -20,7 +20,7 @@ class Pace {
   // How long a batch should hold its locks, while there are calls and while there are none. A batch holds them for
   // longer if its rows cost more than those before it, or if it has the smallest size.
   static constexpr absl::Duration kBatchBesideCalls = absl::Milliseconds(4);
-  static constexpr absl::Duration kBatchAlone = absl::Milliseconds(20);
+  static constexpr absl::Duration kBatchAlone = absl::Milliseconds(30);
   static constexpr int kSmallestBatch = 16;
   static constexpr int kFirstBatch = 128;
   // How often the time of a batch fits into the rest after it.
