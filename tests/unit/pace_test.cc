@@ -41,11 +41,14 @@ TEST(PaceTest, LearnsNothingFromABatchThatIsNotFull) {
 TEST(PaceTest, HasSmallerBatchesAndRestsBesideCalls) {
   bool calls = false;
   Pace pace([&] { return calls; });
-  EXPECT_EQ(pace.After(Pace::kFirstBatch, Pace::kBatchAlone), absl::ZeroDuration());
-  EXPECT_EQ(pace.rows(), Pace::kFirstBatch);
+  const absl::Duration held = 2 * Pace::kBatchBesideCalls;
+  ASSERT_LT(held, Pace::kBatchAlone);
+  EXPECT_EQ(pace.After(Pace::kFirstBatch, held), absl::ZeroDuration());
+  const int alone = pace.rows();
+  EXPECT_GT(alone, Pace::kFirstBatch);
   calls = true;
-  EXPECT_EQ(pace.After(Pace::kFirstBatch, Pace::kBatchAlone), Pace::kRests * Pace::kBatchAlone);
-  EXPECT_EQ(pace.rows(), Pace::kFirstBatch * Pace::kBatchBesideCalls / Pace::kBatchAlone);
+  EXPECT_EQ(pace.After(alone, held), Pace::kRests * held);
+  EXPECT_EQ(pace.rows(), alone / 2);
   EXPECT_EQ(pace.After(pace.rows(), absl::Minutes(1)), Pace::kLongestRest);
 }
 
