@@ -22,6 +22,8 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                       {"{share_free}", ""},
                                       {"{update_free}", ""},
                                       {"{then}", "CROSS JOIN"},
+                                      {"{by ", "INDEXED BY "},
+                                      {"}", ""},  // of {by INDEX}: it is no part of another token's end
                                       {"{update}", ""},
                                       {"{binary}?", kBytes},
                                       {"{now_us}", "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"},
@@ -35,6 +37,8 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                     {"{share_free}", "LOCK IN SHARE MODE /*M!100600 SKIP LOCKED */"},
                                     {"{update_free}", "FOR UPDATE /*M!100600 SKIP LOCKED */"},
                                     {"{then}", "STRAIGHT_JOIN"},
+                                    {"{by ", "FORCE INDEX ("},
+                                    {"}", ")"},
                                     {"{update}", "FOR UPDATE"},
                                     {"{binary}?", kBytes},
                                     {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},

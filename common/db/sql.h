@@ -23,7 +23,7 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 //                     not know this waits for them, so a statement must not rely on it
 //   {binary}          before a `?` that holds bytes instead of text; without a space between them
 //   {now_us}          the database's clock, in microseconds since 1970
-//   {then}            instead of JOIN: the tables are read in this order
+//   {then} {by INDEX} instead of JOIN: the tables are read in this order; after a table: it is read by this index
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (the row count does not tell whether
 //                     there was one)
 //   {keep_named}      the same for a row with the same `name`

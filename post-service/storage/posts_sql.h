@@ -26,10 +26,10 @@ namespace crosskey::posts::sql {
 #define CROSSKEY_SCAN                                          \
   "SELECT p.id, p.content_bytes, p.state = 1 AND r.state = 1 " \
   "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
-#define CROSSKEY_PAGE                                                  \
+#define CROSSKEY_PAGE(by)                                              \
   "SELECT " CROSSKEY_POST_COLUMNS("p.like_count") CROSSKEY_UNRECLAIMED \
       ", p.content_bytes, p.state = 1 AND r.state = 1 "                \
-      "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
+      "FROM posts p " by "LEFT JOIN user_refs r ON r.id = p.user_id "
 
 #define CROSSKEY_INSERT                                                                                 \
   "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) " \
@@ -59,12 +59,14 @@ inline const db::Sql kScanUserBack{"posts.scan_user_back", CROSSKEY_SCAN
                                    "WHERE p.user_id = ? AND p.state = 1 AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
 
 // The same as the scans with all columns of the posts, for pages of few posts: usually one statement is enough then.
-inline const db::Sql kPage{"posts.page", CROSSKEY_PAGE "WHERE p.id > ? ORDER BY p.id LIMIT ?"};
-inline const db::Sql kPageBack{"posts.page_back", CROSSKEY_PAGE "WHERE p.id < ? ORDER BY p.id DESC LIMIT ?"};
-inline const db::Sql kPageUser{"posts.page_user",
-                               CROSSKEY_PAGE "WHERE p.user_id = ? AND p.state = 1 AND p.id > ? ORDER BY p.id LIMIT ?"};
-inline const db::Sql kPageUserBack{"posts.page_user_back", CROSSKEY_PAGE
-                                   "WHERE p.user_id = ? AND p.state = 1 AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
+inline const db::Sql kPage{"posts.page", CROSSKEY_PAGE("") "WHERE p.id > ? ORDER BY p.id LIMIT ?"};
+inline const db::Sql kPageBack{"posts.page_back", CROSSKEY_PAGE("") "WHERE p.id < ? ORDER BY p.id DESC LIMIT ?"};
+inline const db::Sql kPageUser{
+    "posts.page_user",
+    CROSSKEY_PAGE("{by posts_by_user} ") "WHERE p.user_id = ? AND p.state = 1 AND p.id > ? ORDER BY p.id LIMIT ?"};
+inline const db::Sql kPageUserBack{
+    "posts.page_user_back",
+    CROSSKEY_PAGE("{by posts_by_user} ") "WHERE p.user_id = ? AND p.state = 1 AND p.id < ? ORDER BY p.id DESC LIMIT ?"};
 
 }  // namespace crosskey::posts::sql
 

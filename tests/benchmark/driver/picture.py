@@ -54,5 +54,6 @@ def picture(results):
         y += LINE // 2
     if not parts:
         return ""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}" {FONT}>'
+    head = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}"\n'
+            f'  viewBox="0 0 {WIDTH} {y}" {FONT}>')
     return "\n".join([head, element("rect", width=WIDTH, height=y, fill="white")] + parts + ["</svg>", ""])
