@@ -5,6 +5,8 @@
 #include "common/relation/child/child.h"
 #include "common/relation/child/hidden_rows.h"
 #include "common/relation/parent/lookup.h"
+#include "common/relation/parent/repair_points.h"
+#include "common/relation/repair/sides.h"
 #include "common/relation/rpc/grpc_peer.h"
 #include "common/relation/rpc/reference_rpc.h"
 #include "common/relation/rpc/shared_lookups_rpc.h"
@@ -36,7 +38,7 @@ struct App::Parts {
         like_store(service->database(), visibility),
         posts(post_store, users.guard, hidden_posts, [this] { reclaimer.Wake(); }),
         likes(post_store, like_store, users.guard),
-        lookup(PostsSql(visibility).lookup, service->database()),
+        lookup(PostsSql(visibility).lookup, PostsSql(visibility).examine, service->database()),
         reclaimer(service->background().AddReclaimer({[this](const Call& call) { return hidden_posts.Round(call); },
                                                       [this](const Call& call) { return users.reclaim.Round(call); }})),
         consumer(
@@ -44,14 +46,34 @@ struct App::Parts {
         calls("post.v1.PostService", service->front().admission(), service->lines(), service->metrics()),
         writes("post.v1.PostService", calls, service->database(), service->answers()),
         post_rpc(posts, likes, directory, calls, writes),
-        reference_rpc(service->front().internal_admission(), service->lines(), service->metrics()) {
-    reference_rpc.Serve(users.table.parent_type, users.release);
+        points(service->database(), service->history()),
+        reference_rpc(service->front().internal_admission(), service->lines(), points, service->metrics()),
+        sides{"post-service",
+              "user-service",
+              service->outbox(),
+              service->history(),
+              service->transport(),
+              peer,
+              {&users},
+              nullptr,
+              [this](const Call& call) { return Reclaim(call); }} {
+    points.Add(relation::GivenIds(kPostType, relationships.posts.table));
+    service->history().Refers(
+        [this](db::Connection& connection) { return relation::LatestSeen(connection, users.table, users.sql); });
+    service->Own(points.ids());
+    reference_rpc.Serve(users.table.parent_type, users.release, users.references);
     reference_rpc.Serve(kPostType, lookup);
     users.events.Consume(consumer);
     service->background().AddConsumer(consumer);
   }
 
   bool HasCalls() const { return service->front().admission()->in_flight() > 0; }
+
+  absl::StatusOr<bool> Reclaim(const Call& call) {
+    CROSSKEY_ASSIGN_OR_RETURN(const bool more_posts, hidden_posts.Round(call));
+    CROSSKEY_ASSIGN_OR_RETURN(const bool more_users, users.reclaim.Round(call));
+    return more_posts || more_users;
+  }
 
   const std::unique_ptr<server::Service> service;
   relation::GrpcPeer peer;
@@ -70,10 +92,12 @@ struct App::Parts {
   rpc::Calls calls;
   idempotency::Writes writes;
   PostRpc post_rpc;
+  relation::RepairPoints points;
   relation::ReferenceRpc reference_rpc;
+  const relation::Sides sides;
 };
 
-absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
+absl::StatusOr<std::unique_ptr<App>> App::Build(const process::Options& options, server::Hooks hooks) {
   CROSSKEY_ASSIGN_OR_RETURN(const Relationships relationships, Relationships::Read());
   CROSSKEY_RETURN_IF_ERROR(
       relation::CheckRegistered(relationships.declarations, {{&relationships.users}, {&relationships.posts}, {}}));
@@ -82,9 +106,13 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options,
   };
   CROSSKEY_ASSIGN_OR_RETURN(
       auto service, server::Service::Create({options, "post-service", "user-service", Schema(), check_tables, hooks}));
+  return std::unique_ptr<App>(new App(std::make_unique<Parts>(std::move(service), relationships)));
+}
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
   // The app owns the parts before anything serves. So its destructor stops the service before the parts are destroyed,
   // even if Serve fails.
-  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(service), relationships)));
+  CROSSKEY_ASSIGN_OR_RETURN(std::unique_ptr<App> app, Build(options, std::move(hooks)));
   Parts* parts = app->parts_.get();
   CROSSKEY_RETURN_IF_ERROR(parts->service->Serve({{"post.v1.PostService", &parts->post_rpc}},
                                                  {{"relation.v1.ReferenceService", &parts->reference_rpc}}));
@@ -97,14 +125,19 @@ App::~App() { parts_->service->Stop(); }
 
 server::Service& App::service() { return *parts_->service; }
 
+const relation::Sides& App::sides() const { return parts_->sides; }
+
 int Main(int argc, char** argv, const server::Hooks& hooks) {
   const process::ServiceDefaults defaults{"post-service",    "CROSSKEY_POST_",  "sqlite:post-service.db",
                                           "127.0.0.1:50052", "127.0.0.1:50062", "127.0.0.1:9452",
                                           "127.0.0.1:50061", OwnLimits()};
   return server::Main(argc, argv,
-                      {defaults, Schema(),
+                      {defaults, "user-service", Schema(),
                        [&hooks](const process::Options& options) -> absl::StatusOr<std::unique_ptr<server::Running>> {
                          return App::Start(options, hooks);
+                       },
+                       [&hooks](const process::Options& options) -> absl::StatusOr<std::unique_ptr<server::Running>> {
+                         return App::Build(options, hooks);
                        }});
 }
 

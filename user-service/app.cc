@@ -4,6 +4,8 @@
 #include "common/idempotency/write_rpc.h"
 #include "common/relation/child/child.h"
 #include "common/relation/parent/parent.h"
+#include "common/relation/parent/repair_points.h"
+#include "common/relation/repair/sides.h"
 #include "common/relation/rpc/grpc_peer.h"
 #include "common/relation/rpc/reference_rpc.h"
 #include "common/relation/rpc/shared_lookups_rpc.h"
@@ -34,7 +36,21 @@ struct App::Parts {
         writes("user.v1.UserService", calls, service->database(), service->answers()),
         user_rpc(users, parent, calls, writes),
         internal_user_rpc(users, service->front().internal_admission(), service->lines(), service->metrics()),
-        reference_rpc(service->front().internal_admission(), service->lines(), service->metrics()) {
+        points(service->database(), service->history()),
+        reference_rpc(service->front().internal_admission(), service->lines(), points, service->metrics()),
+        sides{"user-service",
+              "post-service",
+              service->outbox(),
+              service->history(),
+              service->transport(),
+              peer,
+              {&posts},
+              &parent,
+              [this](const Call& call) { return posts.reclaim.Round(call); }} {
+    points.Add(parent.table());
+    service->history().Refers(
+        [this](db::Connection& connection) { return relation::LatestSeen(connection, posts.table, posts.sql); });
+    service->Own(points.ids());
     reference_rpc.Serve(parent.table().type, parent.lookup());
     parent.Consume(consumer);
     posts.events.Consume(consumer);
@@ -57,10 +73,12 @@ struct App::Parts {
   idempotency::Writes writes;
   UserRpc user_rpc;
   InternalUserRpc internal_user_rpc;
+  relation::RepairPoints points;
   relation::ReferenceRpc reference_rpc;
+  const relation::Sides sides;
 };
 
-absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
+absl::StatusOr<std::unique_ptr<App>> App::Build(const process::Options& options, server::Hooks hooks) {
   CROSSKEY_ASSIGN_OR_RETURN(const Relationships relationships, Relationships::Read());
   CROSSKEY_RETURN_IF_ERROR(
       relation::CheckRegistered(relationships.declarations, {{&relationships.posts}, {}, {&relationships.users}}));
@@ -69,9 +87,13 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options,
   };
   CROSSKEY_ASSIGN_OR_RETURN(
       auto service, server::Service::Create({options, "user-service", "post-service", Schema(), check_tables, hooks}));
+  return std::unique_ptr<App>(new App(std::make_unique<Parts>(std::move(service), relationships)));
+}
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const process::Options& options, server::Hooks hooks) {
   // The app owns the parts before anything serves. So its destructor stops the service before the parts are destroyed,
   // even if Serve fails.
-  std::unique_ptr<App> app(new App(std::make_unique<Parts>(std::move(service), relationships)));
+  CROSSKEY_ASSIGN_OR_RETURN(std::unique_ptr<App> app, Build(options, std::move(hooks)));
   Parts* parts = app->parts_.get();
   CROSSKEY_RETURN_IF_ERROR(parts->service->Serve(
       {{"user.v1.UserService", &parts->user_rpc}},
@@ -85,14 +107,19 @@ App::~App() { parts_->service->Stop(); }
 
 server::Service& App::service() { return *parts_->service; }
 
+const relation::Sides& App::sides() const { return parts_->sides; }
+
 int Main(int argc, char** argv, const server::Hooks& hooks) {
   const process::ServiceDefaults defaults{"user-service",    "CROSSKEY_USER_",  "sqlite:user-service.db",
                                           "127.0.0.1:50051", "127.0.0.1:50061", "127.0.0.1:9451",
                                           "127.0.0.1:50062"};
   return server::Main(argc, argv,
-                      {defaults, Schema(),
+                      {defaults, "post-service", Schema(),
                        [&hooks](const process::Options& options) -> absl::StatusOr<std::unique_ptr<server::Running>> {
                          return App::Start(options, hooks);
+                       },
+                       [&hooks](const process::Options& options) -> absl::StatusOr<std::unique_ptr<server::Running>> {
+                         return App::Build(options, hooks);
                        }});
 }
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <openssl/sha.h>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/db/schema_text.h"
 #include "common/db/tables.h"
 #include "common/telemetry/log.h"
@@ -117,6 +119,35 @@ absl::StatusOr<std::vector<Step>> FindOlder(Connection& connection, const Schema
   return there;
 }
 
+// A CREATE TABLE IF NOT EXISTS takes a table that is there already for its own, so such a table must be one that
+// Migrate has made. FAILED_PRECONDITION: there is another one that a step would create. `there` are steps that are
+// about to be recorded. `has_begun`: Migrate has been at work here before.
+absl::Status CheckTablesAreOwn(Connection& connection, const std::vector<Step>& steps, const Applied& applied,
+                               const std::vector<Step>& there, bool has_begun) {
+  std::set<std::pair<std::string, int64_t>> recorded;
+  for (const auto& [key, checksum] : applied) recorded.insert(key);
+  for (const Step& step : there) recorded.insert({step.component, step.migration->number});
+  // Where DDL commits by itself, the first step that is not recorded may have been run in part.
+  bool may_be_begun = has_begun && connection.dialect() == Dialect::kMysql;
+  std::set<std::string> own, created;
+  for (const Step& step : steps) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto statements, SchemaStatements(step.migration->text, connection.dialect()));
+    const std::vector<std::string> tables = CreatedTables(statements);
+    const bool is_recorded = recorded.count({step.component, step.migration->number}) > 0;
+    (is_recorded || may_be_begun ? own : created).insert(tables.begin(), tables.end());
+    if (!is_recorded) may_be_begun = false;
+  }
+  std::vector<std::string> names;
+  std::set_difference(created.begin(), created.end(), own.begin(), own.end(), std::back_inserter(names));
+  CROSSKEY_ASSIGN_OR_RETURN(const std::vector<std::string> strange, TablesAmong(connection, names));
+  if (strange.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the database has tables that this schema would create, but no migration that did it is recorded: ",
+      absl::StrJoin(strange, ", "),
+      "; they are another application's, or a backup was restored without the table schema_components: take an empty "
+      "database, or restore all tables of the backup"));
+}
+
 absl::Status Apply(Connection& connection, const Schema& schema) {
   CROSSKEY_ASSIGN_OR_RETURN(const bool has_table, HasTable(connection, "schema_components"));
   Applied applied;
@@ -128,10 +159,11 @@ absl::Status Apply(Connection& connection, const Schema& schema) {
   if (applied.empty() && schema.adoption.last > 0) {
     CROSSKEY_ASSIGN_OR_RETURN(there, FindOlder(connection, schema));
   }
+  const std::vector<Step> steps = StepsOf(schema);
+  CROSSKEY_RETURN_IF_ERROR(CheckTablesAreOwn(connection, steps, applied, there, has_table));
   CROSSKEY_RETURN_IF_ERROR(connection.Command("migrations.table", kCreateTable));
   CROSSKEY_RETURN_IF_ERROR(Record(connection, there));
   CROSSKEY_ASSIGN_OR_RETURN(applied, ReadApplied(connection));
-  const std::vector<Step> steps = StepsOf(schema);
   for (const Step& step : steps) CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, step));
   for (const Step& step : steps) {
     if (!step.IsIn(applied)) CROSSKEY_RETURN_IF_ERROR(Run(connection, step));
@@ -182,6 +214,21 @@ absl::Status CheckSchema(Database& database, const Call& call, const Schema& sch
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckKnown(Connection& connection, const Schema& schema) {
+  CROSSKEY_ASSIGN_OR_RETURN(const bool is_there, HasTable(connection, "schema_components"));
+  if (!is_there) return absl::FailedPreconditionError("it has no record of migrations, the table schema_components");
+  CROSSKEY_ASSIGN_OR_RETURN(Applied applied, ReadApplied(connection));
+  if (applied.empty()) return absl::FailedPreconditionError("its table schema_components is empty");
+  for (const Step& step : StepsOf(schema)) {
+    CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, step));
+    applied.erase({step.component, step.migration->number});
+  }
+  if (applied.empty()) return absl::OkStatus();
+  const auto& [component, number] = applied.begin()->first;
+  return absl::FailedPreconditionError(absl::StrCat("it has the migration ", number, " of ", component,
+                                                    ", which this release does not know: a newer one has made it"));
 }
 
 }  // namespace crosskey::db

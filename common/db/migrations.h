@@ -46,13 +46,18 @@ struct Schema {
 // wait, at most until the call's deadline (and on MySQL for at most 10 minutes). On SQLite everything is one
 // transaction. On MySQL every DDL statement commits by itself, so a migration that failed may have been applied in
 // part. It must be one that can be begun again; the error names it. FAILED_PRECONDITION: an applied migration is not
-// the one known here (its checksum differs), or the database was made by a release that cannot be adopted; nothing was
-// done.
+// the one known here (its checksum differs), the database was made by a release that cannot be adopted, or it has
+// tables that a migration would create and none has: those of another application, or of a backup without the table
+// `schema_components`; nothing was done.
 absl::Status Migrate(Database& database, const Call& call, const Schema& schema);
 
 // OK if the database has at least these migrations, unchanged. FAILED_PRECONDITION says which one is missing or
 // differs. The database may have later migrations than these, because an upgrade migrates the schema first.
 absl::Status CheckSchema(Database& database, const Call& call, const Schema& schema);
+
+// OK if a database has no migrations but these, unchanged, whether all of them or not. FAILED_PRECONDITION: it has
+// others, such as those of a newer release, or none at all.
+absl::Status CheckKnown(Connection& connection, const Schema& schema);
 
 // SHA-256 over "number checksum" lines, in hexadecimal.
 std::string ChecksumOfAll(const std::vector<std::pair<int64_t, std::string>>& checksums);

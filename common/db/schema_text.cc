@@ -33,13 +33,17 @@ const Token kTokens[] = {
     {R"(\{unique (\w+) (\([^)]*\))\})", "", "UNIQUE KEY $1 $2"},
 };
 
+const std::regex& CreateTable() {
+  static const std::regex pattern(R"(^CREATE TABLE (?:IF NOT EXISTS )?(\w+))");
+  return pattern;
+}
+
 // Takes the indexes out of a CREATE TABLE. Returns the statements that make them.
 std::vector<std::string> TakeIndexes(std::string& statement) {
-  static const std::regex kTable(R"(^CREATE TABLE (?:IF NOT EXISTS )?(\w+))");
   static const std::regex kIndex(R"(,\s*\{(index|unique) (\w+) (\([^)]*\))\})");
   std::smatch table;
   std::vector<std::string> indexes;
-  if (!std::regex_search(statement, table, kTable)) return indexes;
+  if (!std::regex_search(statement, table, CreateTable())) return indexes;
   for (auto it = std::sregex_iterator(statement.begin(), statement.end(), kIndex); it != std::sregex_iterator(); ++it) {
     const std::smatch& index = *it;
     indexes.push_back(absl::StrCat("CREATE ", index[1] == "unique" ? "UNIQUE " : "", "INDEX ", index[2].str(), " ON ",
@@ -81,6 +85,15 @@ absl::StatusOr<std::vector<std::string>> SchemaStatements(const std::string& tex
     }
   }
   return statements;
+}
+
+std::vector<std::string> CreatedTables(const std::vector<std::string>& statements) {
+  std::vector<std::string> tables;
+  for (const std::string& statement : statements) {
+    std::smatch table;
+    if (std::regex_search(statement, table, CreateTable())) tables.push_back(table[1]);
+  }
+  return tables;
 }
 
 }  // namespace crosskey::db

@@ -25,4 +25,7 @@ namespace crosskey::db {
 // INVALID_ARGUMENT: the last statement has no semicolon at the end of its line, or a token is not known.
 absl::StatusOr<std::vector<std::string>> SchemaStatements(const std::string& text, Dialect dialect);
 
+// The names of the tables that these statements create.
+std::vector<std::string> CreatedTables(const std::vector<std::string>& statements);
+
 }  // namespace crosskey::db

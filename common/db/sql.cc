@@ -16,12 +16,12 @@ constexpr char kBytes[] = "\x01";
 constexpr char kPlaceholders[] = "?\x01";
 
 std::string ReplaceTokens(const std::string& text, Dialect dialect) {
-  if (text.find('{') == std::string::npos) return text;
   if (dialect == Dialect::kSqlite) {
     return absl::StrReplaceAll(text, {{"{share}", ""},
                                       {"{share_free}", ""},
                                       {"{update_free}", ""},
                                       {"{then}", "CROSS JOIN"},
+                                      {"{by_id}", ""},
                                       {"{by ", "INDEXED BY "},
                                       {"}", ""},  // of {by INDEX}: it is no part of another token's end
                                       {"{update}", ""},
@@ -37,6 +37,7 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                     {"{share_free}", "LOCK IN SHARE MODE /*M!100600 SKIP LOCKED */"},
                                     {"{update_free}", "FOR UPDATE /*M!100600 SKIP LOCKED */"},
                                     {"{then}", "STRAIGHT_JOIN"},
+                                    {"{by_id}", "FORCE INDEX (PRIMARY)"},
                                     {"{by ", "FORCE INDEX ("},
                                     {"}", ")"},
                                     {"{update}", "FOR UPDATE"},
@@ -87,14 +88,19 @@ size_t PartLength(size_t length) {
   return part;
 }
 
+Sql::Sql(std::string sql_name, std::string sql_text)
+    : name(std::move(sql_name)),
+      text(std::move(sql_text)),
+      in_{ReplaceTokens(text, Dialect::kSqlite), ReplaceTokens(text, Dialect::kMysql)} {}
+
 Rendered Render(const Sql& sql, Dialect dialect, const std::vector<Argument>& arguments) {
   Rendered out;
-  Expand(sql, ReplaceTokens(sql.text, dialect), arguments, out);
+  Expand(sql, sql.In(dialect), arguments, out);
   return out;
 }
 
 Rendered RenderRows(const Sql& sql, Dialect dialect, const std::vector<std::vector<Argument>>& rows) {
-  const std::string text = ReplaceTokens(sql.text, dialect);
+  const std::string& text = sql.In(dialect);
   const size_t group = text.find('(', text.rfind("VALUES"));
   const size_t end = text.find(')', group);
   if (group == std::string::npos || end == std::string::npos || rows.empty()) Die(sql);

@@ -23,15 +23,27 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 //                     not know this waits for them, so a statement must not rely on it
 //   {binary}          before a `?` that holds bytes instead of text; without a space between them
 //   {now_us}          the database's clock, in microseconds since 1970
-//   {then} {by INDEX} instead of JOIN: the tables are read in this order; after a table: it is read by this index
+//   {then}            instead of JOIN: the tables are read in this order
+//   {by INDEX}        after a table: it is read by this index
+//   {by_id}           the same for its primary key `id`; empty on SQLite. MariaDB then estimates no other index, which
+//                     takes as long as reading a few rows; SQLite plans only once for each prepared statement
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (the row count does not tell whether
 //                     there was one)
 //   {keep_named}      the same for a row with the same `name`
 //   {returning id, uid}  end of an INSERT: it returns these columns of each row, in any order, if the server can do
 //                     that (MariaDB from 10.5 on, SQLite)
-struct Sql {
+class Sql {
+ public:
+  Sql(std::string name, std::string text);
+
   std::string name;
   std::string text;
+
+  // The text without tokens. They are replaced once, because that takes longer than the rest of Render.
+  const std::string& In(Dialect dialect) const { return in_[static_cast<size_t>(dialect)]; }
+
+ private:
+  std::string in_[2];  // by dialect
 };
 
 using Value = std::variant<std::monostate, int64_t, std::string>;

@@ -19,6 +19,12 @@ const ForBoth kTable{{"tables.find", "SELECT COUNT(*) FROM sqlite_master WHERE t
                      {"tables.find",
                       "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND "
                       "table_name = ?"}};
+const ForBoth kTables{{"tables.among",
+                       "SELECT LOWER(name) FROM sqlite_master WHERE type IN ('table', 'view') AND LOWER(name) IN (?) "
+                       "ORDER BY 1 LIMIT 1000"},
+                      {"tables.among",
+                       "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND "
+                       "table_name IN (?) ORDER BY 1 LIMIT 1000"}};
 const ForBoth kColumns{{"tables.columns", "SELECT name, type FROM pragma_table_info(?)"},
                        {"tables.columns",
                         "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = DATABASE() "
@@ -43,6 +49,14 @@ const ForBoth kIndexes{
 absl::StatusOr<bool> HasTable(Connection& connection, const std::string& table) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(kTable.Of(connection), table));
   return row.has_value() && std::get<0>(*row) > 0;
+}
+
+absl::StatusOr<std::vector<std::string>> TablesAmong(Connection& connection, const std::vector<std::string>& names) {
+  std::vector<std::string> found;
+  if (names.empty()) return found;
+  CROSSKEY_ASSIGN_OR_RETURN(auto rows, connection.Query<std::string>(kTables.Of(connection), names));
+  for (auto& [name] : rows) found.push_back(std::move(name));
+  return found;
 }
 
 absl::StatusOr<std::map<std::string, std::string>> ColumnsOf(Connection& connection, const std::string& table) {

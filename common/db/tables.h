@@ -12,6 +12,9 @@ namespace crosskey::db {
 
 absl::StatusOr<bool> HasTable(Connection& connection, const std::string& table);
 
+// Those of these names, in lower case, that a table or a view has; sorted. On SQLite `Users` counts as `users`.
+absl::StatusOr<std::vector<std::string>> TablesAmong(Connection& connection, const std::vector<std::string>& names);
+
 // The types of a table's columns by the names of the columns. A type is in lower case and without a length: "bigint",
 // "varchar". Empty: no such table.
 absl::StatusOr<std::map<std::string, std::string>> ColumnsOf(Connection& connection, const std::string& table);

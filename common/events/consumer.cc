@@ -4,10 +4,12 @@
 #include <memory>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
 #include "common/events/events_sql.h"
 #include "common/fault/fault.h"
+#include "common/status/errors.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
@@ -47,23 +49,40 @@ void Consumer::On(const google::protobuf::Descriptor& type, Kind kind, Effect ef
 
 absl::StatusOr<Consumer::Position> Consumer::ReadCheckpoint(const Call& call) {
   return outbox_.database().Read(call, [&](db::Connection& connection) -> absl::StatusOr<Position> {
-    CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, Sequence>(sql::kCheckpoint, feed_)));
+    CROSSKEY_ASSIGN_OR_RETURN(
+        const auto row,
+        (connection.QueryOne<std::string, Sequence, std::string, HistoryState, std::string>(sql::kCheckpoint, feed_)));
     if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed_);
-    return Position{std::get<0>(*row), std::get<1>(*row)};
+    const auto& [feed_id, last, event_id, state, reason] = *row;
+    if (state == HistoryState::kRepairing) return absl::UnavailableError("the feed " + feed_ + " is being repaired");
+    if (state != HistoryState::kGoesOn) return errors::HistoryMismatch(feed_, reason);
+    return Position{feed_id, last, event_id};
   });
 }
 
 absl::Status Consumer::Run(const Call& call, const std::function<absl::Status()>& before_each) {
-  CROSSKEY_ASSIGN_OR_RETURN(const Position position, ReadCheckpoint(call));
+  const absl::StatusOr<Position> checkpoint = ReadCheckpoint(call);
+  if (!checkpoint.ok()) {
+    NoteEnd(checkpoint.status());
+    return checkpoint.status();
+  }
+  const Position& position = *checkpoint;
+  std::string feed_id = position.feed_id;
   position_.Set(static_cast<double>(Value(position.last)));
   const auto deliver = [&](const Batch& batch) -> absl::Status {
     if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
     if (before_each) CROSSKEY_RETURN_IF_ERROR(before_each());
-    if (!batch.is_bookmark()) return Apply(batch);
+    if (!batch.is_bookmark()) {
+      CROSSKEY_RETURN_IF_ERROR(Apply(batch));
+      feed_id = batch.feed_id;
+      return absl::OkStatus();
+    }
     stalled_.Set(0);  // every event before it has been applied
     return absl::OkStatus();
   };
-  const absl::Status end = transport_.Stream(position.feed_id, position.last, HandledTypes(), deliver);
+  const absl::Status end =
+      transport_.Stream({feed_, position.feed_id, position.last, position.event_id}, HandledTypes(), deliver);
+  NoteMismatch(end, feed_id);
   NoteEnd(end);
   return end;
 }
@@ -79,6 +98,22 @@ void Consumer::NoteEnd(const absl::Status& end) {
     log::Error("the feed cannot be consumed", {{"feed", feed_}, {"error", problem}});
   }
   last_problem_ = problem;
+}
+
+// Stores that the feed does not go on, so that it stays known even if the feed grows past the checkpoint. The last word
+// of a stream may come when a repair has ended already: that one says nothing of the new history.
+void Consumer::NoteMismatch(const absl::Status& end, const std::string& feed_id) {
+  using errors::Reason;
+  const Reason reason = errors::ReasonOf(end);
+  if (reason != Reason::kHistoryMismatch && reason != Reason::kFeedMismatch && reason != Reason::kEventsTrimmed) return;
+  std::string why(end.message());
+  const std::string prefix(errors::HistoryMismatch(feed_, "").message());
+  if (absl::StartsWith(why, prefix)) why.erase(0, prefix.size());
+  const absl::Status noted =
+      outbox_.Transact(Call::Background(limits::kDefaultDeadline), "consumer.mismatch", [&](Tx& tx) {
+        return tx.db().Execute(sql::kMismatch, errors::Shortened(why, 400), feed_, feed_, feed_id).status();
+      });
+  if (!noted.ok()) log::Warning("could not store a mismatch", {{"error", std::string(noted.message())}});
 }
 
 std::vector<std::string> Consumer::HandledTypes() const {
@@ -149,15 +184,19 @@ absl::Status Consumer::Advance(Tx& tx, const Batch& batch, Sequence last_deletio
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
                             tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
                                             feed_, batch.after, batch.feed_id));
-  return moved == 1 ? absl::OkStatus() : WhyNotMoved(tx, batch);
+  if (moved != 1) return WhyNotMoved(tx, batch);
+  const bool has_last = !batch.events.empty() && batch.events.back().sequence == batch.through;
+  const std::string& event_id = has_last ? batch.events.back().id : batch.through_id;
+  CROSSKEY_ASSIGN_OR_RETURN(const int64_t noted, tx.db().Execute(sql::kNoteConsumed, batch.through, event_id, feed_));
+  return noted == 1 ? absl::OkStatus() : absl::AbortedError("the feed " + feed_ + " must not be consumed");
 }
 
 absl::Status Consumer::WhyNotMoved(Tx& tx, const Batch& batch) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row, (tx.db().QueryOne<std::string, Sequence>(sql::kCheckpoint, feed_)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row,
+                            (tx.db().QueryOne<std::string, Sequence, HistoryState>(sql::kConsumed, feed_)));
   const std::string known = row.has_value() ? std::get<0>(*row) : "";
   if (!known.empty() && known != batch.feed_id) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the feed ", feed_, " has the history ", batch.feed_id, " instead of ", known));
+    return errors::HistoryMismatch(feed_, absl::StrCat("its history is ", batch.feed_id, " instead of ", known));
   }
   return absl::AbortedError("another consumer has moved the checkpoint of " + feed_);
 }
@@ -172,7 +211,8 @@ absl::Status Consumer::ApplyEvent(Tx& tx, const Event& event) {
                                   : absl::InvalidArgumentError("undecodable " + event.type);
   const auto sql_error = db::SqlErrorOf(status);
   const bool transient = sql_error == db::SqlError::kRetry || sql_error == db::SqlError::kConnection;
-  if (status.ok() || handler.kind != Kind::kHint || transient) return status;
+  const bool mismatch = errors::Is(status, errors::Reason::kHistoryMismatch);
+  if (status.ok() || handler.kind != Kind::kHint || transient || mismatch) return status;
   log::Warning("skipped a hint", {{"type", event.type}, {"sequence", Value(event.sequence)}});
   return absl::OkStatus();
 }

@@ -22,6 +22,10 @@ namespace crosskey::events {
 // An event that cannot be applied ends Run, so that no later event takes effect before it. It is logged and shown by
 // the metric crosskey_consumer_stalled, and the next Run tries it again.
 //
+// A feed that does not go on from the checkpoint is not consumed any more: its history is another one, an event is not
+// the one that the witness has (HISTORY_MISMATCH), or events in between are no longer kept. That is stored, and only a
+// repair ends it (common/relation).
+//
 // The consumer asks for the types that have a handler. The checkpoint passes events of other types, whether the peer
 // leaves them out or, in an older version, sends them; they are counted. A lost event shows, because the events that
 // are sent and those that are left out have to be as many as the range has.
@@ -69,8 +73,10 @@ class Consumer {
   struct Position {
     std::string feed_id;
     Sequence last{};
+    std::string event_id;  // of the event at `last`; empty: not known
   };
 
+  // FAILED_PRECONDITION HISTORY_MISMATCH: the feed must not be consumed.
   absl::StatusOr<Position> ReadCheckpoint(const Call& call);
   // Moves the checkpoint from the `after` of the batch to its `through`.
   absl::Status Advance(Tx& tx, const Batch& batch, Sequence last_deletion);
@@ -82,6 +88,8 @@ class Consumer {
   absl::Status CheckGapless(const Batch& batch) const;
   Sequence LastDeletionOf(const Batch& batch) const;
   void NoteEnd(const absl::Status& end);
+  // `feed_id`: of the history that was being consumed.
+  void NoteMismatch(const absl::Status& end, const std::string& feed_id);
   void NoteApplied(const Batch& batch);
   absl::Status ApplyEvent(Tx& tx, const Event& event);
 

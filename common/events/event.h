@@ -45,7 +45,8 @@ struct Batch {
   Sequence after{};
   Sequence through{};
   std::vector<Event> events;
-  int64_t left_out = 0;  // events of the range that are of other types
+  int64_t left_out = 0;         // events of the range that are of other types
+  std::string through_id = {};  // of the event at `through`; empty: it is the last of `events`, or not known
 
   bool is_bookmark() const { return events.empty() && left_out == 0 && through == after; }
 };

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/fault/fault.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/field_errors.h"
 #include "common/rpc/timestamp.h"
 #include "common/status/errors.h"
@@ -30,6 +31,14 @@ void Fill(const Event& event, event::v1::Event& out) {
   out.set_traceparent(event.traceparent);
   out.mutable_payload()->set_type_url("type.googleapis.com/" + event.type);
   out.mutable_payload()->set_value(event.payload);
+}
+
+void Fill(const Seen& seen, event::v1::SeenRows& out) {
+  out.set_type(seen.type);
+  out.set_id(Value(seen.id));
+  out.set_uid(seen.uid);
+  out.set_deletion_id(Value(seen.deletion_id));
+  out.set_deletion_uid(seen.deletion_uid);
 }
 
 }  // namespace
@@ -59,6 +68,7 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
       : types(request.types().begin(), request.types().end()),
         after{request.after_sequence()},
         read{after},
+        read_id(request.after_event_id()),
         calls_(calls),
         news_(news),
         call_(calls.Stream(context, kName)) {
@@ -88,6 +98,7 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
   // which the next message passes. They may be trimmed meanwhile, because they need not be read any more.
   Sequence after;
   Sequence read;
+  std::string read_id;
   int64_t left_out = 0;
   absl::Time next_skip = absl::InfinitePast();
   absl::Time next_bookmark = absl::InfinitePast();
@@ -113,11 +124,14 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
   std::shared_ptr<Stream> self_;
 };
 
-EventRpc::EventRpc(Feed& feed, std::shared_ptr<rpc::Admission> admission, rpc::CallLines& lines,
-                   telemetry::Metrics& metrics)
+EventRpc::EventRpc(Feed& feed, History& history, const Identity& identity, std::shared_ptr<rpc::Admission> admission,
+                   rpc::CallLines& lines, telemetry::Metrics& metrics)
     : feed_(feed),
+      history_(history),
+      identity_(identity),
       calls_("event.v1.EventService", std::move(admission), lines, metrics),
       feeder_([this] { FeedAll(); }) {
+  calls_.TakeFromAnybody("GetFeedInfo");
   pthread_setname_np(feeder_.native_handle(), "feeder");
 }
 
@@ -134,8 +148,11 @@ grpc::ServerWriteReactor<event::v1::SubscribeResponse>* EventRpc::Subscribe(
     grpc::CallbackServerContext* context, const event::v1::SubscribeRequest* request) {
   const auto stream = std::make_shared<Stream>(calls_, feed_.news(), *context, *request);
   stream->KeepUntilDone(stream);
-  if (const absl::Status types = CheckTypes(*request); !types.ok()) {
-    stream->End(types);
+  absl::Status status = calls_.admission().CheckStream();
+  if (status.ok()) status = calls_.admission().CheckCaller(*context, true);
+  if (status.ok()) status = CheckTypes(*request);
+  if (!status.ok()) {
+    stream->End(status);
     return stream.get();
   }
   {
@@ -180,9 +197,12 @@ void EventRpc::FeedAll() {
 absl::Status EventRpc::Begin(const Call& call, Stream& stream) {
   CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
   if (!stream.feed_id.empty() && stream.feed_id != info.feed_id) return errors::FeedMismatch(info.feed_id);
-  if (stream.after < Sequence{} || stream.after > info.head) {
+  if (stream.after < Sequence{} || (stream.feed_id.empty() && stream.after > info.head)) {
     return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
   }
+  // Whether this service has lost it, or the subscriber is mistaken, the watch of the peer finds out.
+  CROSSKEY_ASSIGN_OR_RETURN(const std::string why, feed_.WhyNot(call, info, stream.after, stream.read_id));
+  if (!why.empty()) return errors::HistoryMismatch(identity_.Outgoing().caller.service, "the subscriber has " + why);
   stream.feed_id = info.feed_id;
   stream.begun = true;
   return absl::OkStatus();
@@ -196,9 +216,12 @@ absl::StatusOr<absl::Time> EventRpc::FeedNext(Stream& stream) {
   // A stream has no deadline, so each of its reads is given one.
   Call read = stream.call();
   read.deadline = std::min(read.deadline, absl::Now() + limits::kDefaultDeadline);
+  CROSSKEY_RETURN_IF_ERROR(history_.MayPublish(read));
   if (!stream.begun) CROSSKEY_RETURN_IF_ERROR(Begin(read, stream));
-  CROSSKEY_ASSIGN_OR_RETURN(const Slice slice, feed_.Read(read, stream.read, stream.types));
+  CROSSKEY_ASSIGN_OR_RETURN(const Slice slice,
+                            feed_.Read(read, stream.read, stream.types, stream.feed_id, stream.read_id));
   stream.read = slice.through;
+  if (!slice.through_id.empty()) stream.read_id = slice.through_id;
   stream.left_out += slice.left_out;
   const absl::Time now = absl::Now();
   const bool moves = stream.read != stream.after;
@@ -212,6 +235,7 @@ absl::StatusOr<absl::Time> EventRpc::FeedNext(Stream& stream) {
   response.set_after_sequence(Value(stream.after));
   response.set_through_sequence(Value(stream.read));
   response.set_left_out(stream.left_out);
+  if (moves) response.set_through_event_id(stream.read_id);
   for (const Event& event : slice.events) Fill(event, *response.add_events());
   if (moves) {
     CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedSend));
@@ -230,15 +254,25 @@ grpc::ServerUnaryReactor* EventRpc::GetFeedInfo(grpc::CallbackServerContext* con
                                                 event::v1::GetFeedInfoResponse* response) {
   const auto answer = [this, response](const Call& call) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
-    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, feed_.Positions(call));
+    CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, history_.Positions(call));
+    // Another process may have mended it.
+    if (history_.own_state() != HistoryState::kGoesOn) CROSSKEY_RETURN_IF_ERROR(history_.Refresh(call));
+    const Parties parties = identity_.Outgoing();
+    response->set_service(parties.caller.service);
+    response->set_instance_id(parties.caller.id);
+    response->set_paired_instance_id(parties.callee.id);
     response->set_feed_id(info.feed_id);
     response->set_floor(Value(info.floor));
     response->set_head(Value(info.head));
+    response->set_state(static_cast<event::v1::HistoryState>(history_.own_state()));
     for (const FeedPosition& position : positions) {
       auto* out = response->add_positions();
       out->set_feed(position.feed);
       out->set_feed_id(position.feed_id);
       out->set_last_sequence(Value(position.last_sequence));
+      out->set_event_id(position.event_id);
+      out->set_state(static_cast<event::v1::HistoryState>(position.state));
+      for (const Seen& seen : position.seen) Fill(seen, *out->add_seen());
     }
     return absl::OkStatus();
   };

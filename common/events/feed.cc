@@ -1,5 +1,8 @@
 #include "common/events/feed.h"
 
+#include <algorithm>
+
+#include "absl/types/span.h"
 #include "common/events/events_sql.h"
 #include "common/events/uuid.h"
 #include "common/status/errors.h"
@@ -7,21 +10,12 @@
 
 namespace crosskey::events {
 
-namespace {
-
-absl::StatusOr<FeedInfo> ReadInfo(db::Connection& connection) {
+absl::StatusOr<FeedInfo> Feed::Read(db::Connection& connection) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, Sequence, Sequence>(sql::kInfo)));
   if (!row.has_value()) return absl::InternalError("the feed has no row");
   FeedInfo info;
   std::tie(info.feed_id, info.floor, info.head) = *row;
   return info;
-}
-
-}  // namespace
-
-absl::StatusOr<Sequence> Feed::Head(db::Connection& connection) {
-  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, ReadInfo(connection));
-  return info.head;
 }
 
 absl::Status Feed::EnsureNamed(const Call& call) {
@@ -31,15 +25,14 @@ absl::Status Feed::EnsureNamed(const Call& call) {
 
 bool Slice::is_full() const { return left_out + static_cast<int64_t>(events.size()) >= limits::kEventBatch; }
 
-absl::StatusOr<FeedInfo> Feed::Info(const Call& call) { return database_.Read(call, ReadInfo); }
+absl::StatusOr<FeedInfo> Feed::Info(const Call& call) {
+  return database_.Read(call, [](db::Connection& connection) { return Read(connection); });
+}
 
-absl::StatusOr<std::vector<FeedPosition>> Feed::Positions(const Call& call) {
-  return database_.Read(call, [](db::Connection& connection) -> absl::StatusOr<std::vector<FeedPosition>> {
-    CROSSKEY_ASSIGN_OR_RETURN(auto rows, (connection.Query<std::string, std::string, Sequence>(sql::kPositions)));
-    std::vector<FeedPosition> positions;
-    for (auto& [feed, feed_id, last] : rows) positions.push_back({std::move(feed), std::move(feed_id), last});
-    return positions;
-  });
+absl::StatusOr<std::string> Feed::WhyNot(const Call& call, const FeedInfo& own, Sequence sequence,
+                                         const std::string& event_id) {
+  return database_.Read(call,
+                        [&](db::Connection& connection) { return WhyNotThere(connection, own, sequence, event_id); });
 }
 
 absl::StatusOr<std::optional<absl::Time>> Feed::OldestUnnumbered(const Call& call) {
@@ -50,23 +43,38 @@ absl::StatusOr<std::optional<absl::Time>> Feed::OldestUnnumbered(const Call& cal
   });
 }
 
-absl::StatusOr<Slice> Feed::Read(const Call& call, Sequence after, const std::vector<std::string>& types) {
+absl::StatusOr<Slice> Feed::Read(const Call& call, Sequence after, const std::vector<std::string>& types,
+                                 const std::string& feed_id, const std::string& event_id) {
   return database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<Slice> {
     CROSSKEY_ASSIGN_OR_RETURN(
         auto rows,
         (connection
              .Query<Sequence, std::string, std::string, std::string, int64_t, std::string, std::optional<std::string>>(
-                 sql::kRead, static_cast<int64_t>(types.size()), types, after, limits::kEventBatch)));
+                 sql::kRead, static_cast<int64_t>(types.size()), types, after, limits::kEventBatch + 1)));
+    const auto mismatch = [&](const std::string& why) {
+      return errors::HistoryMismatch(source_, "the subscriber has " + why);
+    };
+    auto next = absl::MakeSpan(rows);
+    if (!next.empty() && std::get<0>(next.front()) == after) {
+      const std::string& actual = std::get<1>(next.front());
+      if (!event_id.empty() && actual != event_id) return mismatch(OtherEvent(after, event_id, actual));
+      next.remove_prefix(1);
+    }
+    next = next.first(std::min<size_t>(next.size(), limits::kEventBatch));
     // The event after `after` is missing if there is none yet or if it has been trimmed. The floor is read after the
     // events, so that events that were trimmed in between cannot go unnoticed.
-    if (rows.empty() || std::get<0>(rows.front()) != After(after)) {
-      CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, ReadInfo(connection));
+    if (next.empty() || std::get<0>(next.front()) != After(after)) {
+      CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, Read(connection));
+      if (!feed_id.empty() && feed_id != info.feed_id) return errors::FeedMismatch(info.feed_id);
       if (after < info.floor) return errors::EventsTrimmed(info.floor);
+      CROSSKEY_ASSIGN_OR_RETURN(const std::string why, WhyNotThere(connection, info, after, event_id));
+      if (!why.empty()) return mismatch(why);
     }
     Slice slice;
     slice.through = after;
     size_t bytes = 0;
-    for (auto& [sequence, id, type, subject, time, traceparent, payload] : rows) {
+    for (auto& [sequence, id, type, subject, time, traceparent, payload] : next) {
+      std::string last_id = id;
       if (payload.has_value()) {
         bytes += payload->size() + subject.size() + 300;
         if (!slice.events.empty() && bytes > limits::kEventBatchBytes) break;
@@ -76,6 +84,7 @@ absl::StatusOr<Slice> Feed::Read(const Call& call, Sequence after, const std::ve
         ++slice.left_out;
       }
       slice.through = sequence;
+      slice.through_id = std::move(last_id);
     }
     return slice;
   });

@@ -4,10 +4,11 @@
 #include <condition_variable>
 #include <thread>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "common/rpc/channel.h"
 #include "common/status/macros.h"
 #include "event/v1/event_service.grpc.pb.h"
+#include "google/rpc/status.pb.h"
 
 namespace crosskey::events {
 namespace {
@@ -21,6 +22,7 @@ Batch FromWire(event::v1::SubscribeResponse& response) {
   batch.after = Sequence{response.after_sequence()};
   batch.through = Sequence{response.through_sequence()};
   batch.left_out = response.left_out();
+  batch.through_id = response.through_event_id();
   batch.events.reserve(static_cast<size_t>(response.events_size()));
   for (auto& event : *response.mutable_events()) {
     batch.events.push_back({Sequence{event.sequence()}, event.id(), event.source(), event.type(), event.subject(),
@@ -28,6 +30,14 @@ Batch FromWire(event::v1::SubscribeResponse& response) {
                             event.traceparent(), std::move(*event.mutable_payload()->mutable_value())});
   }
   return batch;
+}
+
+// Adds the details of an answer, so that its reason can be asked for.
+absl::Status WithDetails(absl::Status status, const grpc::Status& answer) {
+  google::rpc::Status details;
+  if (!details.ParseFromString(answer.error_details())) return status;
+  for (const auto& detail : details.details()) status.SetPayload(detail.type_url(), absl::Cord(detail.value()));
+  return status;
 }
 
 // Cancels a call that makes no progress. The thread of the call says with Allow how long its next wait may take.
@@ -83,21 +93,23 @@ class Watch {
 
 }  // namespace
 
-absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
+absl::Status GrpcTransport::Stream(const FeedPosition& from, const std::vector<std::string>& types,
                                    const std::function<absl::Status(const Batch&)>& deliver) {
   // The call has no deadline, because the stream follows the feed without an end. A dead peer is known by its silence,
   // because a live one sends bookmarks.
   grpc::ClientContext context;
+  CROSSKEY_RETURN_IF_ERROR(channel_.PrepareStream(context));
   {
     std::lock_guard lock(mutex_);
     if (cancelled_) return absl::CancelledError("the transport is closed");
     running_ = &context;
   }
   event::v1::SubscribeRequest request;
-  request.set_feed_id(feed_id);
-  request.set_after_sequence(Value(after));
+  request.set_feed_id(from.feed_id);
+  request.set_after_sequence(Value(from.last_sequence));
+  request.set_after_event_id(from.event_id);
   for (const std::string& type : types) request.add_types(type);
-  const auto reader = event::v1::EventService::NewStub(channel_)->Subscribe(&context, request);
+  const auto reader = event::v1::EventService::NewStub(channel_.channel())->Subscribe(&context, request);
   Watch watch(context);
   absl::Status status;
   event::v1::SubscribeResponse response;
@@ -125,7 +137,7 @@ absl::Status GrpcTransport::Stream(const std::string& feed_id, Sequence after, c
   if (finish.error_code() == grpc::StatusCode::FAILED_PRECONDITION ||
       finish.error_code() == grpc::StatusCode::INVALID_ARGUMENT ||
       finish.error_code() == grpc::StatusCode::OUT_OF_RANGE) {
-    return absl::FailedPreconditionError(finish.error_message());
+    return WithDetails(absl::FailedPreconditionError(finish.error_message()), finish);
   }
   return absl::UnavailableError(absl::StrCat("the stream has ended: ", finish.error_message()));
 }
@@ -134,14 +146,30 @@ absl::StatusOr<PeerInfo> GrpcTransport::Info(const Call& call) {
   Call brief = call;
   brief.deadline = std::min(call.deadline, absl::Now() + kInfo);
   grpc::ClientContext context;
-  rpc::Prepare(context, brief, *channel_);
+  channel_.PrepareToMeet(context, brief);
   event::v1::GetFeedInfoResponse response;
-  const grpc::Status status = event::v1::EventService::NewStub(channel_)->GetFeedInfo(&context, {}, &response);
+  const grpc::Status status =
+      event::v1::EventService::NewStub(channel_.channel())->GetFeedInfo(&context, {}, &response);
   if (!status.ok()) return absl::UnavailableError(status.error_message());
   PeerInfo info;
+  // What has another form is not stored, and not sent back.
+  const Instance who{response.service(), response.instance_id()};
+  if (rpc::ParseInstance(rpc::FormatInstance(who)) == who) info.who = who;
+  info.its_pair = response.paired_instance_id();
   info.feed = {response.feed_id(), Sequence{response.floor()}, Sequence{response.head()}};
+  info.state = static_cast<HistoryState>(response.state());
   for (const auto& position : response.positions()) {
-    info.positions.push_back({position.feed(), position.feed_id(), Sequence{position.last_sequence()}});
+    FeedPosition out{position.feed(),
+                     position.feed_id(),
+                     Sequence{position.last_sequence()},
+                     position.event_id(),
+                     static_cast<HistoryState>(position.state()),
+                     {}};
+    for (const auto& seen : position.seen()) {
+      out.seen.push_back(
+          {seen.type(), RowId{seen.id()}, seen.uid(), DeletionId{seen.deletion_id()}, seen.deletion_uid()});
+    }
+    info.positions.push_back(std::move(out));
   }
   return info;
 }

@@ -1,13 +1,12 @@
 // Events from a peer's EventService.
 #pragma once
 
-#include <memory>
 #include <mutex>
 
-#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include "common/events/transport.h"
+#include "common/rpc/channel.h"
 #include "common/status/limits.h"
 
 namespace crosskey::events {
@@ -15,16 +14,16 @@ namespace crosskey::events {
 class GrpcTransport final : public Transport {
  public:
   // A stream without a message for `silence` ends with UNAVAILABLE, because a live peer sends bookmarks more often.
-  explicit GrpcTransport(std::shared_ptr<grpc::Channel> channel, absl::Duration silence = 3 * limits::kBookmarkInterval)
+  explicit GrpcTransport(rpc::PeerChannel channel, absl::Duration silence = 3 * limits::kBookmarkInterval)
       : channel_(std::move(channel)), silence_(silence) {}
 
-  absl::Status Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
+  absl::Status Stream(const FeedPosition& from, const std::vector<std::string>& types,
                       const std::function<absl::Status(const Batch&)>& deliver) override;
   absl::StatusOr<PeerInfo> Info(const Call& call) override;
   void Cancel() override;
 
  private:
-  const std::shared_ptr<grpc::Channel> channel_;
+  const rpc::PeerChannel channel_;
   const absl::Duration silence_;
   std::mutex mutex_;
   grpc::ClientContext* running_ = nullptr;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+#include "common/status/errors.h"
+
 namespace crosskey::events {
 namespace {
 
@@ -31,12 +34,14 @@ void CaughtUp::Note(Sequence head, Sequence position, absl::Time now) {
   }
 }
 
-PeerWatch::PeerWatch(std::string own, std::string peer, Feed& feed, Transport& transport,
-                     std::function<absl::Time()> now, telemetry::Metrics& metrics)
+PeerWatch::PeerWatch(std::string own, std::string peer, Feed& feed, History& history, Transport& transport,
+                     Pairing& pairing, std::function<absl::Time()> now, telemetry::Metrics& metrics)
     : own_(std::move(own)),
       peer_(std::move(peer)),
       feed_(feed),
+      history_(history),
       transport_(transport),
+      pairing_(pairing),
       now_(std::move(now)),
       head_(metrics.Gauge("crosskey_feed_head_sequence", "The last event that has a place in the own feed.")),
       floor_(metrics.Gauge("crosskey_feed_floor_sequence",
@@ -50,6 +55,9 @@ PeerWatch::PeerWatch(std::string own, std::string peer, Feed& feed, Transport& t
 absl::Status PeerWatch::Round(const Call& call) {
   absl::Status status = LookAtOwn(call);
   status.Update(AskPeer(call));
+  status.Update(history_.Refresh(call));
+  std::lock_guard lock(mutex_);
+  view_.history_problem = history_.Problem();
   return status;
 }
 
@@ -63,25 +71,56 @@ absl::Status PeerWatch::AskPeer(const Call& call) {
   // Each head is read before the position that is compared with it. In the other order the head could move on between
   // the two reads, and a reader that keeps up would look as if it were behind.
   const absl::Time now = now_();
-  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo own, feed_.Info(call));
-  head_.Set(static_cast<double>(Value(own.head)));
-  floor_.Set(static_cast<double>(Value(own.floor)));
+  const absl::StatusOr<FeedInfo> own = feed_.Info(call);
+  if (own.ok()) {
+    head_.Set(static_cast<double>(Value(own->head)));
+    floor_.Set(static_cast<double>(Value(own->floor)));
+    CROSSKEY_RETURN_IF_ERROR(CompareWithEarlier(call, *own));
+  }
+  CROSSKEY_RETURN_IF_ERROR(pairing_.Refresh(call));
   const absl::StatusOr<PeerInfo> peer = transport_.Info(call);
-  if (!peer.ok()) {
+  const absl::Status met = peer.ok() ? pairing_.Met(call, peer->who, peer->its_pair) : peer.status();
+  if (!met.ok()) {
+    const bool is_mismatch = errors::Is(met, errors::Reason::kPeerMismatch);
+    const Parties parties = pairing_.Outgoing();
+    history_.NoteReplaced(is_mismatch && parties.callee.id.empty() && peer.ok() && !peer->its_pair.empty() &&
+                          peer->who.service == peer_ && peer->its_pair != parties.caller.id);
     std::lock_guard lock(mutex_);
     view_.asked = true;
     view_.answers = false;
-    return absl::OkStatus();
+    view_.is_mismatch = is_mismatch || pairing_.is_mismatch();
+    return is_mismatch || !peer.ok() ? own.status() : met;
   }
-  CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, feed_.Positions(call));
+  // The services have met, whether the own feed can be read or not.
+  CROSSKEY_RETURN_IF_ERROR(own.status());
+  CROSSKEY_ASSIGN_OR_RETURN(const std::vector<FeedPosition> positions, history_.Positions(call));
   const FeedPosition of_peer = PositionIn(peer->positions, own_);
+  CROSSKEY_RETURN_IF_ERROR(history_.Compare(call, of_peer, own->feed_id));
+  history_.NoteReplaced(false);
   const Sequence consumed = Within(PositionIn(positions, peer_), peer->feed);
   lag_.Set(static_cast<double>(std::max<int64_t>(0, Value(peer->feed.head) - Value(consumed))));
 
   std::lock_guard lock(mutex_);
-  peer_progress_.Note(own.head, Within(of_peer, own), now);
+  peer_progress_.Note(own->head, Within(of_peer, *own), now);
   own_progress_.Note(peer->feed.head, consumed, now);
-  view_ = {true, true, of_peer, peer_progress_.until(), own_progress_.until()};
+  view_ = {true, true, false, view_.history_problem, of_peer, peer_progress_.until(), own_progress_.until()};
+  return absl::OkStatus();
+}
+
+// A database may be restored while processes use it, although it must not.
+absl::Status PeerWatch::CompareWithEarlier(const Call& call, const FeedInfo& own) {
+  FeedInfo before;
+  {
+    std::lock_guard lock(mutex_);
+    before = highest_;
+  }
+  if (own.feed_id == before.feed_id && own.head < before.head) {
+    CROSSKEY_RETURN_IF_ERROR(history_.NoteLost(
+        call, own.feed_id,
+        absl::StrCat("event ", Value(before.head), " was here, and the last one is ", Value(own.head))));
+  }
+  std::lock_guard lock(mutex_);
+  highest_ = own;
   return absl::OkStatus();
 }
 

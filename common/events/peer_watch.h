@@ -10,6 +10,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/events/feed.h"
+#include "common/events/history.h"
+#include "common/events/pairing.h"
 #include "common/events/transport.h"
 #include "common/telemetry/metrics.h"
 
@@ -38,17 +40,20 @@ class PeerWatch {
   // What the rounds have seen so far. Times are by the clock that the watch was given.
   struct View {
     bool asked = false;                                // the peer has been asked at least once
-    bool answers = false;                              // it answered the last time
+    bool answers = false;                              // it answered the last time, and is the right one
+    bool is_mismatch = false;                          // whoever answered last is not the paired service
+    std::string history_problem;                       // a history does not go on; empty: both do
     FeedPosition of_peer;                              // how far the peer has consumed this service's feed
     absl::Time peer_caught_up = absl::InfinitePast();  // the peer has consumed what was published until then
     absl::Time own_caught_up = absl::InfinitePast();   // this service has consumed what the peer published until then
   };
 
-  PeerWatch(std::string own, std::string peer, Feed& feed, Transport& transport, std::function<absl::Time()> now,
-            telemetry::Metrics& metrics);
+  PeerWatch(std::string own, std::string peer, Feed& feed, History& history, Transport& transport, Pairing& pairing,
+            std::function<absl::Time()> now, telemetry::Metrics& metrics);
 
-  // Asks the peer once, looks at the own tables, and sets the gauges. Its few statements are cheap: each reads one row
-  // by an index, or the few rows of `checkpoints`.
+  // Asks the peer once, pairs with it if it is met for the first time, compares what it has seen of this service with
+  // what is here, looks at the own tables, and sets the gauges.
+  // Its few statements are cheap: each reads one row by an index, or the few rows of `checkpoints` or `instances`.
   absl::Status Round(const Call& call);
 
   View view() const;
@@ -56,11 +61,14 @@ class PeerWatch {
  private:
   absl::Status LookAtOwn(const Call& call);
   absl::Status AskPeer(const Call& call);
+  absl::Status CompareWithEarlier(const Call& call, const FeedInfo& own);
 
   const std::string own_;
   const std::string peer_;
   Feed& feed_;
+  History& history_;
   Transport& transport_;
+  Pairing& pairing_;
   const std::function<absl::Time()> now_;
   prometheus::Gauge& head_;
   prometheus::Gauge& floor_;
@@ -69,6 +77,7 @@ class PeerWatch {
 
   mutable std::mutex mutex_;  // guards the members below
   View view_;
+  FeedInfo highest_;  // the highest head of the own feed that this process has seen
   CaughtUp peer_progress_;
   CaughtUp own_progress_;
 };

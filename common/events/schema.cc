@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
+#include "common/events/history.h"
 
 namespace crosskey::events {
 namespace {
@@ -52,6 +53,7 @@ std::vector<db::Component> Schema(const std::vector<std::string>& feeds) {
     components.push_back(
         {absl::StrCat("events.", feed), {{1, "0001_checkpoint", absl::Substitute(kCheckpoint, feed)}}});
   }
+  for (db::Component& component : History::Schema(feeds)) components.push_back(std::move(component));
   return components;
 }
 

@@ -17,6 +17,17 @@ inline constexpr const char* kTransactions[] = {
     "consumer",               // both: a batch of the peer's events
 };
 
+// Write transactions of a repair.
+inline constexpr const char* kRepairTransactions[] = {
+    "repair.begin",      // the consumer rests
+    "repair.point",      // other side: a new feed_id, raised ids
+    "repair.fence",      // the new history is the one that is known
+    "repair.list",       // a page of reference rows
+    "repair.complete",   // own deletions that are over
+    "repair.take_over",  // deletions of the other side that are open
+    "repair.end",        // the consumer goes on
+};
+
 // Messages. A point "send" is reached before the message leaves, "received" before the receiver acts, and "answered"
 // when the answer has come back.
 inline constexpr char kReleaseSend[] = "release.send";
@@ -36,5 +47,14 @@ inline constexpr char kReleaseLocked[] = "release.locked";
 inline constexpr const char* kMessages[] = {kReleaseSend,    kReleaseReceived, kReleaseAnswered, kLookupSend,
                                             kLookupReceived, kLookupAnswered,  kFeedSend,        kFeedSent,
                                             kFeedReceived,   kGuardLocked,     kReleaseLocked};
+
+// The steps of `restore`: the copy is ready, the database before has its second name, nothing of it is beside the name
+// that the copy will get, the copy has that name.
+inline constexpr char kRestoreReady[] = "restore.ready";
+inline constexpr char kRestoreKept[] = "restore.kept";
+inline constexpr char kRestoreCleared[] = "restore.cleared";
+inline constexpr char kRestorePlaced[] = "restore.placed";
+
+inline constexpr const char* kRestore[] = {kRestoreReady, kRestoreKept, kRestoreCleared, kRestorePlaced};
 
 }  // namespace crosskey::fault

@@ -22,7 +22,9 @@
 namespace crosskey::process {
 namespace {
 
-const std::vector<std::string> kCommands = {"serve", "migrate", "healthcheck", "version"};
+const std::vector<std::string> kCommands = {"serve",  "check",   "repair",      "migrate", "unpair",
+                                            "backup", "restore", "healthcheck", "version"};
+const std::vector<std::string> kWithFile = {"backup", "restore"};                // the commands that take a FILE
 const std::vector<std::string> kLevels = {"debug", "info", "warning", "error"};  // in the order of log::Level
 const std::vector<std::string> kFormats = {"text", "json"};                      // in the order of log::Format
 
@@ -125,6 +127,14 @@ void CheckRest(const std::vector<std::string>& rest, const std::string& command)
   if (!rest.empty()) throw std::invalid_argument("unexpected argument '" + rest.front() + "'");
 }
 
+void CheckFileArgument(const std::string& command, const std::string& file, bool is_given) {
+  const bool takes_one = std::find(kWithFile.begin(), kWithFile.end(), command) != kWithFile.end();
+  if (is_given && !takes_one) throw std::invalid_argument("unexpected argument '" + file + "'");
+  if (!takes_one) return;
+  if (file.empty()) throw std::invalid_argument(command + ": takes exactly one FILE");
+  if (file.find('"') != std::string::npos) throw std::invalid_argument(command + ": a FILE with a double quote");
+}
+
 template <typename Enum>
 Enum IndexOf(const std::string& word, const std::vector<std::string>& words) {
   return static_cast<Enum>(std::find(words.begin(), words.end(), word) - words.begin());
@@ -155,14 +165,23 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   app.get_formatter()->label("Positionals", "Command");
   app.footer(LimitsTable(defaults.limits));
   app.add_option("command", options.command,
-                 "serve (default): run the service\nmigrate: bring the database's schema up to date\n"
+                 "serve (default): run the service\n"
+                 "check: compare all references with the other service, exit 3 if something is wrong\n"
+                 "repair: the same, and with --apply mend it\nmigrate: bring the database's schema up to date\n"
+                 "unpair: end the pair with the other service's database\n"
+                 "backup FILE: copy the SQLite database into a new file, also while it is served\n"
+                 "restore FILE: put a backup in the place of the SQLite database\n"
                  "healthcheck: ask the running service, exit 0 if it serves\nversion: print the version")
       ->option_text(" ");
+  const CLI::Option* file = app.add_option("file", options.file, "of backup and restore")->option_text("FILE");
+  app.add_flag("--apply", options.apply, "repair: change the database");
+  app.add_flag("--json", options.json, "check, repair: print JSON");
   Flags flags(&app, defaults.env_prefix);
   AddFlags(&flags, &options, &words);
   try {
     app.parse(argc, argv);
     CheckRest(app.remaining(), options.command);
+    CheckFileArgument(options.command, options.file, file->count() > 0);
     flags.ReadEnvironment();
   } catch (const CLI::CallForHelp&) {
     return ParseResult{std::nullopt, 0, app.help(), ""};

@@ -15,7 +15,9 @@ namespace crosskey::process {
 // What a service was told to do. Every value has been checked: addresses are host:port, as gRPC takes them, numbers are
 // in their range, the password file could be read.
 struct Options {
-  std::string command = "serve";  // or "migrate", "healthcheck", "version"
+  // "serve", "check", "repair", "migrate", "unpair", "backup", "restore", "healthcheck" or "version"
+  std::string command = "serve";
+  std::string file;  // of "backup" and "restore"; else empty
   db::Url db;
   std::string db_password_file;  // empty: no password
   int db_pool = 16;              // sessions
@@ -27,6 +29,8 @@ struct Options {
   absl::Duration event_retention = limits::kEventRetention;  // an event is kept at least this long
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kText;
+  bool apply = false;  // of "repair"
+  bool json = false;   // of "check" and "repair"
 };
 
 // The values that differ between the services.
@@ -49,9 +53,9 @@ struct ParseResult {
   std::string err;    // for stderr: one line that names the flag, and the environment variable if that had the value
 };
 
-// Flags may stand before or after the command. Each flag can also be set by an environment variable, such as
-// `--db-pool` by `CROSSKEY_USER_DB_POOL`. If the flag is given, the variable is not looked at, not even to check it. An
-// empty variable counts as not set. Does not exit, print, or throw.
+// Flags may stand before or after the command and its file. Each flag can also be set by an environment variable, such
+// as `--db-pool` by `CROSSKEY_USER_DB_POOL`. If the flag is given, the variable is not looked at, not even to check it.
+// An empty variable counts as not set. Does not exit, print, or throw.
 ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defaults);
 
 }  // namespace crosskey::process

@@ -42,6 +42,12 @@ int WaitForStopSignal() {
   return signal;
 }
 
+bool HasStopSignal() {
+  sigset_t pending;
+  sigpending(&pending);
+  return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+}
+
 ExitAfter::ExitAfter(absl::Duration limit) : thread_([this, limit] { Run(limit); }) {}
 
 ExitAfter::~ExitAfter() {

@@ -20,6 +20,10 @@ void RequestStop();
 // Waits for SIGTERM or SIGINT and returns its number. One that came after BlockStopSignals() is not missed.
 int WaitForStopSignal();
 
+// Whether SIGTERM or SIGINT has come after BlockStopSignals(), and nobody has waited for it. For work that looks again
+// and again.
+bool HasStopSignal();
+
 // Ends the process by a fixed time, whatever an orderly stop still waits for. If the database hangs, it keeps sessions
 // busy for longer than whoever sent the signal waits. A write that was not acknowledged by then may be stored or not,
 // as after a lost connection.

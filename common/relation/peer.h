@@ -1,6 +1,7 @@
 // What one service asks of the other to keep references right. Implemented by GrpcPeer, and by a fake in the tests.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "common/relation/row.h"
 #include "common/status/call.h"
 #include "common/status/errors.h"
+#include "common/status/limits.h"
 
 namespace crosskey::relation {
 
@@ -22,6 +24,14 @@ struct Found {
 struct LookupAnswer {
   std::vector<Found> found;   // ids that do not exist are absent
   Sequence as_of_sequence{};  // the head of the owner's feed, read before the rows
+  std::string feed_id = {};   // the history of as_of_sequence; empty: from a release that does not say
+  // When the owner was asked. The answer must not be used later than limits::kAnswerAge after that: the owner's
+  // database may have been restored meanwhile.
+  std::chrono::steady_clock::time_point asked = std::chrono::steady_clock::now();
+
+  bool IsTooOld() const {
+    return std::chrono::steady_clock::now() - asked > absl::ToChronoNanoseconds(limits::kAnswerAge);
+  }
 };
 
 struct ReleaseRequest {
@@ -31,6 +41,7 @@ struct ReleaseRequest {
   Sequence as_of_sequence{};  // the head of the sender's feed, read before it checked that the deletion is still INTENT
   std::map<std::string, Action> overrides;  // in place of the declared actions, by relationship
   bool validate_only = false;
+  std::string feed_id;          // the history of as_of_sequence; empty: from a release that does not say
   bool without_counts = false;  // with validate_only: say only whether it would be refused, count nothing else
 };
 

@@ -46,8 +46,8 @@ std::string Visibility::Joins(const std::string& table, const std::string& alias
   for (const Link& link : links->second) {
     if (link.sets_null) continue;
     const std::string parent = absl::StrCat(alias, "_", absl::StripSuffix(link.column, "_id"));
-    absl::StrAppend(&joins, " JOIN ", link.parent_table, " ", parent, " ON ", parent, ".id = ", alias, ".", link.column,
-                    " AND ", IsActive(parent), Joins(link.parent_table, parent));
+    absl::StrAppend(&joins, " JOIN ", link.parent_table, " ", parent, " {by_id} ON ", parent, ".id = ", alias, ".",
+                    link.column, " AND ", IsActive(parent), Joins(link.parent_table, parent));
   }
   return joins;
 }
@@ -58,7 +58,7 @@ std::string Visibility::Nullable(const std::string& table, const std::string& co
     for (const Link& link : links->second) {
       if (link.column != column || !link.sets_null) continue;
       const std::string parent = absl::StrCat(alias, "_", absl::StripSuffix(column, "_id"));
-      return absl::StrCat("(SELECT ", parent, ".id FROM ", link.parent_table, " ", parent, " WHERE ", parent,
+      return absl::StrCat("(SELECT ", parent, ".id FROM ", link.parent_table, " ", parent, " {by_id} WHERE ", parent,
                           ".id = ", alias, ".", column, " AND ", IsActive(parent), ")");
     }
   }
@@ -72,7 +72,8 @@ std::string Visibility::ExpandText(const std::string& text) const {
     const size_t end = text.find('}', begin);
     const size_t words_begin = begin + sizeof(kToken) - 1;
     const std::vector<std::string> words = absl::StrSplit(text.substr(words_begin, end - words_begin), ' ');
-    if (end == std::string::npos || words.size() != 2) Die(text);
+    const bool by_id = words.size() == 3 && words[2] == "by_id";
+    if (end == std::string::npos || (words.size() != 2 && !by_id)) Die(text);
     const std::vector<std::string> place = absl::StrSplit(words[0], '.');
     const std::string& alias = words[1];
     out += text.substr(done, begin - done);
@@ -88,7 +89,7 @@ std::string Visibility::ExpandText(const std::string& text) const {
       absl::StrAppend(&out, "(SELECT * FROM ", place[0], " WHERE ", IsActive(place[0]), ") ", alias);
       continue;
     }
-    absl::StrAppend(&out, place[0], " ", alias, joins);
+    absl::StrAppend(&out, place[0], " ", alias, by_id ? " {by_id}" : "", joins);
     if (has_state) absl::StrAppend(&out, " AND ", IsActive(alias));
   }
   return out + text.substr(done);

@@ -15,6 +15,7 @@ namespace crosskey::relation {
 //   {visible posts p}                 in FROM: the table with this alias, joined with its parents and their parents.
 //                                     Only rows are left that are not hidden themselves and whose parents are all
 //                                     ACTIVE. Parents by SET NULL are not joined: a row stays when they are deleted.
+//   {visible posts p by_id}           the same for rows that are found by their ids
 //   {visible users.pinned_post_id u}  a value: the column of this alias, null while its parent is deleted (SET NULL)
 // The names of the joined tables begin with the alias, so one statement can have several tokens.
 //

@@ -5,7 +5,9 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include "absl/strings/match.h"
 #include "absl/time/clock.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/to_wire.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
@@ -67,6 +69,20 @@ absl::Status Admission::Check() const {
   return open_ ? absl::OkStatus() : errors::DatabaseUnavailable();
 }
 
+absl::Status Admission::CheckCaller(const grpc::CallbackServerContext& context, bool may_be_nobody) const {
+  if (identity_ == nullptr) return absl::OkStatus();
+  if (may_be_nobody && context.client_metadata().count(kCallerKey) == 0) return absl::OkStatus();
+  const auto value = [&](const char* key) -> std::optional<Instance> {
+    const auto found = context.client_metadata().find(key);
+    if (found == context.client_metadata().end()) return std::nullopt;
+    return ParseInstance({found->second.data(), found->second.size()});
+  };
+  const std::optional<Instance> caller = value(kCallerKey), callee = value(kCalleeKey);
+  if (!caller.has_value() || !callee.has_value()) return identity_->MayTake(nullptr);
+  const Parties parties{*caller, *callee};
+  return identity_->MayTake(&parties);
+}
+
 absl::Status Admission::CheckStream() const { return streams_end_ ? errors::Draining() : Check(); }
 
 absl::Status Admission::Enter() {
@@ -101,6 +117,9 @@ struct Method {
   }
 
   const std::string name;
+  bool from_anybody = false;
+  // The names of methods that only read begin so (AIP-131, AIP-132, AIP-231).
+  bool is_read = absl::StartsWith(name, "Get") || absl::StartsWith(name, "List") || absl::StartsWith(name, "BatchGet");
   const prometheus::Labels labels;
   prometheus::Counter& started;
   prometheus::Family<prometheus::Counter>& handled;
@@ -149,7 +168,11 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
   method.started.Increment();
   in_flight_.Increment();
   auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
-  const absl::Status admitted = admission_->Enter();
+  // The admission is asked first: before it opens, this process may not even know its own identity.
+  absl::Status admitted = admission_->Check();
+  if (admitted.ok() && !method.from_anybody) admitted = admission_->CheckCaller(context);
+  if (admitted.ok() && !method.is_read) admitted = admission_->CheckWrites();
+  if (admitted.ok()) admitted = admission_->Enter();
   call->admitted_ = admitted.ok();
   // gRPC deletes it only after the handler has returned it, so it can still be asked.
   if (!admitted.ok()) call->End(admitted);
@@ -170,6 +193,10 @@ grpc::ServerUnaryReactor* Calls::UnaryThen(grpc::CallbackServerContext& context,
     });
   });
 }
+
+void Calls::TakeFromAnybody(const std::string& method) { methods_.at(method)->from_anybody = true; }
+
+void Calls::TakeWithoutWrites(const std::string& method) { methods_.at(method)->is_read = true; }
 
 Call Calls::Stream(grpc::CallbackServerContext& context, const std::string& method) {
   methods_.at(method)->started.Increment();

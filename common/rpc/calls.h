@@ -15,6 +15,7 @@
 #include "common/rpc/call_lines.h"
 #include "common/rpc/pending_call.h"
 #include "common/status/call.h"
+#include "common/status/identity.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::rpc {
@@ -22,11 +23,20 @@ namespace crosskey::rpc {
 // Decides whether a listener takes a call, and bounds how many are in flight. Begins closed. Thread-safe.
 class Admission {
  public:
-  explicit Admission(int max_in_flight) : max_in_flight_(max_in_flight) {}
+  // `identity`, for the internal listener, decides whose calls are taken.
+  // `may_write` decides, for each call that is not a read, whether this service takes writes now, and vouches for what
+  // it has. Must not wait. Empty: always.
+  explicit Admission(int max_in_flight, Identity* identity = nullptr, std::function<absl::Status()> may_write = nullptr)
+      : max_in_flight_(max_in_flight), identity_(identity), may_write_(std::move(may_write)) {}
+
+  // Whether whoever makes this call may make it: see Identity::MayTake. OK on the public listener.
+  // `may_be_nobody`: a caller that does not say who it is may make it too.
+  absl::Status CheckCaller(const grpc::CallbackServerContext& context, bool may_be_nobody = false) const;
 
   // OK: the call has taken a place, which Leave gives back. Otherwise refuses at once, without waiting:
   // RESOURCE_EXHAUSTED OVERLOADED if all places are taken or more than 256 answers are not read, or the error of Check.
   absl::Status Enter();
+  absl::Status CheckWrites() const { return may_write_ ? may_write_() : absl::OkStatus(); }
   // The call is answered; Sent has to follow once the answer is sent.
   void Leave() {
     --in_flight_;
@@ -45,6 +55,8 @@ class Admission {
 
  private:
   const int max_in_flight_;
+  Identity* const identity_;
+  const std::function<absl::Status()> may_write_;
   std::atomic<int> in_flight_ = 0;
   std::atomic<int> unsent_ = 0;
   std::atomic<bool> open_ = false;
@@ -80,8 +92,14 @@ class Calls {
     return call;
   }
 
+  // Takes calls of this method from anybody: the one by which services meet. Before the first call.
+  void TakeFromAnybody(const std::string& method);
+
+  // Takes calls of this method even if the service takes no writes: it mends that. Before the first call.
+  void TakeWithoutWrites(const std::string& method);
+
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
-  // who serves it has to ask Admission::CheckStream.
+  // who serves it has to ask Admission::CheckCaller and CheckStream.
   Call Stream(grpc::CallbackServerContext& context, const std::string& method);
   // Counts the end of a stream that began at `begin`. Returns what its client gets.
   grpc::Status StreamEnds(const std::string& method, const Call& call, absl::Time begin, const absl::Status& status);

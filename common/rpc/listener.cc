@@ -92,6 +92,10 @@ void Listener::SetServing(bool serving) {
   }
 }
 
+void Listener::SetHealth(const std::string& name, bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(name, serving);
+}
+
 void Listener::Shutdown(absl::Time deadline) {
   hung_up = true;
   HangUp(port_);

@@ -31,6 +31,8 @@ class Listener {
   // Sets the health of "", "readiness" and each service. "liveness" is SERVING from the start to the end of the
   // process.
   void SetServing(bool serving);
+  // Sets the health of one further name.
+  void SetHealth(const std::string& name, bool serving);
   // Ends all connections, so that clients get UNAVAILABLE, also for calls in flight. Then waits until the handlers are
   // done, and cancels them at the deadline.
   void Shutdown(absl::Time deadline);
@@ -43,7 +45,14 @@ class Listener {
   int port_ = 0;
 };
 
-// Calls grpc.health.v1.Health/Check for "readiness". OK if SERVING; UNAVAILABLE says what it is instead.
-absl::Status CheckHealth(const std::string& address, absl::Duration timeout);
+// A health name of the public listener: NOT_SERVING while another one than the paired service answers at the peer's
+// address. Readiness does not depend on it.
+inline constexpr char kPeerHealth[] = "peer";
+// The same while a history does not go on (common/events/history.h).
+inline constexpr char kHistoryHealth[] = "history";
+
+// Calls grpc.health.v1.Health/Check for this name. OK if SERVING, otherwise FAILED_PRECONDITION. UNAVAILABLE: no
+// answer. NOT_FOUND: an older release, which does not know the name.
+absl::Status CheckHealth(const std::string& address, const std::string& name, absl::Duration timeout);
 
 }  // namespace crosskey::rpc

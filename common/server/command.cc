@@ -3,6 +3,10 @@
 #include <iostream>
 
 #include "common/process/stop_signal.h"
+#include "common/rpc/channel.h"
+#include "common/server/backup.h"
+#include "common/server/maintenance.h"
+#include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::server {
@@ -28,12 +32,38 @@ int RunMigrate(const process::Options& options, const Program& program) {
   return 0;
 }
 
+int RunUnpair(const process::Options& options, const Program& program) {
+  const auto service = Service::Create({options, program.defaults.name, program.peer, program.schema, nullptr, {}});
+  if (!service.ok()) return Fail("cannot unpair", service.status());
+  const auto before = (*service)->pairing().Unpair(Call::Background(limits::kDefaultDeadline));
+  if (!before.ok()) return Fail("cannot unpair", before.status());
+  std::cout << (before->has_value() ? "unpaired from " + rpc::FormatInstance(**before) : "was not paired") << std::endl;
+  return 0;
+}
+
+// Prints the lines of what was done. A database that cannot be backed up by this program is a wrong use.
+int Report(const char* what, const absl::StatusOr<std::string>& lines) {
+  if (!lines.ok()) Fail(what, lines.status());
+  if (absl::IsInvalidArgument(lines.status())) return 2;
+  if (!lines.ok()) return 1;
+  std::cout << *lines << std::flush;
+  return 0;
+}
+
 int RunHealthcheck(const process::Options& options) {
   // 0.0.0.0 is no address to connect to, but a server that listens on all addresses is reached on the loopback one.
   std::string address = options.listen;
   if (address.rfind("0.0.0.0:", 0) == 0) address = "127.0.0.1" + address.substr(7);
-  const absl::Status status = rpc::CheckHealth(address, absl::Seconds(3));
+  const absl::Status status = rpc::CheckHealth(address, "readiness", absl::Seconds(3));
   std::cout << (status.ok() ? "SERVING" : std::string(status.message())) << std::endl;
+  // A restart would not mend it, and reads and most writes go on: so it is said, and is no failure.
+  if (status.ok() && absl::IsFailedPrecondition(rpc::CheckHealth(address, rpc::kPeerHealth, absl::Seconds(1)))) {
+    std::cout << "PEER_MISMATCH: another one than the paired service answers at the peer's address" << std::endl;
+  }
+  if (status.ok() && absl::IsFailedPrecondition(rpc::CheckHealth(address, rpc::kHistoryHealth, absl::Seconds(1)))) {
+    std::cout << "HISTORY_MISMATCH: a database has lost something that the other service has seen; run `check`"
+              << std::endl;
+  }
   return status.ok() ? 0 : 1;
 }
 
@@ -56,6 +86,11 @@ int Main(int argc, char** argv, const Program& program) {
   }
   if (options.command == "healthcheck") return RunHealthcheck(options);
   if (options.command == "migrate") return RunMigrate(options, program);
+  if (options.command == "unpair") return RunUnpair(options, program);
+  if (options.command == "check") return RunCheck(options, program);
+  if (options.command == "repair") return RunRepair(options, program);
+  if (options.command == "backup") return Report("cannot back up", Backup(options, program));
+  if (options.command == "restore") return Report("cannot restore", Restore(options, program));
 
   auto running = program.serve(options);
   if (!running.ok()) return Fail("cannot serve", running.status());

@@ -30,10 +30,11 @@ void AwaitNone(const rpc::Admission& admission, absl::Time deadline) {
 
 }  // namespace
 
-Front::Front(Options options, telemetry::Metrics& metrics)
+Front::Front(Options options, Identity& identity, const std::function<absl::Status()>& may_write,
+             telemetry::Metrics& metrics)
     : options_(std::move(options)),
-      admission_(std::make_shared<rpc::Admission>(options_.max_in_flight)),
-      internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight)),
+      admission_(std::make_shared<rpc::Admission>(options_.max_in_flight, nullptr, may_write)),
+      internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight, &identity, may_write)),
       serving_(metrics.Gauge("crosskey_ready", "1 while the service is SERVING.")) {}
 
 absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vector<Endpoint>& internal_endpoints) {
@@ -42,6 +43,8 @@ absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vect
       Listen({options_.internal_listen, (kInternalInFlight + kStreamReserve) / 2, false, {}}, internal_endpoints));
   const int streams = (options_.max_in_flight + kStreamReserve) / 2;
   CROSSKEY_ASSIGN_OR_RETURN(listener_, Listen({options_.listen, streams, true, {}}, endpoints));
+  SetPeerHealth(true);
+  SetHistoryHealth(true);
   return absl::OkStatus();
 }
 
@@ -54,6 +57,14 @@ void Front::SetServing(bool serving) {
   serving_.Set(serving ? 1 : 0);
   if (listener_ != nullptr) listener_->SetServing(serving);
   if (internal_listener_ != nullptr) internal_listener_->SetServing(serving);
+}
+
+void Front::SetPeerHealth(bool right) {
+  if (listener_ != nullptr) listener_->SetHealth(rpc::kPeerHealth, right);
+}
+
+void Front::SetHistoryHealth(bool goes_on) {
+  if (listener_ != nullptr) listener_->SetHealth(rpc::kHistoryHealth, goes_on);
 }
 
 void Front::BeginDrain() {

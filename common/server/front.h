@@ -1,6 +1,7 @@
 // What others see of a service: its two listeners and its health, and how both end.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +31,10 @@ class Front {
     bool no_drain_grace = false;
   };
 
-  Front(Options options, telemetry::Metrics& metrics);
+  // `identity` decides whose calls the internal listener takes.
+  // `may_write`: see rpc::Admission.
+  Front(Options options, Identity& identity, const std::function<absl::Status()>& may_write,
+        telemetry::Metrics& metrics);
 
   const std::shared_ptr<rpc::Admission>& admission() const { return admission_; }
   const std::shared_ptr<rpc::Admission>& internal_admission() const { return internal_admission_; }
@@ -40,6 +44,10 @@ class Front {
   absl::Status Open(const std::vector<Endpoint>& endpoints, const std::vector<Endpoint>& internal_endpoints);
   void Admit();
   void SetServing(bool serving);
+  // The health of "peer": whether the other service is the one that this one is paired with.
+  void SetPeerHealth(bool right);
+  // The health of "history": whether the histories of both services go on.
+  void SetHistoryHealth(bool goes_on);
 
   int port() const { return listener_->port(); }
   int internal_port() const { return internal_listener_->port(); }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/process/stop_signal.h"
 #include "common/rpc/channel.h"
+#include "common/status/errors.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
@@ -21,6 +22,7 @@ constexpr absl::Duration kMonitorPeriod = absl::Seconds(1);
 constexpr absl::Duration kSequencerPeriod = absl::Milliseconds(250);
 constexpr absl::Duration kGather = absl::Milliseconds(10);  // between two rounds that number something
 constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
+constexpr absl::Duration kMeetPeriod = absl::Milliseconds(100);  // until the peer has been met
 constexpr absl::Duration kPurgePeriod = absl::Minutes(1);
 constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
 constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
@@ -65,16 +67,19 @@ Service::Service(Settings settings, db::DatabaseOptions database)
       sequencer_(database_),
       sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),
       outbox_(database_, [this] { sequencer_worker_.Wake(); }),
-      peer_(rpc::Connect(settings_.options.peer)),
+      pairing_(settings_.name, settings_.peer, database_, now_, metrics_),
+      history_(settings_.name, settings_.peer, database_, metrics_),
+      peer_(rpc::Connect(settings_.options.peer), &pairing_),
       transport_(peer_),
-      peer_watch_(settings_.name, settings_.peer, feed_, transport_, now_, metrics_),
+      peer_watch_(settings_.name, settings_.peer, feed_, history_, transport_, pairing_, now_, metrics_),
       trim_(database_, feed_),
       workers_(rpc::CallLines::Threads(settings_.options.db_pool), metrics_),
       lines_(workers_),
-      front_({settings_.options.listen, settings_.options.internal_listen, settings_.options.max_in_flight,
-              settings_.hooks.no_drain_grace},
-             metrics_),
-      event_rpc_(feed_, front_.internal_admission(), lines_, metrics_),
+      front_(
+          {settings_.options.listen, settings_.options.internal_listen, settings_.options.max_in_flight,
+           settings_.hooks.no_drain_grace},
+          pairing_, [this] { return history_.MayGoOn(); }, metrics_),
+      event_rpc_(feed_, history_, pairing_, front_.internal_admission(), lines_, metrics_),
       background_(leases_, peer_watch_, settings_.hooks.hold),
       monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
   database_.set_seam(settings_.hooks.seam);
@@ -101,6 +106,22 @@ absl::Status Service::Serve(const std::vector<Endpoint>& endpoints, std::vector<
   return absl::OkStatus();
 }
 
+void Service::Own(const std::vector<relation::GivenIds>& types) {
+  for (const relation::GivenIds& ids : types) {
+    history_.Owns(ids.type(),
+                  [ids](db::Connection& connection, const events::Seen& seen) { return ids.Misfit(connection, seen); });
+  }
+}
+
+absl::Status Service::Prepare(const Call& call) {
+  CROSSKEY_RETURN_IF_ERROR(db::CheckSchema(database_, call, settings_.schema));
+  CROSSKEY_RETURN_IF_ERROR(pairing_.Load(call));
+  CROSSKEY_RETURN_IF_ERROR(feed_.EnsureNamed(call));
+  CROSSKEY_RETURN_IF_ERROR(peer_watch_.Round(call));
+  CROSSKEY_RETURN_IF_ERROR(pairing_.MayCall(absl::Now()));
+  return peer_watch_.view().answers ? absl::OkStatus() : errors::PeerUnavailable(settings_.peer);
+}
+
 absl::Status Service::PrepareDatabase(const Call& call) {
   if (database_.dialect() == db::Dialect::kSqlite || settings_.hooks.migrate) {
     CROSSKEY_RETURN_IF_ERROR(db::Migrate(database_, call, settings_.schema));
@@ -114,6 +135,7 @@ absl::Status Service::PrepareDatabase(const Call& call) {
   }
   CROSSKEY_RETURN_IF_ERROR(tables);
   CROSSKEY_RETURN_IF_ERROR(leases_.Add(call, background_.lease_names()));
+  CROSSKEY_RETURN_IF_ERROR(pairing_.Load(call));
   return feed_.EnsureNamed(call);
 }
 
@@ -128,6 +150,7 @@ absl::Duration Service::Monitor(const Call& call) {
   const absl::Status status = ready_ ? feed_.Info(probe).status() : PrepareDatabase(probe);
   if (call.cancelled()) return kMonitorPeriod;
   if (status.ok() && !ready_) {
+    AskPeerFirst(probe);
     sequencer_worker_.Start();
     background_.Start();
     front_.Admit();
@@ -139,6 +162,17 @@ absl::Duration Service::Monitor(const Call& call) {
   // A busy database is no reason to stop serving: every replica sees the same database, so none would be left.
   front_.SetServing(status.ok() || (ready_ && status.code() == absl::StatusCode::kResourceExhausted));
   return kMonitorPeriod;
+}
+
+// What the peer has seen of this service is compared before anybody is answered. A peer that does not answer is asked
+// again by the watch.
+void Service::AskPeerFirst(const Call& call) {
+  Call brief = call;
+  brief.deadline = std::min(call.deadline, absl::Now() + limits::kPeerCallTimeout);
+  absl::Status status = history_.Refresh(call);
+  if (status.ok()) status = peer_watch_.Round(brief);
+  if (!status.ok()) log::Warning("could not compare histories", {{"error", std::string(status.message())}});
+  if (!history_.MayGoOn().ok()) log::Error("no writes", {{"error", std::string(history_.MayGoOn().message())}});
 }
 
 void Service::LogProblem(const std::string& problem) {
@@ -171,7 +205,9 @@ absl::Duration Service::NumberEvents(const Call& call) {
 absl::Duration Service::WatchPeer(const Call& call) {
   const absl::Status status = peer_watch_.Round(call);
   if (!status.ok()) log::Warning("could not look how far events are", {{"error", std::string(status.message())}});
-  return kWatchPeriod;
+  front_.SetPeerHealth(!pairing_.is_mismatch());
+  front_.SetHistoryHealth(history_.Problem().empty());
+  return status.ok() && !pairing_.has_met() && !pairing_.is_mismatch() ? kMeetPeriod : kWatchPeriod;
 }
 
 absl::Duration Service::TrimEvents(const Call& call) {

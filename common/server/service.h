@@ -15,13 +15,16 @@
 #include "common/events/event_rpc.h"
 #include "common/events/feed.h"
 #include "common/events/grpc_transport.h"
+#include "common/events/history.h"
 #include "common/events/outbox.h"
+#include "common/events/pairing.h"
 #include "common/events/peer_watch.h"
 #include "common/events/sequencer.h"
 #include "common/events/trim.h"
 #include "common/idempotency/answers.h"
 #include "common/process/options.h"
 #include "common/process/worker.h"
+#include "common/relation/parent/given_ids.h"
 #include "common/server/background.h"
 #include "common/server/front.h"
 #include "common/server/hooks.h"
@@ -50,8 +53,13 @@ class Service {
   telemetry::Metrics& metrics() { return metrics_; }
   db::Database& database() { return database_; }
   events::Outbox& outbox() { return outbox_; }
-  const std::shared_ptr<grpc::Channel>& peer() const { return peer_; }
+  const rpc::PeerChannel& peer() const { return peer_; }
+  events::Pairing& pairing() { return pairing_; }
+  events::Feed& feed() { return feed_; }
+  events::History& history() { return history_; }
   events::GrpcTransport& transport() { return transport_; }
+  // The types whose rows the other service refers to. Before Serve.
+  void Own(const std::vector<relation::GivenIds>& types);
   idempotency::Answers& answers() { return answers_; }
   const events::PeerWatch& peer_watch() const { return peer_watch_; }
   const std::function<absl::Time()>& now() const { return now_; }
@@ -63,6 +71,10 @@ class Service {
   // the monitor thread migrates SQLite, and only checks MySQL. The internal listener serves EventService as well.
   // UNAVAILABLE: an address cannot be bound.
   absl::Status Serve(const std::vector<Endpoint>& endpoints, std::vector<Endpoint> internal_endpoints);
+
+  // For a command that does not serve: checks the schema, reads the identity, and asks the peer. UNAVAILABLE
+  // PEER_UNAVAILABLE, FAILED_PRECONDITION PEER_MISMATCH: it does not answer, or is another one.
+  absl::Status Prepare(const Call& call);
 
   // True once it has been SERVING.
   bool ready() const { return ready_; }
@@ -79,6 +91,7 @@ class Service {
   absl::Duration Monitor(const Call& call);
   void LogProblem(const std::string& problem);
   absl::Status PrepareDatabase(const Call& call);
+  void AskPeerFirst(const Call& call);
   absl::Duration NumberEvents(const Call& call);
   absl::Duration WatchPeer(const Call& call);
   absl::Duration TrimEvents(const Call& call);
@@ -94,7 +107,9 @@ class Service {
   events::Sequencer sequencer_;
   Worker sequencer_worker_;
   events::Outbox outbox_;
-  std::shared_ptr<grpc::Channel> peer_;
+  events::Pairing pairing_;
+  events::History history_;
+  const rpc::PeerChannel peer_;
   events::GrpcTransport transport_;
   events::PeerWatch peer_watch_;
   events::Trim trim_;

@@ -52,6 +52,8 @@ const std::map<std::string, Reason>& Reasons() {
       {"ETAG_MISMATCH", Reason::kEtagMismatch},
       {"CONFLICT", Reason::kConflict},
       {"PEER_UNAVAILABLE", Reason::kPeerUnavailable},
+      {"PEER_MISMATCH", Reason::kPeerMismatch},
+      {"HISTORY_MISMATCH", Reason::kHistoryMismatch},
       {"DATABASE_UNAVAILABLE", Reason::kDatabaseUnavailable},
       {"OVERLOADED", Reason::kOverloaded},
       {"DRAINING", Reason::kDraining},
@@ -226,6 +228,17 @@ absl::Status PeerUnavailable(const std::string& peer) {
       Make(absl::StatusCode::kUnavailable, "PEER_UNAVAILABLE", peer + " does not answer", {{"peer", peer}});
   AttachRetry(status, absl::Seconds(1));
   return status;
+}
+
+absl::Status PeerMismatch(const std::string& what, const std::string& expected, const std::string& actual) {
+  return Make(absl::StatusCode::kFailedPrecondition, "PEER_MISMATCH",
+              absl::StrCat(what, " is ", actual, " instead of ", expected),
+              {{"what", what}, {"expected", expected}, {"actual", actual}});
+}
+
+absl::Status HistoryMismatch(const std::string& service, const std::string& why) {
+  return Make(absl::StatusCode::kFailedPrecondition, "HISTORY_MISMATCH",
+              absl::StrCat("the history of ", service, " does not fit: ", why), {{"service", service}, {"why", why}});
 }
 
 absl::Status DatabaseUnavailable() {

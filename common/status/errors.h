@@ -35,6 +35,8 @@ enum class Reason {
   kEtagMismatch,
   kConflict,
   kPeerUnavailable,
+  kPeerMismatch,
+  kHistoryMismatch,
   kDatabaseUnavailable,
   kOverloaded,
   kDraining,
@@ -99,6 +101,10 @@ absl::Status EtagMismatch(const std::string& type, RowId id);
 // The change lost against other transactions every time that it was tried.
 absl::Status Conflict();
 absl::Status PeerUnavailable(const std::string& peer);
+// `what` ("the caller", "the callee", "the peer's address") is `actual` instead of `expected`, both "SERVICE/ID".
+absl::Status PeerMismatch(const std::string& what, const std::string& expected, const std::string& actual);
+// The history of `service` is not the one that another service, or this one, has seen: `why`.
+absl::Status HistoryMismatch(const std::string& service, const std::string& why);
 absl::Status DatabaseUnavailable();
 // `what` names what is used up: "calls", "database sessions", "database writers", "feed subscribers".
 absl::Status Overloaded(const std::string& what);

@@ -22,6 +22,11 @@ inline constexpr int kRestrictedRowsCounted = 1000;
 inline constexpr int kPreviewRowsCounted = 1000000;
 inline constexpr int kBatchIds = 1000;
 inline constexpr int kConsistencyRounds = 5;
+inline constexpr absl::Duration kAnswerAge = absl::Seconds(10);
+inline constexpr int kOpenDeletions = 50000;
+inline constexpr int kLostIds = 1'000'000'000;
+// Of what the other service says. Not in the table, because no counter ever gets there.
+inline constexpr int64_t kLargestId = (int64_t{1} << 53) - 1;
 inline constexpr int kReclaimBatchRows = 1000;
 inline constexpr absl::Duration kIntentRecoveryAge = absl::Seconds(5);
 inline constexpr absl::Duration kBookmarkInterval = absl::Seconds(5);
@@ -56,6 +61,9 @@ inline constexpr Limit kTable[] = {
     {"rows counted for a preview", kPreviewRowsCounted, "rows"},
     {"elements of a batch request", kBatchIds, "elements"},
     {"repetitions of a lookup or release that others overtook", kConsistencyRounds, "times"},
+    {"answer of the other service is used, at most", kAnswerAge, ""},
+    {"open deletions with which a repair can begin", kOpenDeletions, "deletions"},
+    {"ids that a restored database can have lost", kLostIds, "ids"},
     {"batch of a reclaim", kReclaimBatchRows, "rows"},
     {"age at which an undecided deletion is taken up again", kIntentRecoveryAge, ""},
     {"bookmark in an idle event stream, every", kBookmarkInterval, ""},

@@ -1,16 +1,15 @@
 #include "post-service/peers/user_directory.h"
 
-#include "common/rpc/channel.h"
 #include "common/status/errors.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::posts {
 
-absl::Status UserDirectory::Fetch(const Call& call, const std::set<int64_t>& ids,
-                                  google::protobuf::Map<int64_t, user::v1::User>& users) const {
-  if (ids.empty()) return absl::OkStatus();
+absl::StatusOr<UserDirectory::Users> UserDirectory::Fetch(const Call& call, const std::set<int64_t>& ids) const {
+  Users users;
+  if (ids.empty()) return users;
   grpc::ClientContext context;
-  rpc::Prepare(context, call, *channel_);
+  if (!channel_.Prepare(context, call).ok()) return errors::PeerUnavailable("user-service");
   user::v1::BatchGetUsersRequest request;
   request.mutable_ids()->Add(ids.begin(), ids.end());
   user::v1::BatchGetUsersResponse response;
@@ -26,7 +25,7 @@ absl::Status UserDirectory::Fetch(const Call& call, const std::set<int64_t>& ids
     const int64_t id = user.id();
     users[id] = std::move(user);
   }
-  return absl::OkStatus();
+  return users;
 }
 
 }  // namespace crosskey::posts

@@ -5,8 +5,6 @@
 #include <set>
 #include <vector>
 
-#include <google/protobuf/map.h>
-
 #include "common/batch/line.h"
 #include "common/rpc/pending_call.h"
 #include "post-service/peers/user_directory.h"
@@ -17,7 +15,7 @@ namespace crosskey::posts {
 // answer alone. Thread-safe.
 class IncludedUsers {
  public:
-  using Users = google::protobuf::Map<int64_t, user::v1::User>;
+  using Users = UserDirectory::Users;
 
   // `directory` and `workers` must outlive it.
   IncludedUsers(UserDirectory& directory, batch::Workers& workers);
@@ -44,12 +42,13 @@ class IncludedUsers {
     std::set<int64_t> ids;
     std::function<void(const Users&)> fill;
 
+    const Call& Asker() const { return call->call(); }
+    const std::set<int64_t>& Ids() const { return ids; }
     absl::Status Waiting() const { return call->Waiting(); }
     void Refuse(const absl::Status& status) { call->End(status); }
   };
 
   void Run(std::vector<Item> items);
-  void Answer(std::vector<Item>& items, const std::set<int64_t>& ids, absl::Status& failed);
 
   UserDirectory& directory_;
   batch::Line<Item> line_;

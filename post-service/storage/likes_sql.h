@@ -17,17 +17,18 @@ inline const db::Sql kRemoveLike{"likes.remove", "DELETE FROM likes WHERE post_i
 // The left joins make the database begin with `likes`, so that LIMIT bounds the rows that are examined.
 inline const db::Sql kScanLikesOfPost{
     "likes.scan_post",
-    "SELECT k.user_id, 0, u.state = 1 FROM likes k LEFT JOIN user_refs u ON u.id = k.user_id "
+    "SELECT k.user_id, 0, u.state = 1 FROM likes k LEFT JOIN user_refs u {by_id} ON u.id = k.user_id "
     "WHERE k.post_id = ? AND k.user_id > ? ORDER BY k.user_id LIMIT ?"};
-inline const db::Sql kScanLikesOfUser{"likes.scan_user",
-                                      "SELECT k.post_id, p.content_bytes, p.state = 1 AND r.state = 1 FROM likes k "
-                                      "LEFT JOIN posts p ON p.id = k.post_id LEFT JOIN user_refs r ON r.id = p.user_id "
-                                      "WHERE k.user_id = ? AND k.post_id > ? ORDER BY k.post_id LIMIT ?"};
+inline const db::Sql kScanLikesOfUser{
+    "likes.scan_user",
+    "SELECT k.post_id, p.content_bytes, p.state = 1 AND r.state = 1 FROM likes k "
+    "LEFT JOIN posts p {by_id} ON p.id = k.post_id LEFT JOIN user_refs r {by_id} ON r.id = p.user_id "
+    "WHERE k.user_id = ? AND k.post_id > ? ORDER BY k.post_id LIMIT ?"};
 
 // A condition on `likes`: the post of the like and the author of the post are visible. It compares the value of a
 // subquery and does not use EXISTS, because a server may make a join of EXISTS that begins with all users.
 inline constexpr char kPostOfLikeIsVisible[] =
-    "(SELECT r.state FROM posts p JOIN user_refs r ON r.id = p.user_id "
+    "(SELECT r.state FROM posts p JOIN user_refs r {by_id} ON r.id = p.user_id "
     "WHERE p.id = likes.post_id AND p.state = 1) = 1";
 
 // The posts of likes that are all of one user. A user likes each post at most once, so as many posts lose one like as

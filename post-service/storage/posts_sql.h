@@ -9,13 +9,14 @@
 namespace crosskey::posts::sql {
 
 // The number of visible likes, exactly: the stored counter less the likes of deleted users that are not removed yet.
-// Those likes are found by the shorter of two ways: if the post has at most 10 likes, one look into an index for each
-// like, otherwise one look for each deleted user that is not reclaimed yet. So there are few looks, however many likes
-// the post has.
-#define CROSSKEY_LIKE_COUNT                                                                                       \
-  "CASE WHEN p.like_count = 0 THEN 0 WHEN p.like_count <= 10 THEN p.like_count - "                                \
-  "(SELECT COUNT(*) FROM likes k {then} user_refs g ON g.id = k.user_id AND g.state > 1 WHERE k.post_id = p.id) " \
-  "ELSE p.like_count - "                                                                                          \
+// Those likes are found by the shorter of two ways: one look into an index for each like of the post, or one for each
+// deleted user that is not reclaimed yet. So there are few looks, however many likes the post has, or however many
+// users have been deleted. For at most 10 likes nobody is counted, otherwise at most 1,001 users are.
+#define CROSSKEY_LIKE_COUNT                                                                           \
+  "CASE WHEN p.like_count = 0 THEN 0 WHEN p.like_count <= 10 OR p.like_count <= "                     \
+  "(SELECT COUNT(*) FROM (SELECT g.id FROM user_refs g WHERE g.state > 1 LIMIT 1001) AS deleted) "    \
+  "THEN p.like_count - (SELECT COUNT(*) FROM likes k {then} user_refs g {by_id} ON g.id = k.user_id " \
+  "AND g.state > 1 WHERE k.post_id = p.id) ELSE p.like_count - "                                      \
   "(SELECT COUNT(*) FROM user_refs g {then} likes k ON k.post_id = p.id AND k.user_id = g.id WHERE g.state > 1) END"
 #define CROSSKEY_POST_COLUMNS(like_count) \
   "p.id, p.uid, p.user_id, p.title, p.content, " like_count ", p.version, p.create_time, p.update_time"
@@ -25,11 +26,11 @@ namespace crosskey::posts::sql {
   ", CASE WHEN p.like_count > 0 THEN EXISTS (SELECT 1 FROM user_refs g WHERE g.state > 1) ELSE 0 END"
 #define CROSSKEY_SCAN                                          \
   "SELECT p.id, p.content_bytes, p.state = 1 AND r.state = 1 " \
-  "FROM posts p LEFT JOIN user_refs r ON r.id = p.user_id "
+  "FROM posts p LEFT JOIN user_refs r {by_id} ON r.id = p.user_id "
 #define CROSSKEY_PAGE(by)                                              \
   "SELECT " CROSSKEY_POST_COLUMNS("p.like_count") CROSSKEY_UNRECLAIMED \
       ", p.content_bytes, p.state = 1 AND r.state = 1 "                \
-      "FROM posts p " by "LEFT JOIN user_refs r ON r.id = p.user_id "
+      "FROM posts p " by "LEFT JOIN user_refs r {by_id} ON r.id = p.user_id "
 
 #define CROSSKEY_INSERT                                                                                 \
   "INSERT INTO posts (uid, user_id, title, content, content_bytes, version, create_time, update_time) " \
@@ -42,9 +43,9 @@ inline const db::Sql kInsertAll{"posts.insert_all", CROSSKEY_INSERT " {returning
 inline const db::Sql kIdsByUid{"posts.ids_by_uid", "SELECT id, uid FROM posts WHERE uid IN (?)"};
 // Runs after the references to the users are locked: that is the order of locks (common/relation/README.md).
 inline const db::Sql kLock{"posts.lock", "SELECT id FROM posts WHERE id = ? {update}"};
-inline const db::Sql kLockFree{"posts.lock_free",
-                               "SELECT id, user_id FROM posts WHERE id IN (?) AND state = 1 ORDER BY id {update_free}"};
-inline const db::Sql kAuthors{"posts.authors", "SELECT id, user_id FROM posts WHERE id IN (?) AND state = 1"};
+inline const db::Sql kLockFree{
+    "posts.lock_free", "SELECT id, user_id FROM posts {by_id} WHERE id IN (?) AND state = 1 ORDER BY id {update_free}"};
+inline const db::Sql kAuthors{"posts.authors", "SELECT id, user_id FROM posts {by_id} WHERE id IN (?) AND state = 1"};
 inline const db::Sql kUpdate{"posts.update",
                              "UPDATE posts SET user_id = ?, title = ?, content = ?, content_bytes = ?, version = ?, "
                              "update_time = ? WHERE id = ?"};
@@ -85,17 +86,24 @@ struct PostsReading {
 struct PostsSql {
   explicit PostsSql(const relation::Visibility& visibility)
       : get(Reading(visibility, "posts.get", "posts.get_exact",
-                    " FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id")),
+                    " FROM {visible posts p by_id} WHERE p.id IN (?) ORDER BY p.id")),
         get_liked(Reading(visibility, "posts.get_liked", "posts.get_liked_exact",
-                          " FROM {visible posts p} JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
-                          "JOIN user_refs u ON u.id = m.user_id AND u.state = 1 "
+                          " FROM {visible posts p by_id} JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
+                          "JOIN user_refs u {by_id} ON u.id = m.user_id AND u.state = 1 "
                           "WHERE p.id IN (?) ORDER BY p.id")),
         lookup(visibility.Expand(
-            {"posts.lookup", "SELECT p.id, p.uid, p.state FROM {visible posts p} WHERE p.id IN (?) ORDER BY p.id"})) {}
+            {"posts.lookup",
+             "SELECT p.id, p.uid, p.state FROM {visible posts p by_id} WHERE p.id IN (?) ORDER BY p.id"})),
+        examine{"posts.examine",
+                "SELECT p.id, p.uid, CASE u.state WHEN 1 THEN 1 ELSE 2 END FROM posts p {then} user_refs u ON u.id = "
+                "p.user_id WHERE p.id IN (?) AND p.state = 1 ORDER BY p.id"} {}
 
   const PostsReading get;        // (ids)
   const PostsReading get_liked;  // (user id, ids): the posts that the user likes
   const db::Sql lookup;          // (ids) -> id, uid, state: for the service that pins posts
+  // (ids) -> id, uid, state: the same with the posts of released users, as being deleted. Their deletion is published
+  // when they are removed.
+  const db::Sql examine;
 
  private:
   static PostsReading Reading(const relation::Visibility& visibility, const std::string& stored,

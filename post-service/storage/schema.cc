@@ -1,6 +1,7 @@
 #include "post-service/storage/schema.h"
 
 #include "common/db/leases.h"
+#include "common/events/pairing.h"
 #include "common/events/schema.h"
 #include "common/idempotency/answers.h"
 #include "common/relation/schema/tables.h"
@@ -22,7 +23,7 @@ REPLACE INTO reclaimed_rows (parent_id, relationship, removed)
 
 db::Schema Schema() {
   db::Schema schema;
-  schema.Add({db::Leases::Schema(), idempotency::Answers::Schema()});
+  schema.Add({db::Leases::Schema(), events::Pairing::Schema(), idempotency::Answers::Schema()});
   schema.Add(events::Schema({"user-service"}));
   schema.Add(relation::ChildSchema({kUserType}));
   schema.Add({Tables()});

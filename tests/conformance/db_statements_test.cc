@@ -69,6 +69,28 @@ TEST_P(DbStatements, MoreThanAreKeptAllRun) {
   }
 }
 
+// Those that are given up in the middle of a transaction take nothing of it with them.
+TEST_P(DbStatements, MoreThanAreKeptRunInOneTransaction) {
+  const int more = 2 * static_cast<int>(db::kKeptStatements);
+  const auto insert = [](int n) {
+    return db::Sql{"items.nth", "INSERT INTO items (name) VALUES (?)" + std::string(static_cast<size_t>(n), ' ')};
+  };
+  EXPECT_THAT(
+      storage_.database.Transact(TestCall(), "test",
+                                 [&](db::Tx& tx) -> absl::Status {
+                                   for (int n = 0; n < more; ++n) {
+                                     CROSSKEY_RETURN_IF_ERROR(tx.Execute(insert(n), absl::StrCat("item ", n)).status());
+                                   }
+                                   return absl::OkStatus();
+                                 }),
+      IsOk());
+  std::vector<std::string> names;
+  for (int n = 0; n < more; ++n) names.push_back(absl::StrCat("item ", n));
+  names.resize(100);  // as many as are read
+  EXPECT_EQ(Names(), names);
+  EXPECT_EQ(storage_.own.Number("SELECT COUNT(*) FROM items"), more);
+}
+
 TEST_P(DbStatements, RunAgainWithOtherValues) {
   for (const int64_t value : {1, 2, 3}) EXPECT_EQ(Answer(Nth(10), value), 10 + value);
   Insert("a");

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/db/migrations.h"
 #include "common/events/feed.h"
+#include "common/events/history.h"
 #include "common/events/outbox.h"
 #include "common/events/sequencer.h"
 #include "post-service/storage/schema.h"
@@ -25,7 +26,8 @@ struct Log {
       : storage(backend),
         outbox(storage.database, [this] { ++notified; }),
         sequencer(storage.database),
-        feed(storage.database, "post-service") {
+        feed(storage.database, "post-service"),
+        history("post-service", "user-service", storage.database, storage.metrics) {
     EXPECT_THAT(db::Migrate(storage.database, TestCall(), posts::Schema()), IsOk());
   }
 
@@ -71,6 +73,7 @@ struct Log {
   events::Outbox outbox;
   events::Sequencer sequencer;
   events::Feed feed;
+  events::History history;
 };
 
 }  // namespace crosskey::testing

@@ -7,6 +7,7 @@
 
 #include "common/db/sql_error.h"
 #include "common/events/consumer.h"
+#include "common/status/errors.h"
 #include "tests/conformance/event_log.h"
 #include "tests/proto/log.pb.h"
 #include "tests/support/faults.h"
@@ -29,18 +30,19 @@ constexpr char kFeed[] = "user-service";  // post-service's schema has a checkpo
 // connection has ended.
 class FakeTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string& feed_id, Sequence after, const std::vector<std::string>& types,
+  absl::Status Stream(const events::FeedPosition& from, const std::vector<std::string>& types,
                       const std::function<absl::Status(const Batch&)>& deliver) override {
-    asked.emplace_back(feed_id, Value(after));
+    asked.emplace_back(from.feed_id, Value(from.last_sequence));
     wanted = types;
     for (const Batch& batch : batches) CROSSKEY_RETURN_IF_ERROR(deliver(batch));
-    return absl::UnavailableError("the stream has ended");
+    return end;
   }
   absl::StatusOr<events::PeerInfo> Info(const Call&) override { return info; }
   void Cancel() override {}
 
   absl::StatusOr<events::PeerInfo> info = absl::UnavailableError("no answer");
   std::vector<Batch> batches;
+  absl::Status end = absl::UnavailableError("the stream has ended");
   std::vector<std::pair<std::string, int64_t>> asked;
   std::vector<std::string> wanted;
 };
@@ -93,6 +95,12 @@ struct Consuming {
                              "SELECT feed_id, last_sequence, last_deletion_sequence FROM checkpoints WHERE feed = "
                              "'user-service'")
                          .at(0);
+    return absl::StrCat(row[0], " ", row[1], " ", row[2]);
+  }
+  // The row of the history: "state sequence event_id".
+  std::string Witness() {
+    const auto row =
+        log.storage.own.Query("SELECT state, sequence, event_id FROM histories WHERE name = 'user-service'").at(0);
     return absl::StrCat(row[0], " ", row[1], " ", row[2]);
   }
   std::string Effects() { return log.storage.Names(); }
@@ -148,6 +156,61 @@ TEST_P(Consume, StopsWhenItsCallIsCancelled) {
   call.cancelled = [&] { return at.applied > 0; };
   EXPECT_THAT(at.consumer.Run(call), StatusIs(StatusCode::kCancelled, ""));
   EXPECT_EQ(at.Effects(), "1");
+}
+
+TEST_P(Consume, KeepsTheIdOfTheLastEventAsAWitness) {
+  Consuming at(GetParam());
+  Batch batch = BatchOf(0, {"t.Normal", "t.Normal"});
+  batch.events[1].id = "00000000-0000-4000-8000-000000000002";
+  EXPECT_THAT(at.consumer.Apply(batch), IsOk());
+  EXPECT_EQ(at.Witness(), "1 2 00000000-0000-4000-8000-000000000002");
+  // Only events of other types follow, so their publisher has to say the id of the last one.
+  Batch passed{kHistory, Sequence{2}, Sequence{4}, {}, 2, "00000000-0000-4000-8000-000000000004"};
+  EXPECT_THAT(at.consumer.Apply(passed), IsOk());
+  EXPECT_EQ(at.Witness(), "1 4 00000000-0000-4000-8000-000000000004");
+}
+
+// It stays so, however long the feed grows, until a repair.
+TEST_P(Consume, AFeedThatDoesNotGoOnIsNotConsumedAnyMore) {
+  for (const absl::Status& end :
+       {errors::HistoryMismatch(kFeed, "why"), errors::FeedMismatch("another"), errors::EventsTrimmed(Sequence{9})}) {
+    Consuming at(GetParam());
+    EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
+    at.transport.end = end;
+    EXPECT_THAT(at.consumer.Run(TestCall()), Not(IsOk()));
+    EXPECT_EQ(at.Witness().substr(0, 2), "2 ");
+    at.transport.end = absl::UnavailableError("the stream has ended");
+    at.transport.batches = {BatchOf(1, {"t.Normal"})};
+    EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kFailedPrecondition, "HISTORY_MISMATCH"));
+    EXPECT_THAT(at.consumer.Apply(BatchOf(1, {"t.Normal"})), StatusIs(StatusCode::kAborted, ""));
+    EXPECT_EQ(at.Effects(), "1");
+    EXPECT_EQ(at.Metric("crosskey_consumer_stalled", {{"feed", kFeed}}), 1);
+  }
+}
+
+// The last word of an old stream may come after the end of a repair.
+TEST_P(Consume, AnEndThatIsOlderThanARepairSaysNothing) {
+  for (const absl::Status& end : {errors::HistoryMismatch(kFeed, "why"), errors::FeedMismatch("another")}) {
+    Consuming at(GetParam());
+    EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
+    at.transport.batches = {BatchOf(1, {})};
+    at.transport.end = end;
+    const auto repair = [&]() -> absl::Status {
+      at.log.storage.own.Run("UPDATE checkpoints SET feed_id = 'new' WHERE feed = 'user-service'");
+      return absl::OkStatus();
+    };
+    EXPECT_THAT(at.consumer.Run(TestCall(), repair), Not(IsOk()));
+    EXPECT_EQ(at.Witness().substr(0, 2), "1 ");
+  }
+}
+
+TEST_P(Consume, RestsDuringARepair) {
+  Consuming at(GetParam());
+  at.log.storage.own.Run("UPDATE histories SET state = 3 WHERE name = 'user-service'");
+  at.transport.batches = {BatchOf(0, {"t.Normal"})};
+  EXPECT_THAT(at.consumer.Run(TestCall()), StatusIs(StatusCode::kUnavailable, ""));
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), StatusIs(StatusCode::kAborted, ""));
+  EXPECT_EQ(at.Effects(), "");
 }
 
 TEST_P(Consume, RefusesAGap) {
@@ -230,7 +293,7 @@ TEST_P(Consume, RefusesAnotherHistory) {
   ASSERT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
   Batch other = BatchOf(1, {"t.Normal"});
   other.feed_id = "history-2";
-  EXPECT_THAT(at.consumer.Apply(other), StatusIs(StatusCode::kFailedPrecondition, ""));
+  EXPECT_THAT(at.consumer.Apply(other), StatusIs(StatusCode::kFailedPrecondition, "HISTORY_MISMATCH"));
   EXPECT_EQ(at.Effects(), "1");
   EXPECT_EQ(at.Checkpoint(), "history-1 1 0");
 }
@@ -274,7 +337,8 @@ TEST_P(Consume, TheCheckpointIsTheFirstStatement) {
   at.log.storage.database.set_seam(
       Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) { statements.push_back(sql.name); }));
   ASSERT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal"})), IsOk());
-  EXPECT_THAT(statements, ElementsAre("transaction.begin", "consumer.advance", "items.insert", "transaction.commit"));
+  EXPECT_THAT(statements, ElementsAre("transaction.begin", "consumer.advance", "consumer.note", "items.insert",
+                                      "transaction.commit"));
 }
 
 TEST_P(Consume, AnEventThatCannotBeAppliedStopsItAndShows) {

@@ -26,6 +26,14 @@ using events::EventRpc;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+// Knows who it is, and takes calls from anybody.
+class Anybody final : public Identity {
+ public:
+  Parties Outgoing() const override { return {{"test", "an id"}, {}}; }
+  absl::Status MayCall(absl::Time) override { return absl::OkStatus(); }
+  absl::Status MayTake(const Parties*) override { return absl::OkStatus(); }
+};
+
 // An event log and its service.
 struct Publisher {
   explicit Publisher(const std::string& backend)
@@ -33,7 +41,7 @@ struct Publisher {
         workers(rpc::CallLines::Threads(4), log.storage.metrics),
         lines(workers),
         admission(std::make_shared<rpc::Admission>(16)),
-        rpc(log.feed, admission, lines, log.storage.metrics) {
+        rpc(log.feed, log.history, identity, admission, lines, log.storage.metrics) {
     EXPECT_THAT(log.feed.EnsureNamed(TestCall()), IsOk());
     admission->Open();
     const int port = FreePort();
@@ -56,6 +64,7 @@ struct Publisher {
   }
 
   Log log;
+  Anybody identity;
   batch::Workers workers;
   rpc::CallLines lines;
   std::shared_ptr<rpc::Admission> admission;

@@ -42,6 +42,14 @@ class Migrations : public DatabaseTest {
   }
   static db::Schema Of(const std::vector<db::Migration>& migrations) { return {{{"part", migrations}}, {}}; }
   Rows Applied() { return storage_.own.Query("SELECT number, name FROM schema_components ORDER BY number"); }
+  // How many of these tables there are.
+  int64_t TableCount(const std::string& names) {
+    return storage_.own.Number((storage_.own.is_sqlite()
+                                    ? "SELECT COUNT(*) FROM sqlite_master WHERE name IN ("
+                                    : "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() "
+                                      "AND table_name IN (") +
+                               names + ")");
+  }
   Rows Ids() { return storage_.own.Query("SELECT id FROM a ORDER BY id"); }
 
   Storage storage_;
@@ -116,6 +124,84 @@ TEST_P(Migrations, SeveralProcessesAtOnceApplyThemOnce) {
   EXPECT_EQ(Ids(), (Rows{{"1"}, {"2"}, {"3"}, {"4"}}));
 }
 
+const db::Migration kTables{1, "0001_tables",
+                            "CREATE TABLE IF NOT EXISTS b (id BIGINT NOT NULL PRIMARY KEY);\n"
+                            "CREATE TABLE IF NOT EXISTS c (id BIGINT NOT NULL PRIMARY KEY);\n"};
+const db::Migration kLast{2, "0002_last", "CREATE TABLE IF NOT EXISTS d (id BIGINT NOT NULL PRIMARY KEY);\n"};
+
+TEST_P(Migrations, TablesOfAnotherApplicationAreNotTakenOver) {
+  storage_.own.Run("CREATE TABLE c (name VARCHAR(10))");
+  storage_.own.Run("CREATE TABLE d (name VARCHAR(10))");
+  const absl::Status status = Migrate({kTables, kLast});
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is recorded: c, d;"));
+  EXPECT_EQ(storage_.own.Query("SELECT * FROM c"), Rows());
+  EXPECT_EQ(TableCount("'b', 'schema_components'"), 0) << "nothing was done";
+
+  storage_.own.Run("DROP TABLE c");
+  storage_.own.Run("DROP TABLE d");
+  EXPECT_THAT(Migrate({kTables, kLast}), IsOk());
+}
+
+TEST_P(Migrations, AViewIsNotTakenForATable) {
+  storage_.own.Run("CREATE VIEW c AS SELECT 1 AS id");
+  EXPECT_EQ(Migrate({kTables}).code(), StatusCode::kFailedPrecondition);
+}
+
+TEST_P(Migrations, ABackupThatLacksTheirRecordIsNotTakenForANewDatabase) {
+  ASSERT_THAT(Migrate({kTables, kLast}), IsOk());
+  storage_.own.Run("DELETE FROM schema_components");
+  EXPECT_EQ(Migrate({kTables, kLast}).code(), StatusCode::kFailedPrecondition);
+  storage_.own.Run("DROP TABLE schema_components");
+  const absl::Status status = Migrate({kTables, kLast});
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is recorded: b, c, d;"));
+  EXPECT_EQ(TableCount("'schema_components'"), 0);
+}
+
+// A server commits each CREATE TABLE by itself. So a process that died may have left tables of the step after the last
+// recorded one, and of that step alone. On SQLite it can have left none.
+TEST_P(Migrations, OneThatWasInterruptedIsBegunAgain) {
+  ASSERT_THAT(Migrate({kFirst}), IsOk());
+  const db::Schema more{{{"part", {kFirst}}, {"more", {kTables, kLast}}}, {}};
+  storage_.own.Run("CREATE TABLE b (id BIGINT NOT NULL PRIMARY KEY)");
+  const absl::Status status = db::Migrate(storage_.database, TestCall(), more);
+  if (storage_.own.is_sqlite()) {
+    EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+    storage_.own.Run("DROP TABLE b");
+  } else {
+    EXPECT_THAT(status, IsOk());
+    storage_.own.Run("DROP TABLE b, c, d");
+    storage_.own.Run("DELETE FROM schema_components WHERE component = 'more'");
+  }
+  storage_.own.Run("CREATE TABLE d (id BIGINT NOT NULL PRIMARY KEY)");
+  EXPECT_EQ(db::Migrate(storage_.database, TestCall(), more).code(), StatusCode::kFailedPrecondition);
+  storage_.own.Run("DROP TABLE d");
+  EXPECT_THAT(db::Migrate(storage_.database, TestCall(), more), IsOk());
+}
+
+TEST_P(Migrations, TheVeryFirstOneThatWasInterruptedIsBegunAgain) {
+  const absl::Status broken = Migrate({{1, "0001_broken", kTables.text + "NONSENSE;\n"}});
+  EXPECT_FALSE(broken.ok());
+  EXPECT_THAT(Migrate({kTables, kLast}), IsOk());
+}
+
+TEST_P(Migrations, OnlyKnownOnesAreKnown) {
+  const auto check = [&](const db::Schema& schema) {
+    return storage_.database.Read(TestCall(),
+                                  [&](db::Connection& connection) { return db::CheckKnown(connection, schema); });
+  };
+  EXPECT_EQ(check(Of({kFirst})).code(), StatusCode::kFailedPrecondition);
+  ASSERT_THAT(Migrate({kFirst, kSecond}), IsOk());
+  EXPECT_THAT(check(Of({kFirst, kSecond, kThird})), IsOk()) << "an older database";
+  EXPECT_THAT(std::string(check(Of({kFirst})).message()), HasSubstr("the migration 2 of part"));
+  db::Migration changed = kSecond;
+  changed.text += "-- only a comment\n";
+  EXPECT_THAT(std::string(check(Of({kFirst, changed})).message()), HasSubstr("0002_second"));
+  storage_.own.Run("DELETE FROM schema_components");
+  EXPECT_EQ(check(Of({kFirst})).code(), StatusCode::kFailedPrecondition);
+}
+
 // Every table's columns in their order, and every index by name with its columns and whether it is unique; sorted.
 std::vector<std::string> Schema(const TestDatabase& database) {
   Rows rows;
@@ -168,6 +254,24 @@ TEST_P(Migrations, ComponentsHaveNumbersOfTheirOwn) {
   const absl::Status status = Check({kFirst, kSecond});
   EXPECT_THAT(std::string(status.message()), HasSubstr("0002_second of part"));
   EXPECT_THAT(db::CheckSchema(storage_.database, TestCall(), both), IsOk());
+}
+
+// The record of an adopted database was lost, but not the old list. What the adoption has made is there.
+TEST_P(Migrations, AnAdoptedDatabaseWithoutItsRecordIsNotAdoptedAgain) {
+  storage_.own.Run("CREATE TABLE a (id BIGINT NOT NULL PRIMARY KEY)");
+  storage_.own.Run(
+      "CREATE TABLE schema_migrations (number BIGINT NOT NULL PRIMARY KEY, name VARCHAR(200) NOT NULL, "
+      "checksum VARCHAR(64) NOT NULL, apply_time BIGINT NOT NULL)");
+  storage_.own.Run("INSERT INTO schema_migrations VALUES (1, 'first', 'abc', 0)");
+  db::Schema schema{{{"part", {kFirst}}, {"more", {kTables}}}, {}};
+  const std::string checksum = db::ChecksumOfAll({{1, "abc"}});
+  schema.adoption = {1, checksum, checksum, {"part"}, {1, "0001_adopted", "INSERT INTO a (id) VALUES (9);\n"}};
+  EXPECT_THAT(db::Migrate(storage_.database, TestCall(), schema), IsOk());
+  storage_.own.Run("DROP TABLE schema_components");
+  const absl::Status status = db::Migrate(storage_.database, TestCall(), schema);
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is recorded: b, c;"));
+  EXPECT_EQ(Ids(), (Rows{{"9"}}));
 }
 
 // A database of the release before has the tables already, and records its migrations in one list, schema_migrations.

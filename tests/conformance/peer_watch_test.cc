@@ -18,7 +18,7 @@ using relation::DeletionState;
 
 class FakeTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string&, Sequence, const std::vector<std::string>&,
+  absl::Status Stream(const events::FeedPosition&, const std::vector<std::string>&,
                       const std::function<absl::Status(const events::Batch&)>&) override {
     return absl::UnavailableError("no stream");
   }
@@ -28,6 +28,7 @@ class FakeTransport final : public events::Transport {
   }
   void Say(int64_t head, const events::FeedPosition& consumed) {
     answers = true;
+    info.who = {"post-service", "00000000-0000-4000-8000-000000000001"};
     info.feed.feed_id = "peer-history";
     info.feed.head = Sequence{head};
     info.positions.assign(1, consumed);
@@ -42,6 +43,7 @@ class FakeTransport final : public events::Transport {
 struct Watching {
   explicit Watching(const std::string& backend) : storage(backend) {
     EXPECT_THAT(db::Migrate(storage.database, TestCall(), users::Schema()), IsOk());
+    EXPECT_THAT(pairing.Load(TestCall()), IsOk());
     EXPECT_THAT(feed.EnsureNamed(TestCall()), IsOk());
     own_history = feed.Info(TestCall()).value().feed_id;
   }
@@ -62,8 +64,8 @@ struct Watching {
   void PeerSays(int64_t head, int64_t consumed) {
     transport.Say(head, {"user-service", own_history, Sequence{consumed}});
   }
-  void OwnPosition(const std::string& history, int64_t position) {
-    storage.own.Run("UPDATE checkpoints SET feed_id = '" + history + "', last_sequence = " + std::to_string(position));
+  void OwnPosition(const std::string& feed_id, int64_t position) {
+    storage.own.Run("UPDATE checkpoints SET feed_id = '" + feed_id + "', last_sequence = " + std::to_string(position));
   }
   void Look(absl::Duration later = absl::Seconds(2)) {
     now += later;
@@ -86,7 +88,10 @@ struct Watching {
   events::Outbox outbox{storage.database, [] {}};
   events::Sequencer sequencer{storage.database};
   events::Feed feed{storage.database, "user-service"};
-  events::PeerWatch watch{"user-service", "post-service", feed, transport, [this] { return now; }, storage.metrics};
+  events::Pairing pairing{"user-service", "post-service", storage.database, [this] { return now; }, storage.metrics};
+  events::History history{"user-service", "post-service", storage.database, storage.metrics};
+  events::PeerWatch watch{"user-service", "post-service",         feed,           history, transport,
+                          pairing,        [this] { return now; }, storage.metrics};
   relation::Blocked blocked{"post-service", watch, [this] { return now; }};
 };
 
@@ -105,6 +110,45 @@ TEST_P(PeerWatchTest, TheAgeOfTheOldestUnnumberedEvent) {
   EXPECT_EQ(at.sequencer.Round(TestCall()).value(), 1);
   at.Look();
   EXPECT_EQ(MetricOf(at.storage.metrics, name), 0);
+}
+
+// What it says of its positions would let the own log be trimmed.
+TEST_P(PeerWatchTest, AStrangerIsNotBelieved) {
+  Watching at(GetParam());
+  at.Publish();
+  at.PeerSays(5, 0);
+  at.Look();
+  EXPECT_TRUE(at.watch.view().answers);
+  at.PeerSays(9, 1);
+  at.transport.info.who.id = "00000000-0000-4000-8000-000000000002";
+  at.Look();
+  EXPECT_FALSE(at.watch.view().answers);
+  EXPECT_TRUE(at.watch.view().is_mismatch);
+  EXPECT_EQ(at.watch.view().of_peer.last_sequence, Sequence{0});
+  EXPECT_EQ(at.Lag(), 5);
+  EXPECT_EQ(at.Reason(DeletionState::kPending, absl::Minutes(1)).rfind("PEER_MISMATCH", 0), 0u);
+}
+
+// Another process has ended the pair.
+TEST_P(PeerWatchTest, APairThatHasEndedIsMadeAnewWithoutARestart) {
+  Watching at(GetParam());
+  at.PeerSays(0, 0);
+  at.Look();
+  at.transport.info.who.id = "00000000-0000-4000-8000-000000000002";
+  at.Look();
+  EXPECT_FALSE(at.watch.view().answers);
+  at.storage.own.Run("DELETE FROM instances WHERE name = 'post-service'");
+  at.Look();
+  EXPECT_TRUE(at.watch.view().answers);
+  EXPECT_FALSE(at.watch.view().is_mismatch);
+}
+
+TEST_P(PeerWatchTest, AnErrorOfTheOwnDatabaseIsNotThePeersFault) {
+  Watching at(GetParam());
+  at.PeerSays(0, 0);
+  at.transport.info.who.id = std::string(5000, 'x');  // does not fit into its column on a server
+  if (at.storage.own.is_sqlite()) at.storage.own.Run("DROP TABLE instances");
+  EXPECT_FALSE(at.watch.Round(TestCall()).ok());
 }
 
 TEST_P(PeerWatchTest, TheLagIsThePeersHeadLessTheOwnPosition) {
@@ -191,6 +235,16 @@ TEST_P(PeerWatchTest, APeerThatDoesNotAnswerBlocks) {
             "post-service does not answer; its rows stay visible until it is back");
   EXPECT_EQ(at.Reason(DeletionState::kReclaiming, absl::Seconds(1)), "");
   EXPECT_EQ(at.Reason(DeletionState::kPending, absl::Seconds(1), "noted"), "noted");
+}
+
+// What was noted when the peer was asked for a release says less.
+TEST_P(PeerWatchTest, ALostHistoryIsSaidInPlaceOfWhatWasNoted) {
+  Watching at(GetParam());
+  at.PeerSays(0, 0);
+  at.storage.own.Run("UPDATE histories SET state = 2, reason = 'why' WHERE name = 'own'");
+  at.Look();
+  EXPECT_EQ(at.Reason(DeletionState::kIntent, absl::Hours(1), "noted").rfind("HISTORY_MISMATCH", 0), 0u)
+      << at.Reason(DeletionState::kIntent, absl::Hours(1), "noted");
 }
 
 TEST_P(PeerWatchTest, APeerThatHasNotConsumedTheEventBlocks) {

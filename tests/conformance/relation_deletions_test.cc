@@ -313,6 +313,19 @@ TEST_P(Deletions, OnlyTheFirstReportCompletes) {
   EXPECT_THAT(owners.ConsumeReclaimed(DeletionId{Value(deletion_id) + 100}, 1), IsOk());
 }
 
+// The deletion that it reports is lost, and its id was given again.
+TEST_P(Deletions, AReportAboutAnotherIncarnationChangesNothing) {
+  OwnerService owners(GetParam());
+  const int64_t ada = owners.Create();
+  owners.peer.OnRelease(Agree());
+  ASSERT_THAT(owners.Delete(ada), IsOk());
+  const DeletionId deletion_id = owners.Latest(ada)->deletion_id;
+  EXPECT_THAT(owners.ConsumeReclaimed(deletion_id, 5, "uid-another"), IsOk());
+  EXPECT_EQ(owners.Latest(ada)->state, DeletionState::kReclaiming);
+  EXPECT_THAT(owners.ConsumeReclaimed(deletion_id, 5), IsOk());
+  EXPECT_EQ(owners.Latest(ada)->state, DeletionState::kCompleted);
+}
+
 TEST_P(Deletions, AReportAboutAnUndecidedOrRefusedOneChangesNothing) {
   OwnerService owners(GetParam());
   const int64_t ada = owners.Create();

@@ -58,7 +58,7 @@ TEST_P(Guard, SeveralParentsAreLockedInOneStatementByAscendingId) {
   items.sql.Reset();
   ASSERT_THAT(items.Write({9, 3, 5, 3}, [](events::Tx& tx) { return ItemService::Insert(tx, 5); }), IsOk());
   EXPECT_EQ(items.sql.counted()["owner_refs.lock_shared"], (Counted{1, 3}));
-  const auto sample = items.sql.samples()["owner_refs.lock_shared"].rendered;
+  const auto sample = items.sql.samples().at("owner_refs.lock_shared").rendered;
   const std::set<db::Value> values(sample.values.begin(), sample.values.end());  // the last one fills the list up
   EXPECT_THAT(values, ElementsAre(db::Value(int64_t{3}), db::Value(int64_t{5}), db::Value(int64_t{9})));
   EXPECT_THAT(sample.text, HasSubstr("ORDER BY id"));
@@ -290,7 +290,7 @@ TEST_P(Guard, NoDeletionIsConsumedBetweenTheFenceAndTheNewReference) {
   ItemService items(GetParam());
   items.peer.OnLookup([](const Ids& ids) { return Active(ids); });
   std::future<absl::Status> consumed;
-  items.After("consumer.last_deletion", [&] {
+  items.After("consumer.fence", [&] {
     consumed = std::async(std::launch::async, [&] { return items.ConsumeDeleted(7, 1); });
     items.AwaitLockWait();
   });

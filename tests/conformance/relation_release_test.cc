@@ -155,7 +155,7 @@ TEST_P(Release, OfAnAbsentRowStopsAtTheFence) {
 TEST_P(Release, OfAnAbsentRowLetsNoDeletionBeConsumedAfterTheFence) {
   ItemService items(GetParam());
   std::future<absl::Status> consumed;
-  items.After("consumer.last_deletion", [&] {
+  items.After("consumer.fence", [&] {
     consumed = std::async(std::launch::async, [&] { return items.ConsumeDeleted(7, 1); });
     items.AwaitLockWait();
   });

@@ -56,7 +56,7 @@ db::Schema SchemaOf(const std::vector<db::Component>& relation, const std::strin
 // There is no transport, because the tests hand batches to the consumers themselves.
 class NoTransport final : public events::Transport {
  public:
-  absl::Status Stream(const std::string&, Sequence, const std::vector<std::string>&,
+  absl::Status Stream(const events::FeedPosition&, const std::vector<std::string>&,
                       const std::function<absl::Status(const events::Batch&)>&) override {
     return absl::UnavailableError("there is no transport");
   }
@@ -434,10 +434,12 @@ absl::Status OwnerService::Recover() { return parts_->deletions.Recover(TestCall
 
 absl::Status OwnerService::Purge() { return parts_->deletions.Purge(TestCall()).status(); }
 
-absl::Status OwnerService::ConsumeReclaimed(DeletionId deletion_id, int64_t items) {
+absl::Status OwnerService::ConsumeReclaimed(DeletionId deletion_id, int64_t items, const std::string& uid) {
   relation::Reclaimed reclaimed;
   reclaimed.deletion_id = deletion_id;
-  reclaimed.parent.uid = "uid";
+  const auto stored =
+      tables().Query("SELECT uid FROM owner_deletions WHERE deletion_id = " + std::to_string(Value(deletion_id)));
+  reclaimed.parent.uid = !uid.empty() || stored.empty() ? uid : stored[0][0];
   reclaimed.rows[relationships().front()] = items;
   const auto draft = relation::MakeReclaimed(*shop::v1::OwnerReclaimed::descriptor(), "", kOwner, reclaimed);
   return Apply({kFeedId, ConsumedThrough(), crosskey::After(ConsumedThrough()), {EventOf(Consumed() + 1, draft)}});

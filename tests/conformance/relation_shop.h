@@ -100,6 +100,7 @@ class ShopService {
   events::Outbox& outbox() { return *outbox_; }
   telemetry::Metrics& metrics() { return *metrics_; }
   const std::vector<std::string>& relationships() const { return relationships_; }
+  const TestDatabase& tables() const { return tables_; }
 
  private:
   void Observe(const std::string& statement);
@@ -187,7 +188,8 @@ class OwnerService : public ShopService {
   absl::Status Recover();
   absl::Status Purge();
   // Consumes the peer's report that a deletion's rows are gone, as the next event of its feed.
-  absl::Status ConsumeReclaimed(DeletionId deletion_id, int64_t items);
+  // The report has the uid of the deletion, unless another one is given.
+  absl::Status ConsumeReclaimed(DeletionId deletion_id, int64_t items, const std::string& uid = "");
   absl::Status Apply(const events::Batch& batch);
   absl::StatusOr<relation::LookupAnswer> Lookup(const std::vector<int64_t>& owners);
 

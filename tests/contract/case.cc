@@ -10,6 +10,7 @@
 #include <google/protobuf/descriptor.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "tests/contract/states.h"
 
 namespace crosskey::contract {
@@ -109,6 +110,7 @@ struct CommonError {
   Json status;
   std::map<std::string, std::string> calls;          // by method: the name of the case whose call is made
   std::map<std::string, std::string> consumer_sees;  // by method; empty: the error has no cases between the services
+  bool of_writes = false;                            // methods that only read do not give it
 };
 
 CommonError ReadCommonError(const fs::path& path) {
@@ -120,6 +122,7 @@ CommonError ReadCommonError(const fs::path& path) {
   read.status = reader.Take("status");
   read.calls = reader.Optional<std::map<std::string, std::string>>("calls");
   read.consumer_sees = reader.Optional<std::map<std::string, std::string>>("consumer_sees");
+  read.of_writes = reader.Optional<bool>("of_writes");
   reader.End();
   return read;
 }
@@ -136,7 +139,7 @@ Case WithError(const Case& success, const CommonError& error) {
   made.description = error.description;
   made.state.insert(made.state.end(), error.state.begin(), error.state.end());
   made.response.reset();
-  made.status = error.status;
+  made.status = Json::parse(absl::StrReplaceAll(error.status.dump(), {{"${provider}", success.provider}}));
   made.matchers.clear();
   made.of_every_method = true;
   if (success.consumer == "client") return made;
@@ -146,11 +149,18 @@ Case WithError(const Case& success, const CommonError& error) {
   return made;
 }
 
+bool OnlyReads(const std::string& rpc) {
+  const std::string method = rpc.substr(rpc.find('/') + 1);
+  return method.rfind("Get", 0) == 0 || method.rfind("List", 0) == 0 || method.rfind("BatchGet", 0) == 0;
+}
+
 // Whether the error may take the place of the answer of `success`. The error brings an environment of its own, and a
 // case can have only one, so `success` must not need another.
 bool CanMeet(const Case& success, const CommonError& error) {
   if (!success.response.has_value() || EnvironmentOf(success.state) != Environment::kNormal) return false;
   if (success.consumer != "client" && error.consumer_sees.empty()) return false;
+  if (error.of_writes && success.consumer != "client") return error.consumer_sees.count(success.rpc) > 0;
+  if (error.of_writes && OnlyReads(success.rpc)) return false;
   const auto named = error.calls.find(success.rpc);
   return named == error.calls.end() || fs::path(success.file).stem() == named->second;
 }

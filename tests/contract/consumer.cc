@@ -18,6 +18,7 @@ namespace crosskey::contract {
 namespace {
 
 constexpr char kFeedId[] = "00000000-0000-4000-8000-0000000000fe";
+constexpr char kInstanceId[] = "00000000-0000-4000-8000-0000000000aa";
 constexpr char kSubscribe[] = "event.v1.EventService/Subscribe";
 
 }  // namespace
@@ -31,6 +32,11 @@ Consumer::Consumer(const std::string& backend, const std::string& name)
   event::v1::SubscribeResponse bookmark;
   bookmark.set_feed_id(kFeedId);
   stub_.Set(kSubscribe, {{bookmark.SerializeAsString()}, grpc::Status::OK, true});
+  event::v1::GetFeedInfoResponse info;
+  info.set_service(peer_);
+  info.set_instance_id(kInstanceId);
+  info.set_feed_id(kFeedId);
+  stub_.Set("event.v1.EventService/GetFeedInfo", {{info.SerializeAsString()}, grpc::Status::OK, false});
   const std::string program = name + "/" + name;
   std::string output;
   EXPECT_EQ(testing::RunProgram(program, {"migrate", "--db", database_.url()}, &output), 0) << output;

@@ -24,9 +24,9 @@ class EventsTest : public testing::DatabaseTest {};
 CROSSKEY_ON_EVERY_DATABASE(EventsTest);
 
 // Waits for the first event of that type and subject in the feed.
-Json FindInFeed(int port, const std::string& type, const std::string& subject) {
+Json FindInFeed(const std::shared_ptr<grpc::Channel>& channel, const std::string& type, const std::string& subject) {
   const auto context = testing::Context();
-  const auto reader = event::v1::EventService::NewStub(testing::OpenChannel(port))->Subscribe(context.get(), {});
+  const auto reader = event::v1::EventService::NewStub(channel)->Subscribe(context.get(), {});
   event::v1::SubscribeResponse response;
   while (reader->Read(&response)) {
     for (const auto& event : response.events()) {
@@ -59,7 +59,7 @@ TEST_P(EventsTest, ArePublishedAsTheCasesSay) {
     }
     const Json expected = variables.Fill(contract.event);
     const Json found =
-        FindInFeed(cluster.internal_port(SideOf(contract.producer)), expected["type"], expected["subject"]);
+        FindInFeed(cluster.OpenInternal(SideOf(contract.producer)), expected["type"], expected["subject"]);
     EXPECT_EQ(Differences(expected, found, contract.matchers), "") << found.dump(1);
   }
   std::cout << EventCases().size() << " events published as agreed" << std::endl;

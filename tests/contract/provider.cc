@@ -28,10 +28,11 @@ bool NeedsFaultPoints(Environment environment) {
 std::vector<std::string> ConflictFlags() {
   std::vector<std::string> flags;
   for (const char* statement :
-       {"users.get",       "users.list",      "users.list_by_name",    "users.lookup",    "users.insert",
-        "users.lock_row",  "users.lock",      "user_deletions.latest", "posts.get",       "posts.page",
-        "posts.page_back", "posts.page_user", "posts.page_user_back",  "posts.scan_user", "likes.of_post",
-        "likes.scan_user", "user_refs.hold",  "user_refs.lock_shared", "user_refs.lock",  "feed.info"}) {
+       {"users.get",       "users.list",       "users.list_by_name",    "users.lookup",    "users.insert",
+        "users.lock_row",  "users.lock",       "user_deletions.latest", "posts.get",       "posts.page",
+        "posts.page_back", "posts.page_user",  "posts.page_user_back",  "posts.scan_user", "likes.of_post",
+        "likes.scan_user", "user_refs.hold",   "user_refs.lock_shared", "user_refs.lock",  "feed.info",
+        "repair.new_feed", "consumer.consumed"}) {
     flags.emplace_back("--fault");
     flags.push_back(absl::StrCat("sql:", statement, "=1213@*"));
   }
@@ -58,12 +59,16 @@ Provider::Provider(Cluster& cluster, Environment environment, Side side)
       side_(side),
       hold_(side == Side::kUsers ? "deletion.intent.before_commit" : "guarded_write.before_commit", 1),
       public_channel_(testing::OpenChannel(cluster_.port(side))),
-      internal_channel_(testing::OpenChannel(cluster_.internal_port(side))) {
+      internal_channel_(cluster_.OpenInternal(side)) {
   // With this fault, the recovery leaves the deletion undecided, too.
   if (environment == Environment::kUndecided && !cluster_.Running(Side::kUsers)) {
     cluster_.Start(Side::kUsers, 0, {"--fault", "release.send=fail@*"});
   }
   cluster_.StartAll();
+  // Some cases release references for deletions that they make up.
+  if (environment == Environment::kNormal && side == Side::kPosts) {
+    cluster_.user_db().RaiseCounter("user_deletions", 2'000'000);
+  }
 }
 
 Provider::~Provider() {
@@ -73,6 +78,10 @@ Provider::~Provider() {
   // Both are killed, so that neither begins the next environment with a connection to a process that is gone.
   for (const Side side : {Side::kUsers, Side::kPosts}) cluster_.Kill(side);
   if (environment_ == Environment::kDatabaseBroken) RenameTables("away_", "");
+  if (environment_ != Environment::kHistoryLost) return;
+  for (auto* each : {&cluster_.user_db(), &cluster_.post_db()}) {
+    each->Run("UPDATE histories SET state = 1, reason = ''");
+  }
 }
 
 testing::TestDatabase& Provider::database() { return side_ == Side::kUsers ? cluster_.user_db() : cluster_.post_db(); }
@@ -105,6 +114,11 @@ void Provider::Enter() {
       break;
     case Environment::kConflict:
       Restart(ConflictFlags());
+      break;
+    case Environment::kHistoryLost:
+      cluster_.AwaitQuiet();
+      database().Run("UPDATE histories SET state = 2, reason = 'events are missing' WHERE name = 'own'");
+      Restart({});
       break;
   }
 }

@@ -31,6 +31,7 @@ Outcome Lookup(relation::GrpcPeer& peer, const Json& json) {
   if (!answer.ok()) return answer.status();
   ::relation::v1::LookupReferencedResponse response;
   response.set_as_of_sequence(Value(answer->as_of_sequence));
+  response.set_feed_id(answer->feed_id);
   for (const auto& found : answer->found) {
     auto* item = response.add_items();
     item->set_id(Value(found.row.id));
@@ -48,6 +49,7 @@ Outcome Release(relation::GrpcPeer& peer, const Json& json) {
   wanted.parent = {RowId{request.id()}, request.uid()};
   wanted.deletion_id = DeletionId{request.deletion_id()};
   wanted.as_of_sequence = Sequence{request.as_of_sequence()};
+  wanted.feed_id = request.feed_id();
   wanted.validate_only = request.validate_only();
   wanted.without_counts = request.without_counts();
   for (const auto& item : request.overrides()) {
@@ -66,16 +68,57 @@ Outcome Release(relation::GrpcPeer& peer, const Json& json) {
   return ToJson(response);
 }
 
+Outcome BeginRepair(relation::GrpcPeer& peer, const Json& json) {
+  ::relation::v1::BeginRepairRequest request;
+  FromJson(json, &request);
+  std::vector<events::Seen> seen;
+  for (const auto& each : request.seen()) {
+    seen.push_back({each.type(), RowId{each.id()}, each.uid(), DeletionId{each.deletion_id()}, each.deletion_uid()});
+  }
+  const auto answer = peer.BeginRepair(SoonEnough(), seen);
+  if (!answer.ok()) return answer.status();
+  ::relation::v1::BeginRepairResponse response;
+  response.set_feed_id(answer->feed_id);
+  response.set_head(Value(answer->head));
+  response.set_event_id(answer->event_id);
+  for (const auto& open : answer->open_deletions) {
+    auto* item = response.add_open_deletions();
+    item->set_type(open.type);
+    item->set_id(Value(open.row.id));
+    item->set_uid(open.row.uid);
+    item->set_deletion_id(Value(open.deletion_id));
+  }
+  return ToJson(response);
+}
+
+Outcome FindReferences(relation::GrpcPeer& peer, const Json& json) {
+  ::relation::v1::FindReferencesRequest request;
+  FromJson(json, &request);
+  std::vector<RowId> ids;
+  for (const int64_t id : request.ids()) ids.push_back(RowId{id});
+  const auto answer = peer.FindReferences(SoonEnough(), request.type(), ids);
+  if (!answer.ok()) return answer.status();
+  ::relation::v1::FindReferencesResponse response;
+  for (const relation::Row& row : answer->found) {
+    auto* item = response.add_items();
+    item->set_id(Value(row.id));
+    item->set_uid(row.uid);
+  }
+  response.set_feed_id(answer->feed_id);
+  response.set_last_sequence(Value(answer->last_sequence));
+  response.set_state(static_cast<event::v1::HistoryState>(answer->state));
+  return ToJson(response);
+}
+
 Outcome FetchUsers(const posts::UserDirectory& directory, const Json& json) {
   user::v1::BatchGetUsersRequest request;
   FromJson(json, &request);
-  google::protobuf::Map<int64_t, user::v1::User> users;
-  const absl::Status status = directory.Fetch(SoonEnough(), {request.ids().begin(), request.ids().end()}, users);
-  if (!status.ok()) return status;
+  const auto users = directory.Fetch(SoonEnough(), {request.ids().begin(), request.ids().end()});
+  if (!users.ok()) return users.status();
   user::v1::BatchGetUsersResponse response;
   for (const int64_t id : request.ids()) {
-    if (users.contains(id)) *response.add_users() = users[id];
-    if (!users.contains(id)) response.add_not_found_ids(id);
+    if (users->contains(id)) *response.add_users() = users->at(id);
+    if (!users->contains(id)) response.add_not_found_ids(id);
   }
   return ToJson(response);
 }
@@ -84,14 +127,28 @@ Outcome Info(events::GrpcTransport& transport) {
   const auto info = transport.Info(SoonEnough());
   if (!info.ok()) return info.status();
   event::v1::GetFeedInfoResponse response;
+  response.set_service(info->who.service);
+  response.set_instance_id(info->who.id);
+  response.set_paired_instance_id(info->its_pair);
   response.set_feed_id(info->feed.feed_id);
   response.set_floor(Value(info->feed.floor));
   response.set_head(Value(info->feed.head));
+  response.set_state(static_cast<event::v1::HistoryState>(info->state));
   for (const auto& position : info->positions) {
     auto* out = response.add_positions();
     out->set_feed(position.feed);
     out->set_feed_id(position.feed_id);
     out->set_last_sequence(Value(position.last_sequence));
+    out->set_event_id(position.event_id);
+    out->set_state(static_cast<event::v1::HistoryState>(position.state));
+    for (const events::Seen& seen : position.seen) {
+      auto* rows = out->add_seen();
+      rows->set_type(seen.type);
+      rows->set_id(Value(seen.id));
+      rows->set_uid(seen.uid);
+      rows->set_deletion_id(Value(seen.deletion_id));
+      rows->set_deletion_uid(seen.deletion_uid);
+    }
   }
   return ToJson(response);
 }
@@ -103,22 +160,26 @@ Outcome Subscribe(events::GrpcTransport& transport, const Json& json) {
   event::v1::SubscribeResponse response;
   const std::vector<std::string> types(request.types().begin(), request.types().end());
   const absl::Status end =
-      transport.Stream(request.feed_id(), Sequence{request.after_sequence()}, types, [&](const events::Batch& batch) {
-        response.set_feed_id(batch.feed_id);
-        response.set_after_sequence(Value(batch.after));
-        response.set_through_sequence(Value(batch.through));
-        response.set_left_out(batch.left_out);
-        return absl::CancelledError("that is enough");
-      });
+      transport.Stream({"", request.feed_id(), Sequence{request.after_sequence()}, request.after_event_id()}, types,
+                       [&](const events::Batch& batch) {
+                         response.set_feed_id(batch.feed_id);
+                         response.set_after_sequence(Value(batch.after));
+                         response.set_through_sequence(Value(batch.through));
+                         response.set_left_out(batch.left_out);
+                         response.set_through_event_id(batch.through_id);
+                         return absl::CancelledError("that is enough");
+                       });
   return response.feed_id().empty() ? Outcome(end) : ToJson(response);
 }
 
 Outcome CallAsConsumer(const Case& contract, int port, const Json& request) {
-  const auto channel = testing::OpenChannel(port);
+  const rpc::PeerChannel channel(testing::OpenChannel(port));
   relation::GrpcPeer peer(contract.provider, channel);
   events::GrpcTransport transport(channel);
   if (contract.rpc == "relation.v1.ReferenceService/LookupReferenced") return Lookup(peer, request);
   if (contract.rpc == "relation.v1.ReferenceService/ReleaseReferenced") return Release(peer, request);
+  if (contract.rpc == "relation.v1.ReferenceService/BeginRepair") return BeginRepair(peer, request);
+  if (contract.rpc == "relation.v1.ReferenceService/FindReferences") return FindReferences(peer, request);
   if (contract.rpc == "user.v1.UserService/BatchGetUsers") return FetchUsers(posts::UserDirectory(channel), request);
   if (contract.rpc == "event.v1.EventService/GetFeedInfo") return Info(transport);
   if (contract.rpc == "event.v1.EventService/Subscribe") return Subscribe(transport, request);
@@ -167,7 +228,7 @@ TEST(ServiceClientsTest, DoNotTakeAnUnknownStateForAnExistingRow) {
   }
   const std::string rpc = "relation.v1.ReferenceService/LookupReferenced";
   stub.Set(rpc, {{response.SerializeAsString()}, grpc::Status::OK, false});
-  relation::GrpcPeer peer("user-service", testing::OpenChannel(stub.port()));
+  relation::GrpcPeer peer("user-service", rpc::PeerChannel(testing::OpenChannel(stub.port())));
   const auto answer = peer.Lookup(SoonEnough(), "user.v1.User", {RowId{1}, RowId{2}, RowId{3}, RowId{8}});
   ASSERT_TRUE(answer.ok());
   ASSERT_EQ(answer->found.size(), 2u);
@@ -186,10 +247,10 @@ TEST(ServiceClientsTest, PassOnFieldsAndEnumValuesThatTheyDoNotKnow) {
   user->GetReflection()->MutableUnknownFields(user)->AddLengthDelimited(1000, "new");
   const std::string bytes = user->SerializeAsString();
   stub.Set("user.v1.UserService/BatchGetUsers", {{response.SerializeAsString()}, grpc::Status::OK, false});
-  google::protobuf::Map<int64_t, user::v1::User> users;
-  const posts::UserDirectory directory(testing::OpenChannel(stub.port()));
-  ASSERT_TRUE(directory.Fetch(SoonEnough(), {7}, users).ok());
-  EXPECT_EQ(users[7].SerializeAsString(), bytes);
+  const posts::UserDirectory directory{rpc::PeerChannel(testing::OpenChannel(stub.port()))};
+  const auto users = directory.Fetch(SoonEnough(), {7});
+  ASSERT_TRUE(users.ok());
+  EXPECT_EQ(users->at(7).SerializeAsString(), bytes);
 }
 
 }  // namespace

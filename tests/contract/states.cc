@@ -27,6 +27,7 @@ const std::map<std::string, Environment>& Environments() {
       {"no further call is admitted", Environment::kOverloaded},
       {"the service is shutting down", Environment::kDraining},
       {"every transaction meets a conflict", Environment::kConflict},
+      {"the history is lost", Environment::kHistoryLost},
   };
   return *environments;
 }

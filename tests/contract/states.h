@@ -19,6 +19,7 @@ enum class Environment {
   kOverloaded,      // "no further call is admitted"
   kDraining,        // "the service is shutting down"
   kConflict,        // "every transaction meets a conflict"
+  kHistoryLost,     // "the history is lost"
   kUndecided,       // "the deletion of ada is undecided"
 };
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/fault/calls.h"
 #include "tests/support/cluster.h"
+#include "tests/support/cut_sessions.h"
 #include "tests/support/mariadb_server.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
@@ -78,14 +79,6 @@ class DatabaseOutageTest : public ::testing::Test {
     EXPECT_TRUE(WaitFor([&] {
       return cluster_->user_db().Number("SELECT COUNT(*) FROM user_deletions WHERE state NOT IN (2, 5)") == 0;
     }));
-  }
-
-  // Ends all sessions of a database, as an administrator or a proxy does.
-  static void CutSessions(const TestDatabase& database) {
-    database.Run(
-        "BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; FOR s IN (SELECT id FROM "
-        "information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()) DO KILL CONNECTION s.id; END "
-        "FOR; END");
   }
 
   std::optional<MariadbServer> server_;  // first, so that it outlives the databases

@@ -35,7 +35,7 @@ constexpr absl::Duration kPromised = absl::Seconds(12);  // from SIGTERM to the 
 // Feeds that are open and follow their event log, each with a thread that waits for its end.
 class Feeds {
  public:
-  explicit Feeds(int port) : stub_(event::v1::EventService::NewStub(OpenChannel(port))) {
+  explicit Feeds(const std::shared_ptr<grpc::Channel>& channel) : stub_(event::v1::EventService::NewStub(channel)) {
     for (int i = 0; i < kFeeds; ++i) {
       threads_.emplace_back([this] {
         const auto context = ContextFor(kCallLimit);
@@ -81,7 +81,7 @@ class ShutdownTest : public DatabaseTest {
   void Stop(Side side, const std::string& service, Hold& hold, ManyCalls& calls,
             const std::function<grpc::Status()>& refused) {
     EXPECT_TRUE(WaitFor([&] { return InFlight(cluster_.metrics_port(side), service) == kCalls; }));
-    Feeds feeds(cluster_.internal_port(side));
+    Feeds feeds(cluster_.OpenInternal(side));
     const auto health = Health::NewStub(OpenChannel(cluster_.port(side)));
     const auto context = ContextFor(kCallLimit);
     const auto watch = health->Watch(context.get(), grpc::health::v1::HealthCheckRequest());

@@ -23,7 +23,7 @@ CROSSKEY_ON_EVERY_DATABASE(StreamTest);
 
 TEST_P(StreamTest, MoreThan64SubscribersAreRefusedUntilOneLeaves) {
   cluster_.StartAll();
-  const auto stub = event::v1::EventService::NewStub(OpenChannel(cluster_.internal_port(Side::kUsers)));
+  const auto stub = event::v1::EventService::NewStub(cluster_.OpenInternal(Side::kUsers));
   struct Subscriber {
     std::unique_ptr<grpc::ClientContext> context = ContextFor(kCallLimit);
     std::unique_ptr<grpc::ClientReader<event::v1::SubscribeResponse>> reader;

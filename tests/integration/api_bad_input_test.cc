@@ -134,28 +134,30 @@ TEST_P(ApiBadInput, Ids) {
   for (const int64_t id : {int64_t{0}, int64_t{-1}, std::numeric_limits<int64_t>::min()}) {
     const std::string n = absl::StrCat(id);
     ExpectAllRefused(
-        pair(), {
-                    Bad<user::v1::GetUserRequest>("id: " + n, {"id"}),
-                    Bad<user::v1::BatchGetUsersRequest>("ids: [7, " + n + ", 8]", {"ids[1]"}),
-                    Bad<user::v1::UpdateUserRequest>("user { username: 'a' id: " + n + "}", {"user.id"}),
-                    Bad<user::v1::DeleteUserRequest>("id: " + n, {"id"}),
-                    Bad<user::v1::DeleteUserRequest>("allow_missing: true validate_only: true id: " + n, {"id"}),
-                    Bad<user::v1::GetUserDeletionRequest>("user_id: " + n, {"user_id"}),
-                    Bad<post::v1::CreatePostRequest>("title: 'a' user_id: " + n, {"user_id"}),
-                    Bad<post::v1::BatchCreatePostsRequest>("requests { title: 'a' user_id: " + n + "}",
-                                                           {"requests[0].user_id"}),
-                    Bad<post::v1::GetPostRequest>("id: " + n, {"id"}),
-                    Bad<post::v1::BatchGetPostsRequest>("ids: [" + n + ", 8, " + n + "]", {"ids[0]", "ids[2]"}),
-                    Bad<post::v1::UpdatePostRequest>("post { title: 'a' id: " + n + "}", {"post.id"}),
-                    Bad<post::v1::UpdatePostRequest>(
-                        "post { id: 1 user_id: " + n + "} update_mask { paths: 'user_id' }", {"post.user_id"}),
-                    Bad<post::v1::DeletePostRequest>("id: " + n, {"id"}),
-                    Bad<relation::v1::LookupReferencedRequest>("type: 'user.v1.User' ids: " + n, {"ids[0]"}),
-                    Bad<relation::v1::ReleaseReferencedRequest>("type: 'user.v1.User' uid: 'u' deletion_id: 1 id: " + n,
-                                                                {"id"}),
-                    Bad<relation::v1::ReleaseReferencedRequest>("type: 'user.v1.User' uid: 'u' id: 1 deletion_id: " + n,
-                                                                {"deletion_id"}),
-                });
+        pair(),
+        {
+            Bad<user::v1::GetUserRequest>("id: " + n, {"id"}),
+            Bad<user::v1::BatchGetUsersRequest>("ids: [7, " + n + ", 8]", {"ids[1]"}),
+            Bad<user::v1::UpdateUserRequest>("user { username: 'a' id: " + n + "}", {"user.id"}),
+            Bad<user::v1::DeleteUserRequest>("id: " + n, {"id"}),
+            Bad<user::v1::DeleteUserRequest>("allow_missing: true validate_only: true id: " + n, {"id"}),
+            Bad<user::v1::GetUserDeletionRequest>("user_id: " + n, {"user_id"}),
+            Bad<post::v1::CreatePostRequest>("title: 'a' user_id: " + n, {"user_id"}),
+            Bad<post::v1::BatchCreatePostsRequest>("requests { title: 'a' user_id: " + n + "}",
+                                                   {"requests[0].user_id"}),
+            Bad<post::v1::GetPostRequest>("id: " + n, {"id"}),
+            Bad<post::v1::BatchGetPostsRequest>("ids: [" + n + ", 8, " + n + "]", {"ids[0]", "ids[2]"}),
+            Bad<post::v1::UpdatePostRequest>("post { title: 'a' id: " + n + "}", {"post.id"}),
+            Bad<post::v1::UpdatePostRequest>("post { id: 1 user_id: " + n + "} update_mask { paths: 'user_id' }",
+                                             {"post.user_id"}),
+            Bad<post::v1::DeletePostRequest>("id: " + n, {"id"}),
+            Bad<::relation::v1::LookupReferencedRequest>("type: 'user.v1.User' ids: " + n, {"ids[0]"}),
+            Bad<::relation::v1::ReleaseReferencedRequest>(
+                "type: 'user.v1.User' uid: '00000000-0000-4000-8000-000000000001' deletion_id: 1 id: " + n, {"id"}),
+            Bad<::relation::v1::ReleaseReferencedRequest>(
+                "type: 'user.v1.User' uid: '00000000-0000-4000-8000-000000000001' id: 1 deletion_id: " + n,
+                {"deletion_id"}),
+        });
   }
   ExpectAllRefused(pair(), {Bad<post::v1::ListPostsRequest>("user_id: -1", {"user_id"})});
   EXPECT_EQ(Stored(), before);
@@ -164,7 +166,7 @@ TEST_P(ApiBadInput, Ids) {
 TEST_P(ApiBadInput, Sizes) {
   user::v1::BatchGetUsersRequest users;
   for (int id = 1; id <= 1001; ++id) users.add_ids(id);
-  relation::v1::LookupReferencedRequest lookup;
+  ::relation::v1::LookupReferencedRequest lookup;
   lookup.set_type("user.v1.User");
   *lookup.mutable_ids() = users.ids();
   post::v1::BatchGetPostsRequest posts;
@@ -245,12 +247,13 @@ TEST_P(ApiBadInput, Actions) {
     for (const char* more : {"", "validate_only: true", "allow_missing: true"}) {
       user::v1::DeleteUserRequest request = FromText<user::v1::DeleteUserRequest>(more);
       request.set_id(user);
-      request.set_on_delete(static_cast<relation::v1::ReferentialAction>(action));
+      request.set_on_delete(static_cast<::relation::v1::ReferentialAction>(action));
       cases.push_back(Bad(request, {"on_delete"}));
     }
-    auto release = FromText<relation::v1::ReleaseReferencedRequest>(
-        "type: 'user.v1.User' id: 1 uid: 'u' deletion_id: 1 overrides { relationship: 'post.v1.Post.user_id' }");
-    release.mutable_overrides(0)->set_action(static_cast<relation::v1::ReferentialAction>(action));
+    auto release = FromText<::relation::v1::ReleaseReferencedRequest>(
+        "type: 'user.v1.User' id: 1 uid: '00000000-0000-4000-8000-000000000001' deletion_id: 1 overrides { "
+        "relationship: 'post.v1.Post.user_id' }");
+    release.mutable_overrides(0)->set_action(static_cast<::relation::v1::ReferentialAction>(action));
     cases.push_back(Bad(release, {"overrides[0].action"}));
   }
   ExpectAllRefused(pair(), cases);
@@ -275,9 +278,9 @@ TEST_P(ApiBadInput, EveryBadFieldIsNamed) {
                   Bad<post::v1::UpdatePostRequest>(
                       "post { content: '\\000' title: '\\n' } update_mask { paths: ['*', 'x'] }",
                       {"post.id", "post.title", "post.content", "post.user_id", "update_mask.paths[1]"}),
-                  Bad<relation::v1::LookupReferencedRequest>("type: 'post.v1.Post'", {"type", "ids"}),
-                  Bad<relation::v1::ReleaseReferencedRequest>("type: 'x'", {"type"}),
-                  Bad<relation::v1::ReleaseReferencedRequest>("type: 'user.v1.User'", {"id", "uid", "deletion_id"}),
+                  Bad<::relation::v1::LookupReferencedRequest>("type: 'post.v1.Post'", {"type", "ids"}),
+                  Bad<::relation::v1::ReleaseReferencedRequest>("type: 'x'", {"type"}),
+                  Bad<::relation::v1::ReleaseReferencedRequest>("type: 'user.v1.User'", {"id", "uid", "deletion_id"}),
               });
   EXPECT_EQ(Stored(), before);
 }

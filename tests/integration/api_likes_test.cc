@@ -235,6 +235,28 @@ TEST_P(LikesInDeletion, ThoseOfADeletedUserVanishAtOnceFromEveryListAndEveryCoun
   Settle();
 }
 
+// Of a post with more than ten likes they are looked for by the likes or by the deleted users, whichever are fewer.
+TEST_P(LikesInDeletion, AreNotCountedWhicheverWayTheyAreFound) {
+  const int64_t author = pair_.CreateUser("author");
+  std::vector<int64_t> fans;
+  for (int i = 0; i < 30; ++i) fans.push_back(pair_.CreateUser(NewName()));
+  std::map<int64_t, int64_t> posts;  // and how many of the fans like it
+  for (const int64_t likes : {5, 11, 30}) {
+    const int64_t post = pair_.CreatePost(author);
+    posts[post] = likes;
+    for (int64_t i = 0; i < likes; ++i) Like(post, fans[static_cast<size_t>(i)]);
+  }
+  pair_.hold_reclaim = true;
+  for (int64_t deleted = 0; deleted < 20;) {
+    pair_.Delete(fans[static_cast<size_t>(deleted++)]);
+    if (deleted != 2 && deleted != 11 && deleted != 20) continue;
+    for (const auto& [post, likes] : posts) {
+      EXPECT_EQ(GetPost(pair_, post).like_count(), std::max<int64_t>(0, likes - deleted)) << likes << " " << deleted;
+    }
+  }
+  Settle();
+}
+
 TEST_P(LikesInDeletion, ThoseOfADeletedPostVanishWithIt) {
   const int64_t author = pair_.CreateUser("author");
   const int64_t fan = pair_.CreateUser("fan");

@@ -165,7 +165,7 @@ TEST_P(ApiUsers, TheRecordOfADeletionTellsItsCourse) {
   EXPECT_GT(deletion.deletion_id(), 0);
   EXPECT_EQ(deletion.user_id(), id);
   EXPECT_EQ(deletion.user_uid(), uid);
-  EXPECT_EQ(deletion.on_delete(), relation::v1::REFERENTIAL_ACTION_CASCADE);
+  EXPECT_EQ(deletion.on_delete(), ::relation::v1::REFERENTIAL_ACTION_CASCADE);
   EXPECT_EQ(deletion.state(), user::v1::DELETION_STATE_RECLAIMING);
   EXPECT_EQ(deletion.posts(), 0);
   EXPECT_TRUE(deletion.has_create_time());
@@ -197,7 +197,7 @@ TEST_P(ApiUsers, ValidateOnlyTellsWhatWouldGoAndChangesNothing) {
   user::v1::UserDeletion expected;
   expected.set_user_id(id);
   expected.set_user_uid(GetUser(pair(), id).uid());
-  expected.set_on_delete(relation::v1::REFERENTIAL_ACTION_CASCADE);
+  expected.set_on_delete(::relation::v1::REFERENTIAL_ACTION_CASCADE);
   expected.set_posts(1001);
   EXPECT_EQ(preview->deletion().ShortDebugString(), expected.ShortDebugString());
   EXPECT_THAT(Delete(request + " on_delete: REFERENTIAL_ACTION_RESTRICT").status,
@@ -216,7 +216,7 @@ TEST_P(ApiUsers, RestrictDeletesAUserWithoutPosts) {
   const std::string restrict = absl::StrCat("on_delete: REFERENTIAL_ACTION_RESTRICT id: ", id);
   const auto preview = Delete(restrict + " validate_only: true");
   ASSERT_THAT(preview.status, GrpcOk());
-  EXPECT_EQ(preview->deletion().on_delete(), relation::v1::REFERENTIAL_ACTION_RESTRICT);
+  EXPECT_EQ(preview->deletion().on_delete(), ::relation::v1::REFERENTIAL_ACTION_RESTRICT);
   EXPECT_EQ(preview->deletion().posts(), 0);
   const int64_t post = pair().CreatePost(id);
   EXPECT_THAT(Delete(restrict).status, GrpcError(grpc::StatusCode::FAILED_PRECONDITION, "RESTRICTED"));
@@ -224,7 +224,7 @@ TEST_P(ApiUsers, RestrictDeletesAUserWithoutPosts) {
   EXPECT_THAT(Send<post::v1::DeletePostRequest>(pair(), absl::StrCat("id: ", post)).status, GrpcOk());
   const auto deleted = Delete(restrict);
   ASSERT_THAT(deleted.status, GrpcOk());
-  EXPECT_EQ(deleted->deletion().on_delete(), relation::v1::REFERENTIAL_ACTION_RESTRICT);
+  EXPECT_EQ(deleted->deletion().on_delete(), ::relation::v1::REFERENTIAL_ACTION_RESTRICT);
   EXPECT_THAT(pair().TryGetUser(id), GrpcError(kNotFound, "USER_NOT_FOUND"));
 }
 

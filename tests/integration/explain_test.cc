@@ -112,6 +112,8 @@ void Fill(Pair& pair) {
     insert(*database, "INSERT INTO reclaimed_rows (parent_id, relationship, removed) VALUES ", 0, 3000,
            [](int i) { return absl::StrCat("(", 1'000'000 + i, ",'post.v1.Post.user_id',0)"); });
   }
+  // References to rows that are gone: their ids have to be such that were given once.
+  pair.user_db().RaiseCounter("users", 200'000);
   insert(pair.post_db(), "INSERT INTO user_refs (id, uid, state) VALUES ", 1, 3000,
          [](int i) { return absl::StrCat("(", 10'000 + i, ",'r", i, "',1)"); });
   insert(pair.post_db(),
@@ -120,6 +122,7 @@ void Fill(Pair& pair) {
   insert(pair.post_db(), "INSERT INTO likes (post_id, user_id, create_time) VALUES ", 1, 20'000,
          [](int i) { return absl::StrCat("(", 1 + i % 5000, ",", 10'001 + (i / 5000 + i) % 2990, ",1)"); });
   pair.post_db().Run("UPDATE posts SET like_count = (SELECT COUNT(*) FROM likes WHERE likes.post_id = posts.id)");
+  pair.post_db().RaiseCounter("posts", 200'000);
   insert(pair.user_db(), "INSERT INTO post_refs (id, uid, state) VALUES ", 1, 3000,
          [](int i) { return absl::StrCat("(", 100'000 + i, ",'r", i, "',1)"); });
   insert(pair.user_db(),
@@ -131,6 +134,8 @@ void Fill(Pair& pair) {
            [](int i) { return absl::StrCat("('e", i, "','t.Filler','s',9000000000000000,'','')"); });
     insert(*database, "INSERT INTO requests (request_id, fingerprint, answer, time) VALUES ", 0, 3000,
            [](int i) { return absl::StrCat("('q", i, "','','',", 9'000'000'000'000'000 + i, ")"); });
+    insert(*database, "INSERT INTO histories (name, state, sequence, event_id, reason) VALUES ", 0, 300,
+           [](int i) { return absl::StrCat("('x", i, "',1,0,'','')"); });
     insert(*database, "INSERT INTO leases (name, holder, expires_at) VALUES ", 0, 300,
            [](int i) { return absl::StrCat("('x", i, "','',0)"); });
     insert(*database, "INSERT INTO checkpoints (feed, feed_id, last_sequence, last_deletion_sequence) VALUES ", 0, 300,
@@ -310,8 +315,9 @@ std::string Problem(const TestDatabase& database, const db::Rendered& rendered) 
   if (database.is_sqlite()) {
     for (const auto& row : database.Query("EXPLAIN QUERY PLAN " + rendered.text)) {
       const std::string& step = row.back();
-      // A scan of `referencing` is fine: it is a subquery that has been limited.
-      const bool scan = absl::StartsWith(step, "SCAN ") && !absl::StartsWith(step, "SCAN referencing");
+      // A scan of `referencing` or `deleted` is fine: each is a subquery that has been limited.
+      const bool limited = absl::StartsWith(step, "SCAN referencing") || absl::StartsWith(step, "SCAN deleted");
+      const bool scan = absl::StartsWith(step, "SCAN ") && !limited;
       if (scan || absl::StrContains(step, "TEMP B-TREE")) return step;
     }
     return "";
@@ -333,6 +339,9 @@ TEST_P(ExplainTest, EveryStatementUsesAnIndex) {
   pair.AwaitQuiet();
   Fill(pair);
   CallEverything(pair);
+  EXPECT_THAT(
+      pair.post_app().sides().children.front()->references.Find(Call::Background(absl::Seconds(60)), {RowId{1}}),
+      IsOk());
 
   std::set<std::string> expected = StatementsOfTheMechanism();
   for (const char* file : {"user-service/storage/users_sql.h", "post-service/storage/posts_sql.h",
@@ -346,6 +355,9 @@ TEST_P(ExplainTest, EveryStatementUsesAnIndex) {
     expected.erase("posts.ids_by_uid");
     expected.erase("users.ids_by_uid");
   }
+  // These run only when a history does not go on, or a deletion has no end.
+  expected.erase("consumer.mismatch");
+  expected.erase("feed.unnumbered_before");
   std::set<std::string> seen;
   for (const auto& [database, samples] :
        {std::pair(&pair.user_db(), pair.user_sql().samples()), std::pair(&pair.post_db(), pair.post_sql().samples())}) {
@@ -353,8 +365,9 @@ TEST_P(ExplainTest, EveryStatementUsesAnIndex) {
       seen.insert(name);
       const std::string& text = sample.rendered.text;
       const bool plain_insert = absl::StartsWith(text, "INSERT");
-      const bool migration =
-          absl::StartsWith(name, "migrations.") || absl::StrContains(name, "/000") || absl::StartsWith(name, "tables.");
+      // What the database itself keeps has a row for each table, and no index. Nothing else reads it.
+      const bool migration = absl::StartsWith(name, "migrations.") || absl::StrContains(name, "/000") ||
+                             absl::StartsWith(name, "tables.") || absl::StartsWith(name, "counters.");
       if (plain_insert || migration || absl::StartsWith(name, "transaction.")) continue;
       EXPECT_EQ(Problem(*database, sample.rendered), "") << name << ": " << text;
     }

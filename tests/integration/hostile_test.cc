@@ -104,7 +104,11 @@ TEST_P(Hostile, AnotherHistoryOfTheFeedIsShownAndNothingIsTakenFromIt) {
   pair.StartUsers();
   EXPECT_TRUE(WaitFor([&] { return Stalled(pair.post_app()) == 1; }));
   const int64_t before = pair.post_db().Number("SELECT last_sequence FROM checkpoints");
-  pair.CreateUser("grace");
+  // To user-service the history that post-service knows is lost.
+  EXPECT_TRUE(WaitFor([&] { return !pair.user_app().service().history().MayGoOn().ok(); }));
+  pair.user_db().Run(
+      "INSERT INTO outbox (event_id, type, subject, time, traceparent, payload) VALUES "
+      "('00000000-0000-4000-8000-000000000001', 'user.v1.UserCreated', 'users/9', 1, '', '')");
   EXPECT_TRUE(WaitFor([&] { return pair.user_db().Number("SELECT head FROM feed") > before; }));
   EXPECT_EQ(pair.post_db().Number("SELECT last_sequence FROM checkpoints"), before);
 }

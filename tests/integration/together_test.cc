@@ -1,115 +1,21 @@
 // Calls that share a transaction: in the middle of a batch, each call has its own outcome, and none fails another.
+#include "tests/integration/together.h"
+
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "common/events/uuid.h"
-#include "tests/integration/api_client.h"
-#include "tests/support/faults.h"
 #include "tests/support/held_row.h"
-#include "tests/support/metric_of.h"
-#include "tests/support/wait.h"
 
 namespace crosskey::testing {
 namespace {
 
 using grpc::StatusCode;
-using post::v1::CreatePostRequest;
 using post::v1::LikePostRequest;
 using post::v1::UpdatePostRequest;
 
 const auto kForeignKey = GrpcError(StatusCode::FAILED_PRECONDITION, "FOREIGN_KEY_VIOLATION");
-const auto kUnavailable = GrpcError(StatusCode::UNAVAILABLE, "DATABASE_UNAVAILABLE");
 
-// A file that faults wait for.
-class File {
- public:
-  File() : path_(std::filesystem::temp_directory_path() / ("crosskey-" + NewUuid())) {}
-  ~File() { std::filesystem::remove(path_); }
-  std::string path() const { return path_.string(); }
-  void Write() const { std::ofstream(path_) << "go"; }
-
- private:
-  const std::filesystem::path path_;
-};
-
-class Together : public DatabaseTest {
- protected:
-  Together() : pair_(GetParam(), false) {
-    pair_.StartUsers();
-    pair_.StartPosts();
-  }
-  ~Together() override { ClearFaults(); }
-
-  telemetry::Metrics& metrics() { return pair_.post_app().service().metrics(); }
-  Observed Batches(const std::string& line) { return ObservedOf(metrics(), "crosskey_batch_calls", {{"line", line}}); }
-
-  // Sends the requests in such a way that one batch has them all. Before, all threads that may work on the line are
-  // held in a transaction, each with one call of `holding`, so that the requests gather. `fault` is set when they have.
-  template <typename Request>
-  auto AsOneBatch(const std::string& line, const std::vector<Request>& holding, const std::vector<Request>& requests,
-                  const std::string& fault = "") {
-    using Response = decltype(Send(pair_, requests.front()));
-    const File go;
-    SetFault("guarded_write.locked=wait:" + go.path() + "@*");
-    const Observed before = Batches(line);
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < holding.size(); ++i) {
-      threads.emplace_back([&, i] { Send(pair_, holding[i]); });
-      EXPECT_TRUE(WaitFor([&] { return Batches(line).count == before.count + i + 1; }));
-    }
-    std::vector<Response> answers(requests.size());
-    for (size_t i = 0; i < requests.size(); ++i) {
-      threads.emplace_back([&, i] { answers[i] = Send(pair_, requests[i]); });
-      EXPECT_TRUE(WaitFor([&] {
-        return MetricOf(metrics(), "crosskey_line_calls", {{"line", line}}) == static_cast<double>(i + 1);
-      }));
-    }
-    if (!fault.empty()) SetFault(fault);
-    go.Write();
-    for (std::thread& thread : threads) thread.join();
-    ClearFaults();
-    const Observed after = Batches(line);
-    EXPECT_EQ(after.count, before.count + holding.size() + 1) << "the requests were not one batch";
-    EXPECT_EQ(after.sum, before.sum + static_cast<double>(holding.size() + requests.size()));
-    return answers;
-  }
-
-  static CreatePostRequest Create(int64_t user, const std::string& title, const std::string& request_id = "") {
-    CreatePostRequest request;
-    request.set_user_id(user);
-    request.set_title(title);
-    request.set_request_id(request_id);
-    return request;
-  }
-
-  auto CreateAsOneBatch(const std::vector<CreatePostRequest>& requests, const std::string& fault = "") {
-    return AsOneBatch("create_post", std::vector(4, Create(holder(), "held")), requests, fault);
-  }
-
-  int64_t holder() {
-    if (holder_ == 0) holder_ = KnownUser("holder");
-    return holder_;
-  }
-
-  // A user that post-service has heard of.
-  int64_t KnownUser(const std::string& name) {
-    const int64_t user = pair_.CreateUser(name);
-    pair_.CreatePost(user);
-    return user;
-  }
-
-  int64_t Posts(const std::string& title) {
-    return pair_.post_db().Number("SELECT COUNT(*) FROM posts WHERE title = '" + title + "'");
-  }
-
-  Pair pair_;
-
- private:
-  int64_t holder_ = 0;
-};
 CROSSKEY_ON_EVERY_DATABASE(Together);
 
 TEST_P(Together, OneBadPostNeitherFailsNorChangesAnother) {
@@ -218,34 +124,6 @@ TEST_P(Together, ACallThatIsTooLateHasNoEffectAndTheOthersHave) {
   EXPECT_THAT(good, GrpcOk());
   EXPECT_EQ(Posts("late"), 0);
   EXPECT_EQ(Posts("good"), 1);
-}
-
-TEST_P(Together, AConflictOfTheTransactionIsNoErrorOfItsCalls) {
-  const int64_t ada = KnownUser("ada");
-  const double before = MetricOf(metrics(), "crosskey_db_retries_total");
-  const auto answers = CreateAsOneBatch({Create(ada, "a", NewUuid()), Create(ada, "b"), Create(ada, "c")},
-                                        "sql:posts.insert_all=1213@1");
-  EXPECT_GE(MetricOf(metrics(), "crosskey_db_retries_total"), before + 1);
-  for (const auto& answer : answers) EXPECT_THAT(answer.status, GrpcOk());
-  EXPECT_EQ(Posts("a") + Posts("b") + Posts("c"), 3);
-}
-
-TEST_P(Together, IfTheCommitIsLostEveryCallIsToldAndNoneIsDoneAgain) {
-  const int64_t ada = KnownUser("ada");
-  for (const bool before : {true, false}) {
-    const std::string title = before ? "before" : "after", id = NewUuid();
-    const auto answers =
-        CreateAsOneBatch({Create(ada, title), Create(ada, title, id), Create(ada, title)},
-                         absl::StrCat("guarded_write.", before ? "before" : "after", "_commit=fail@*"));
-    EXPECT_THAT(answers[0].status, kUnavailable);
-    EXPECT_THAT(answers[2].status, kUnavailable);
-    // The call with a request_id finds its answer, if there is one. Its second COMMIT is lost as well.
-    EXPECT_EQ(answers[1].status.ok(), !before);
-    EXPECT_EQ(Posts(title), before ? 0 : 3);
-    // The client sends it again, and there is one effect whatever has become of the first one.
-    EXPECT_THAT(Send(pair_, Create(ada, title, id)).status, GrpcOk());
-    EXPECT_EQ(Posts(title), before ? 1 : 3);
-  }
 }
 
 TEST_P(Together, UpdatesOfSeveralPostsAndOfOnePostTwice) {

@@ -49,8 +49,8 @@ class TransportTest : public ::testing::Test {
     const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
     const auto channel = OpenChannel(port);
     EXPECT_TRUE(channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(60)));
-    events::GrpcTransport transport(channel, silence);
-    return transport.Stream("", Sequence{}, {"t.A", "t.B"}, [&](const events::Batch& batch) {
+    events::GrpcTransport transport(rpc::PeerChannel(channel), silence);
+    return transport.Stream({}, {"t.A", "t.B"}, [&](const events::Batch& batch) {
       ++delivered;
       last = batch;
       return refuse;

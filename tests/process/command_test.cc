@@ -52,6 +52,31 @@ TEST(Command, ATakenPortEndsTheStartWithItsAddress) {
   EXPECT_THAT(output, HasSubstr(pair.user_address()));
 }
 
+// The process has its own address as that of its peer. It serves all the same, so the exit code is 0.
+TEST(Command, AWrongPeerIsSaidAndThePairCanBeEnded) {
+  ProcessPair pair("sqlite");
+  pair.StartUsers();
+  pair.StartPosts();
+  const std::string paired = "SELECT COUNT(*) FROM instances WHERE name = 'post-service'";
+  EXPECT_TRUE(WaitFor([&] { return pair.user_db().Number(paired) == 1; }));
+  pair.DropUsers();
+  const std::string address = Loopback(FreePort()), internal = Loopback(FreePort());
+  const ChildProcess users(kUserService,
+                           {"serve", "--db", pair.user_db().url(), "--listen", address, "--internal-listen", internal,
+                            "--metrics-listen", Loopback(FreePort()), "--peer", internal});
+  std::string output;
+  EXPECT_TRUE(WaitFor([&] {
+    const int code = RunProgram(kUserService, {"healthcheck", "--listen", address}, &output);
+    return code == 0 && absl::StrContains(output, "PEER_MISMATCH");
+  })) << output;
+  EXPECT_TRUE(absl::StartsWith(output, "SERVING\n")) << output;
+  EXPECT_EQ(RunProgram(kUserService, {"unpair", "--db", pair.user_db().url()}, &output), 0);
+  EXPECT_THAT(output, HasSubstr("unpaired from post-service/"));
+  EXPECT_EQ(pair.user_db().Number(paired), 0);
+  EXPECT_EQ(RunProgram(kUserService, {"unpair", "--db", pair.user_db().url()}, &output), 0);
+  EXPECT_THAT(output, HasSubstr("was not paired"));
+}
+
 TEST(Command, LogsAreJsonAndMetricsAreCounted) {
   ProcessPair pair("sqlite");
   pair.StartUsers();

@@ -6,6 +6,7 @@
 
 #include "tests/support/free_port.h"
 #include "tests/support/integrity.h"
+#include "tests/support/internal_channel.h"
 #include "tests/support/pair.h"
 #include "tests/support/wait.h"
 
@@ -37,14 +38,16 @@ Cluster::Cluster(const std::string& backend, Options options)
     }
   }
   for (const Side side : {Side::kUsers, Side::kPosts}) {
-    std::vector<std::string> words = {"migrate"};
-    Append(words, Flags(side, 0));
     std::string output;
-    EXPECT_EQ(RunProgram(Program(side), words, &output), 0) << output;
+    EXPECT_EQ(Run(side, "migrate", {}, &output), 0) << output;
   }
 }
 
 Cluster::~Cluster() = default;
+
+std::shared_ptr<grpc::Channel> Cluster::OpenInternal(Side side, int replica) const {
+  return OpenInternalChannel(internal_port(side, replica), user_db_, post_db_, side == Side::kPosts);
+}
 
 Cluster::Replica& Cluster::At(Side side, int replica) {
   return (side == Side::kUsers ? user_replicas_ : post_replicas_)[static_cast<size_t>(replica)];
@@ -104,6 +107,13 @@ void Cluster::StartAll() {
       EXPECT_TRUE(WaitFor([&] { return Healthy(side, i); })) << process(side, i).Output();
     }
   }
+}
+
+int Cluster::Run(Side side, const std::string& command, const std::vector<std::string>& more, std::string* output) {
+  std::vector<std::string> words = {command};
+  Append(words, Flags(side, 0));
+  Append(words, more);
+  return RunProgram(Program(side), words, output);
 }
 
 void Cluster::Kill(Side side, int replica) { At(side, replica).process.reset(); }

@@ -34,6 +34,8 @@ class Cluster {
   void StartAll();
   // Starts one process with further flags, "--fault" for example. With `wait`, returns when it serves.
   void Start(Side side, int replica = 0, const std::vector<std::string>& more = {}, bool wait = true);
+  // Runs a command of the service, with `more` flags, to its end. Returns the exit code.
+  int Run(Side side, const std::string& command, const std::vector<std::string>& more, std::string* output);
   void Kill(Side side, int replica = 0);  // kill -9
   bool Running(Side side, int replica = 0) const;
   ChildProcess& process(Side side, int replica = 0) { return *At(side, replica).process; }
@@ -52,6 +54,9 @@ class Cluster {
   int port(Side side, int replica = 0) const { return At(side, replica).port; }
   int internal_port(Side side, int replica = 0) const { return At(side, replica).internal_port; }
   int metrics_port(Side side, int replica = 0) const { return At(side, replica).metrics_port; }
+
+  // A channel to the internal listener, whose calls say that they come from the other service.
+  std::shared_ptr<grpc::Channel> OpenInternal(Side side, int replica = 0) const;
 
   // See integrity.h; the test fails if it does not become quiet.
   void AwaitQuiet();

@@ -34,11 +34,15 @@ struct Fault {
 
 struct State {
   State() {
-    for (const char* transaction : fault::kTransactions) {
-      points.insert(absl::StrCat(transaction, ".before_commit"));
-      points.insert(absl::StrCat(transaction, ".after_commit"));
-    }
+    for (const char* transaction : fault::kTransactions) Add(transaction);
+    for (const char* transaction : fault::kRepairTransactions) Add(transaction);
     points.insert(std::begin(fault::kMessages), std::end(fault::kMessages));
+    points.insert(std::begin(fault::kRestore), std::end(fault::kRestore));
+  }
+
+  void Add(const std::string& transaction) {
+    points.insert(transaction + ".before_commit");
+    points.insert(transaction + ".after_commit");
   }
 
   std::set<std::string> points;

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Sums up a test program's JSON report: prints "PASSED FAILED SKIPPED", then each failed and each skipped test."""
+"""Sums up the JSON reports of a test program.
+
+Prints "PASSED FAILED SKIPPED", then each failed and each skipped test.
+"""
 
 import json
 import sys
 
 
 def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
-        report = json.load(file)
+    suites = []
+    for path in sys.argv[1:]:
+        with open(path, encoding="utf-8") as file:
+            suites += json.load(file)["testsuites"]
     counts = {"passed": 0, "FAILED": 0, "skipped": 0}
     lines = []
-    for suite in report["testsuites"]:
+    for suite in suites:
         for test in suite["testsuite"]:
             if test.get("failures"):
                 outcome = "FAILED"

@@ -8,6 +8,7 @@
 #include "tests/support/faults.h"
 #include "tests/support/free_port.h"
 #include "tests/support/integrity.h"
+#include "tests/support/internal_channel.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -41,8 +42,8 @@ Pair::Pair(const std::string& backend, bool start)
       post_at_{FreePort(), FreePort()} {
   users_ = UserService::NewStub(OpenChannel(user_at_.port));
   posts_ = post::v1::PostService::NewStub(OpenChannel(post_at_.port));
-  const auto user_internal = OpenChannel(user_at_.internal);
-  const auto post_internal = OpenChannel(post_at_.internal);
+  const auto user_internal = OpenInternalChannel(user_at_.internal, *user_db_, *post_db_, false);
+  const auto post_internal = OpenInternalChannel(post_at_.internal, *user_db_, *post_db_, true);
   user_references_ = ::relation::v1::ReferenceService::NewStub(user_internal);
   post_references_ = ::relation::v1::ReferenceService::NewStub(post_internal);
   user_events_ = event::v1::EventService::NewStub(user_internal);
@@ -122,15 +123,19 @@ void Pair::StartReplicas() {
   ASSERT_TRUE(WaitFor([&] { return user_replica_->service().ready() && post_replica_->service().ready(); }));
   replica_users_ = UserService::NewStub(OpenChannel(user.port));
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(60);
-  EXPECT_TRUE(user_replica_->service().peer()->WaitForConnected(deadline));
-  EXPECT_TRUE(post_replica_->service().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(user_replica_->service().peer().channel()->WaitForConnected(deadline));
+  EXPECT_TRUE(post_replica_->service().peer().channel()->WaitForConnected(deadline));
 }
 
 void Pair::AwaitConnected() {
   const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(60);
   if (user_app_ == nullptr || post_app_ == nullptr) return;
-  EXPECT_TRUE(user_app_->service().peer()->WaitForConnected(deadline));
-  EXPECT_TRUE(post_app_->service().peer()->WaitForConnected(deadline));
+  EXPECT_TRUE(user_app_->service().peer().channel()->WaitForConnected(deadline));
+  EXPECT_TRUE(post_app_->service().peer().channel()->WaitForConnected(deadline));
+  EXPECT_TRUE(WaitFor([&] {
+    const auto has_met = [](const events::Pairing& pairing) { return pairing.has_met() || pairing.is_mismatch(); };
+    return has_met(user_app_->service().pairing()) && has_met(post_app_->service().pairing());
+  }));
 }
 
 void Pair::StopUsers() { user_app_.reset(); }

@@ -80,7 +80,8 @@ class Pair {
   std::atomic<bool> hold_post_consumer = false;  // post-service likewise
   std::atomic<bool> hold_recovery = false;
   std::atomic<int64_t> clock_offset_seconds = 0;  // added to the clock for the ages of deletions and events
-  // Ports of gates in front of what a service talks to; set before it starts. 0: no gate.
+  // Ports of gates in front of what a service talks to, or of what it takes for that; set before it starts. 0: the
+  // right one, without a gate.
   int user_to_post_gate = 0;
   int post_to_user_gate = 0;
   int user_db_gate = 0;  // database servers only

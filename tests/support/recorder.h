@@ -33,7 +33,7 @@ class Recorder {
       std::lock_guard lock(mutex_);
       counted_[sql.name].statements += 1;
       counted_[sql.name].rows += rows;
-      Sample& sample = samples_[sql.name];
+      Sample& sample = samples_.try_emplace(sql.name, Sample{sql, rendered}).first->second;
       if (rendered.values.size() >= sample.rendered.values.size()) sample = {sql, rendered};
     };
   }

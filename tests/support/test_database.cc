@@ -69,6 +69,15 @@ Rows RunMysql(const std::string& server, const std::string& database, const std:
   return rows;
 }
 
+void Command(const std::string& command) {
+  if (std::system(command.c_str()) != 0) Die("failed", command);
+}
+
+std::string ServerFlags(const std::string& server) {
+  const auto url = db::ParseUrl(server + "/mysql");
+  return "--protocol=tcp --host=" + url->host + " --port=" + std::to_string(url->port) + " --user=" + url->user;
+}
+
 const char* Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -106,8 +115,9 @@ TestDatabase::TestDatabase(const std::string& backend) {
 }
 
 TestDatabase::~TestDatabase() {
+  std::error_code ignored;
+  for (const std::string& backup : backups_) std::filesystem::remove(backup, ignored);
   if (is_sqlite()) {
-    std::error_code ignored;
     std::filesystem::remove_all(std::filesystem::path(name_).parent_path(), ignored);
   } else {
     RunMysql(server_, "", "DROP DATABASE " + name_);
@@ -120,6 +130,46 @@ std::string TestDatabase::UrlThrough(int gate) const {
   if (gate == 0) return url_;
   const auto url = db::ParseUrl(url_);
   return "mysql://" + url->user + "@" + url->host + ":" + std::to_string(gate) + "/" + url->database;
+}
+
+std::string TestDatabase::Backup() const {
+  static std::atomic<int> count = 0;
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("crosskey_backup_" + std::to_string(getpid()) + "_" + std::to_string(++count)))
+                               .string();
+  std::filesystem::remove(path);
+  backups_.push_back(path);
+  if (is_sqlite()) {
+    Run("VACUUM INTO '" + path + "'");
+  } else {
+    Command("mariadb-dump --single-transaction " + ServerFlags(server_) + " " + name_ + " > " + path);
+  }
+  return path;
+}
+
+void TestDatabase::Clear() const {
+  if (is_sqlite()) {
+    for (const char* suffix : {"-wal", "-shm", ""}) std::filesystem::remove(name_ + suffix);
+  } else {
+    RunMysql(server_, "", "DROP DATABASE " + name_);
+    RunMysql(server_, "", "CREATE DATABASE " + name_);
+  }
+}
+
+void TestDatabase::Restore(const std::string& backup) const {
+  Clear();
+  if (is_sqlite()) {
+    std::filesystem::copy_file(backup, name_);
+    return;
+  }
+  Command("mariadb " + ServerFlags(server_) + " " + name_ + " < " + backup);
+}
+
+void TestDatabase::RaiseCounter(const std::string& table, int64_t id) const {
+  const std::string number = std::to_string(id);
+  if (!is_sqlite()) return Run("ALTER TABLE " + table + " AUTO_INCREMENT = " + std::to_string(id + 1));
+  Run("DELETE FROM sqlite_sequence WHERE name = '" + table + "'");
+  Run("INSERT INTO sqlite_sequence (name, seq) VALUES ('" + table + "', " + number + ")");
 }
 
 void TestDatabase::Run(const std::string& sql) const { Query(sql); }

@@ -42,6 +42,18 @@ class TestDatabase {
   int port() const;
   bool is_sqlite() const { return server_.empty(); }
 
+  // Makes a consistent copy, also while a service uses the database. Returns what Restore takes; it goes with this
+  // object.
+  std::string Backup() const;
+  // Puts the copy in the place of the database. No service may use it.
+  void Restore(const std::string& backup) const;
+  // Makes it a new and empty one. No service may use it.
+  void Clear() const;
+
+  // Lets the counter of a table give ids above this one only. A test that makes up ids would be taken for a loss of
+  // those that have been given.
+  void RaiseCounter(const std::string& table, int64_t id) const;
+
   // Runs a statement on a session of its own. Ends the test program if it fails.
   void Run(const std::string& sql) const;
   // The rows as texts; null is "NULL".
@@ -53,6 +65,7 @@ class TestDatabase {
   std::string server_;  // empty for sqlite
   std::string name_;    // the database's name; SQLite: the path of its file
   std::string url_;
+  mutable std::vector<std::string> backups_;
 };
 
 }  // namespace crosskey::testing

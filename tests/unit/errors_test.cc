@@ -92,6 +92,11 @@ std::vector<Row> Table() {
        "PEER_UNAVAILABLE",
        {"RetryInfo"},
        {{"peer", "user-service"}}},
+      {PeerMismatch("the caller", "user-service/a", "user-service/b"),
+       StatusCode::kFailedPrecondition,
+       "PEER_MISMATCH",
+       {},
+       {{"what", "the caller"}, {"expected", "user-service/a"}, {"actual", "user-service/b"}}},
       {DatabaseUnavailable(), StatusCode::kUnavailable, "DATABASE_UNAVAILABLE", {"RetryInfo"}, {}},
       {Overloaded("calls"), StatusCode::kResourceExhausted, "OVERLOADED", {"RetryInfo"}, {{"what", "calls"}}},
       {Draining(), StatusCode::kUnavailable, "DRAINING", {"RetryInfo"}, {}},
@@ -178,7 +183,7 @@ TEST(Errors, DetailsStayBelowFourKilobytes) {
                                                 {kRelationship, kUser, RowId{std::numeric_limits<int64_t>::min()}});
     for (const absl::Status& status :
          {InvalidFields(fields), InvalidField(text, text), Taken(kUser, "username", text), ForeignKeyViolation(missing),
-          PeerUnavailable(text), Overloaded(text), FeedMismatch(text)}) {
+          PeerUnavailable(text), PeerMismatch(text, text, text), Overloaded(text), FeedMismatch(text)}) {
       const grpc::Status wire = rpc::ToWire(status, "Method");
       // GrpcError checks the size, too.
       EXPECT_THAT(wire, GrpcError(wire.error_code(), ReasonName(status)));

@@ -127,9 +127,26 @@ TEST_F(OptionsTest, DefaultsAreThoseOfTheService) {
 }
 
 TEST_F(OptionsTest, EveryCommandIsKnown) {
-  for (const std::string command : {"serve", "migrate", "healthcheck", "version"}) {
+  for (const std::string command : {"serve", "migrate", "unpair", "healthcheck", "version"}) {
     EXPECT_EQ(Good({command}).command, command);
   }
+}
+
+TEST_F(OptionsTest, BackupAndRestoreTakeOneFile) {
+  for (const std::string command : {"backup", "restore"}) {
+    for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+             {command, "a b"}, {"--db", "sqlite:x", command, "a b"}, {command, "--db=sqlite:x", "a b"}}) {
+      EXPECT_EQ(Good(arguments).command, command);
+      EXPECT_EQ(Good(arguments).file, "a b");
+    }
+    EXPECT_THAT(Bad({command}), HasSubstr(command + ": takes exactly one FILE"));
+    EXPECT_THAT(Bad({command, ""}), HasSubstr(command + ": takes exactly one FILE"));
+    EXPECT_THAT(Bad({command, "a", "b"}), HasSubstr("unexpected argument 'b'"));
+    EXPECT_THAT(Bad({command, "a\"b"}), HasSubstr(command + ": a FILE with a double quote"));
+    EXPECT_THAT(Bad({command, "--nope", "a"}), HasSubstr("unknown flag --nope "));
+    EXPECT_THAT(Run({"--help"}).out, HasSubstr(command + " FILE: "));
+  }
+  EXPECT_EQ(Good({"migrate"}).file, "");
 }
 
 TEST_F(OptionsTest, EveryFlagIsAcceptedBeforeAndAfterTheCommand) {
@@ -225,7 +242,9 @@ TEST_F(OptionsTest, AnUnknownFlagIsNamed) {
 }
 
 TEST_F(OptionsTest, AnUnknownCommandIsNamed) {
-  EXPECT_THAT(Bad({"start"}), HasSubstr("command: 'start' is not one of serve, migrate, healthcheck, version"));
+  EXPECT_THAT(Bad({"start"}),
+              HasSubstr("command: 'start' is not one of serve, check, repair, migrate, unpair, backup, restore, "
+                        "healthcheck, version"));
   EXPECT_THAT(Bad({"serve", "migrate"}), HasSubstr("unexpected argument 'migrate'"));
   EXPECT_THAT(Bad({""}), HasSubstr("command: ''"));
 }

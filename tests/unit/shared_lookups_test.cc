@@ -24,20 +24,20 @@ std::vector<RowId> Ids(int64_t first, int64_t count) {
   return ids;
 }
 
-// Knows every row. Its first call lasts until `go`.
+// Knows every row. Its first calls, as many as are `held`, last until `go`.
 class SlowPeer final : public relation::Peer {
  public:
   absl::StatusOr<relation::LookupAnswer> Lookup(const Call& call, const std::string&,
                                                 const std::vector<RowId>& ids) override {
-    bool is_first = false;
+    bool is_held = false;
     {
       std::lock_guard lock(mutex_);
-      is_first = asked_.empty();
+      is_held = asked_.size() < held;
       asked_.push_back(ids);
       deadlines_.push_back(call.deadline);
     }
     EXPECT_EQ(call.attempt, nullptr);
-    if (is_first) go.WaitForNotification();
+    if (is_held) go.WaitForNotification();
     if (!error.ok()) return error;
     relation::LookupAnswer answer;
     answer.as_of_sequence = Sequence{7};
@@ -57,6 +57,7 @@ class SlowPeer final : public relation::Peer {
     return deadlines_;
   }
 
+  std::atomic<size_t> held = 1;
   absl::Notification go;
   absl::Status error;
 
@@ -141,6 +142,24 @@ TEST_F(SharedLookupsTest, AMissingAnswerIsToldToAllAndNotAskedForAgainAndAgain) 
   }
   // No batch has more than one call that failed.
   EXPECT_LT(peer.asked().size(), 20u);
+}
+
+// Its own short time would end the call of the first part, and with it the second part, which had more.
+TEST_F(SharedLookupsTest, EachCallOfABatchHasTheTimeOfTheWholeBatch) {
+  Caller first(Ids(1, 1)), second(Ids(2, 1)), in_short(Ids(1, limits::kBatchIds)), in_long(Ids(2001, 1));
+  peer.held = 2;  // both threads for lookups
+  first.Ask(lookups);
+  ASSERT_TRUE(WaitFor([&] { return peer.asked().size() == 1; }));
+  second.Ask(lookups);
+  ASSERT_TRUE(WaitFor([&] { return peer.asked().size() == 2; }));
+  in_long.call.deadline += absl::Minutes(1);
+  for (Caller* caller : {&in_short, &in_long}) caller->Ask(lookups);
+  peer.go.Notify();
+  for (Caller* caller : {&in_short, &in_long}) caller->told.WaitForNotification();
+  for (Caller* caller : {&first, &second}) caller->told.WaitForNotification();
+  ASSERT_THAT(peer.asked(), ElementsAre(Ids(1, 1), Ids(2, 1), in_short.wanted, in_long.wanted));
+  EXPECT_EQ(peer.deadlines()[2], in_long.call.deadline);
+  EXPECT_EQ(peer.deadlines()[3], in_long.call.deadline);
 }
 
 TEST_F(SharedLookupsTest, ACancelledCallIsNotAskedFor) {

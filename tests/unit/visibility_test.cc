@@ -22,16 +22,22 @@ class VisibleRows : public ::testing::Test {
 
 TEST_F(VisibleRows, OfATableAreJoinedWithTheirParents) {
   EXPECT_EQ(in_posts_.ExpandText("SELECT p.id FROM {visible posts p} WHERE p.id = ?"),
-            "SELECT p.id FROM posts p JOIN user_refs p_user ON p_user.id = p.user_id AND p_user.state = 1 "
+            "SELECT p.id FROM posts p JOIN user_refs p_user {by_id} ON p_user.id = p.user_id AND p_user.state = 1 "
             "AND p.state = 1 WHERE p.id = ?");
+}
+
+TEST_F(VisibleRows, AreFoundByTheirIdsAloneIfTheStatementSaysSo) {
+  EXPECT_EQ(in_posts_.ExpandText("SELECT p.id FROM {visible posts p by_id} WHERE p.id = ?"),
+            "SELECT p.id FROM posts p {by_id} JOIN user_refs p_user {by_id} ON p_user.id = p.user_id "
+            "AND p_user.state = 1 AND p.state = 1 WHERE p.id = ?");
 }
 
 // A like is visible while its user, its post and the post's author are all there.
 TEST_F(VisibleRows, OfAChildOfAChildAreJoinedWithTheParentsOfItsParents) {
   EXPECT_EQ(in_posts_.ExpandText("SELECT k.id FROM {visible likes k}"),
-            "SELECT k.id FROM likes k JOIN user_refs k_user ON k_user.id = k.user_id AND k_user.state = 1 "
-            "JOIN posts k_post ON k_post.id = k.post_id AND k_post.state = 1 "
-            "JOIN user_refs k_post_user ON k_post_user.id = k_post.user_id AND k_post_user.state = 1");
+            "SELECT k.id FROM likes k JOIN user_refs k_user {by_id} ON k_user.id = k.user_id AND k_user.state = 1 "
+            "JOIN posts k_post {by_id} ON k_post.id = k.post_id AND k_post.state = 1 "
+            "JOIN user_refs k_post_user {by_id} ON k_post_user.id = k_post.user_id AND k_post_user.state = 1");
 }
 
 TEST_F(VisibleRows, OfAParentWithoutParentsAreThoseThatAreNotHidden) {
@@ -41,15 +47,16 @@ TEST_F(VisibleRows, OfAParentWithoutParentsAreThoseThatAreNotHidden) {
 }
 
 TEST_F(VisibleRows, KeepARowWhoseColumnBecomesNull) {
-  EXPECT_EQ(in_users_.ExpandText("SELECT {visible users.pinned_post_id u}, u.id FROM users u"),
-            "SELECT (SELECT u_pinned_post.id FROM post_refs u_pinned_post WHERE u_pinned_post.id = u.pinned_post_id "
-            "AND u_pinned_post.state = 1), u.id FROM users u");
+  EXPECT_EQ(
+      in_users_.ExpandText("SELECT {visible users.pinned_post_id u}, u.id FROM users u"),
+      "SELECT (SELECT u_pinned_post.id FROM post_refs u_pinned_post {by_id} WHERE u_pinned_post.id = u.pinned_post_id "
+      "AND u_pinned_post.state = 1), u.id FROM users u");
 }
 
 TEST_F(VisibleRows, OfSeveralTokensAreToldApartByTheirAliases) {
   EXPECT_EQ(in_posts_.ExpandText("{visible posts a}, {visible posts b};"),
-            "posts a JOIN user_refs a_user ON a_user.id = a.user_id AND a_user.state = 1 AND a.state = 1, "
-            "posts b JOIN user_refs b_user ON b_user.id = b.user_id AND b_user.state = 1 AND b.state = 1;");
+            "posts a JOIN user_refs a_user {by_id} ON a_user.id = a.user_id AND a_user.state = 1 AND a.state = 1, "
+            "posts b JOIN user_refs b_user {by_id} ON b_user.id = b.user_id AND b_user.state = 1 AND b.state = 1;");
 }
 
 TEST_F(VisibleRows, LeaveOtherTextAndTheNameAlone) {
@@ -68,6 +75,7 @@ TEST_F(VisibleRowsDeathTest, OfWhatIsNotRegisteredEndTheProcess) {
   // users refers to posts by SET NULL alone: none of its rows vanishes, so the table needs no token.
   EXPECT_DEATH(in_users_.ExpandText("SELECT 1 FROM {visible users u}"), "not registered.*users");
   EXPECT_DEATH(in_posts_.ExpandText("SELECT 1 FROM {visible posts}"), "not registered");
+  EXPECT_DEATH(in_posts_.ExpandText("SELECT 1 FROM {visible posts p by_name}"), "not registered");
   EXPECT_DEATH(in_posts_.ExpandText("SELECT 1 FROM {visible posts p"), "not registered");
 }
 

@@ -5,7 +5,7 @@
 namespace crosskey::testing {
 
 Workload::Workload(Cluster& cluster, const Options& options)
-    : cluster_(cluster), options_(options), population_(options.users, options.posts) {}
+    : cluster_(cluster), options_(options), population_(options.users, options.posts), numbers_(options.numbers) {}
 
 Workload::~Workload() { Stop(); }
 

@@ -18,9 +18,10 @@ class Workload {
   struct Options {
     int clients = 8;
     uint64_t seed = 1;
-    bool faults = true;  // some calls get a deadline that they can hardly keep
-    int users = 36;      // at a time
-    int posts = 400;     // that clients read and change; the users have more
+    bool faults = true;   // some calls get a deadline that they can hardly keep
+    int users = 36;       // at a time
+    int posts = 400;      // that clients read and change; the users have more
+    int64_t numbers = 0;  // of titles and names; a workload on the rows of an earlier one begins higher
   };
 
   Workload(Cluster& cluster, const Options& options);

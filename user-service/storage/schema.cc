@@ -1,6 +1,7 @@
 #include "user-service/storage/schema.h"
 
 #include "common/db/leases.h"
+#include "common/events/pairing.h"
 #include "common/events/schema.h"
 #include "common/idempotency/answers.h"
 #include "common/relation/schema/tables.h"
@@ -24,7 +25,7 @@ REPLACE INTO reclaimed_rows (parent_id, relationship, removed)
 
 db::Schema Schema() {
   db::Schema schema;
-  schema.Add({db::Leases::Schema(), idempotency::Answers::Schema()});
+  schema.Add({db::Leases::Schema(), events::Pairing::Schema(), idempotency::Answers::Schema()});
   schema.Add(events::Schema({"post-service"}));
   schema.Add(relation::ParentSchema({kUserType}));
   schema.Add(relation::ChildSchema({kPostType}));

@@ -9,7 +9,9 @@
 #include "common/relation/child/reclaim.h"
 #include "common/relation/child/reference_sql.h"
 #include "common/relation/child/reference_table.h"
+#include "common/relation/child/references.h"
 #include "common/relation/child/release.h"
+#include "common/relation/child/seen.h"
 
 namespace crosskey::relation {
 
@@ -23,6 +25,7 @@ struct Child {
         guard(table, sql, outbox, peer),
         release(table, sql, outbox),
         reclaim(table, sql, outbox, metrics, std::move(has_calls)),
+        references(table, sql, outbox.database()),
         events(table, sql) {}
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
@@ -32,6 +35,7 @@ struct Child {
   Guard guard;
   Release release;
   Reclaim reclaim;
+  References references;
   const ParentEvents events;
 };
 

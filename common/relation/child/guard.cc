@@ -4,22 +4,42 @@
 #include <map>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "common/events/events_sql.h"
 #include "common/fault/fault.h"
 #include "common/status/limits.h"
 
 namespace crosskey::relation {
 
-absl::StatusOr<bool> PassesFence(db::Tx& tx, const std::string& feed, Sequence as_of_sequence) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row, tx.QueryOne<Sequence>(events::sql::kLastDeletion, feed));
+absl::Status Fence::CheckHistory() const {
+  return state == events::HistoryState::kMismatch ? errors::HistoryMismatch(feed, reason) : absl::OkStatus();
+}
+
+bool Fence::IsOf(const std::string& other) const { return other.empty() || feed_id.empty() || other == feed_id; }
+
+bool Fence::Passes(const std::string& of_feed, Sequence as_of) const {
+  if (!IsOf(of_feed)) return false;
+  return last_deletion <= as_of;
+}
+
+absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed) {
+  CROSSKEY_ASSIGN_OR_RETURN(
+      auto row, (tx.QueryOne<Sequence, std::string, events::HistoryState, std::string>(events::sql::kFence, feed)));
   if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed);
-  return std::get<0>(*row) <= as_of_sequence;
+  auto& [last_deletion, feed_id, state, reason] = *row;
+  return Fence{feed, std::move(feed_id), last_deletion, state, std::move(reason)};
 }
 
 absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Row>& parents) {
   std::vector<std::vector<db::Argument>> rows;
   for (const Row& parent : parents) rows.push_back({parent.id, parent.uid, ReferenceState::kActive});
   return tx.ExecuteRows(sql.add, rows).status();
+}
+
+absl::Status CheckUid(const ReferenceTable& table, const Row& parent, const std::string& uid) {
+  if (uid == parent.uid) return absl::OkStatus();
+  return errors::HistoryMismatch(table.feed, absl::StrCat(errors::ResourceName(table.parent_type, parent.id), " is ",
+                                                          parent.uid, " there and ", uid, " here"));
 }
 
 // Asks the parents' service. Returns an answer only if all of them exist and none is being deleted, else an error.
@@ -39,22 +59,40 @@ absl::StatusOr<LookupAnswer> Guard::LookUp(const Call& call, const std::string& 
   return answer;
 }
 
+Guard::Unlocked Guard::AskAgain(const LookupAnswer& answer) {
+  Unlocked again;
+  for (const Found& found : answer.found) again.unknown.push_back(found.row.id);
+  return again;
+}
+
 // Adds reference rows for the parents in `answer`, then locks those of all parents. Returns nullopt if all are ACTIVE.
 absl::StatusOr<std::optional<Guard::Unlocked>> Guard::Lock(events::Tx& tx, const std::string& relationship,
                                                            const std::vector<RowId>& parents,
                                                            const LookupAnswer& answer) {
   std::vector<Row> found;
-  for (const Found& each : answer.found) found.push_back(each.row);
+  std::map<RowId, std::string> uids;
+  for (const Found& each : answer.found) {
+    found.push_back(each.row);
+    uids[each.row.id] = each.row.uid;
+  }
   if (!found.empty()) {
-    CROSSKEY_ASSIGN_OR_RETURN(const bool passes, PassesFence(tx.db(), table_.feed, answer.as_of_sequence));
-    if (!passes) {
-      Unlocked again;
-      for (const Row& row : found) again.unknown.push_back(row.id);
-      return again;
+    CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), table_.feed));
+    CROSSKEY_RETURN_IF_ERROR(fence.CheckHistory());
+    if (!fence.Passes(answer.feed_id, answer.as_of_sequence)) {
+      return AskAgain(answer);
     }
     CROSSKEY_RETURN_IF_ERROR(AddReferences(tx.db(), sql_, found));
   }
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.lock_shared, parents)));
+  // A row that is there already may be of a parent that is lost and whose id was given again.
+  if (!found.empty()) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto stored,
+                              (tx.db().Query<RowId, std::string, ReferenceState>(sql_.look_all, parents)));
+    for (const auto& [id, uid, state] : stored) {
+      const auto told = uids.find(id);
+      if (told != uids.end()) CROSSKEY_RETURN_IF_ERROR(CheckUid(table_, {id, told->second}, uid));
+    }
+  }
   std::map<RowId, ReferenceState> states;
   for (const auto& [id, state] : rows) states[id] = state;
   std::vector<errors::MissingReference> released;
@@ -110,6 +148,10 @@ absl::Status Guard::Run(const Call& call, const std::string& relationship, std::
                                 if (unlocked.has_value()) return Outcome(db::RollBack<Stopped>{std::move(unlocked)});
                                 CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kGuardLocked));
                                 CROSSKEY_ASSIGN_OR_RETURN(const db::End end, body(tx));
+                                // Asked last, because the locks and the body may have taken long.
+                                if (!answer.found.empty() && answer.IsTooOld()) {
+                                  return Outcome(db::RollBack<Stopped>{AskAgain(answer)});
+                                }
                                 if (end == db::End::kCommit) return Outcome(Locked{});
                                 return Outcome(db::RollBack<Stopped>{});
                               }));

@@ -10,6 +10,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "common/events/feed.h"
 #include "common/events/outbox.h"
 #include "common/relation/child/reference_sql.h"
 #include "common/relation/child/reference_table.h"
@@ -98,6 +99,8 @@ class Guard {
   struct Locked {};
   // Why the transaction was rolled back without an error. Empty: the body has asked for it.
   using Stopped = std::optional<Unlocked>;
+  // The answer cannot be used.
+  static Unlocked AskAgain(const LookupAnswer& answer);
 
   absl::Status Run(const Call& call, const std::string& relationship, std::vector<RowId> parents, Unknown if_unknown,
                    absl::FunctionRef<absl::StatusOr<db::End>(events::Tx&)> body);
@@ -112,12 +115,33 @@ class Guard {
   Peer& peer_;
 };
 
-// The fence: false if a deletion event of the feed after `as_of_sequence` has taken effect here. Locks the checkpoint
-// row (shared) until the end of the transaction, so the consumer cannot move it meanwhile and the result stays true.
-// Must come first in a transaction, because the checkpoint is locked before reference rows everywhere.
-absl::StatusOr<bool> PassesFence(db::Tx& tx, const std::string& feed, Sequence as_of_sequence);
+// What an answer or a request of a feed's service has to pass before a reference row is added.
+struct Fence {
+  std::string feed;
+  std::string feed_id;       // the history that is consumed; empty: nothing has been consumed yet
+  Sequence last_deletion{};  // the last deletion event that has taken effect here
+  events::HistoryState state = events::HistoryState::kGoesOn;
+  std::string reason;
+
+  // FAILED_PRECONDITION HISTORY_MISMATCH: the feed does not go on from what was consumed, so what its service says now
+  // may not fit to the reference rows.
+  absl::Status CheckHistory() const;
+  // Whether this is the history that is consumed. An empty one is of a release that does not say.
+  bool IsOf(const std::string& other) const;
+  // False if a deletion event after `as_of` has taken effect here, or if it belongs to another history: numbers of two
+  // histories are never compared.
+  bool Passes(const std::string& of_feed, Sequence as_of) const;
+};
+
+// Locks the checkpoint row (shared) until the end of the transaction, so the consumer cannot move it meanwhile, no
+// repair can begin or end, and the fence stays as it is. Must come first in a transaction, because the checkpoint is
+// locked before reference rows everywhere.
+absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed);
 
 // Adds ACTIVE reference rows for parents that have none. An existing row stays as it is, because it may be a tombstone.
 absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Row>& parents);
+
+// `uid` is that of the parent's reference row. FAILED_PRECONDITION HISTORY_MISMATCH: it is another one.
+absl::Status CheckUid(const ReferenceTable& table, const Row& parent, const std::string& uid);
 
 }  // namespace crosskey::relation

@@ -29,23 +29,31 @@ absl::Status ParentEvents::OnCreated(events::Tx& tx, const Row& parent) const {
 absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Row>& parents, DeletionId deletion_id) const {
   std::vector<RowId> ids;
   for (const Row& parent : parents) ids.push_back(parent.id);
-  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, std::string>(sql_.lock_all, ids)));
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, std::string, ReferenceState>(sql_.lock_all, ids)));
   std::map<RowId, std::string> known;
-  for (const auto& [id, uid] : rows) known[id] = uid;
+  for (const auto& [id, uid, state] : rows) known[id] = uid;
   std::vector<RowId> referenced;
   for (const Row& parent : parents) {
     const auto row = known.find(parent.id);
     if (row == known.end()) {
       Report(tx, parent, deletion_id);
-    } else if (row->second != parent.uid) {
-      return absl::FailedPreconditionError(errors::ResourceName(table_.parent_type, parent.id) +
-                                           " has another uid here");
     } else {
+      CROSSKEY_RETURN_IF_ERROR(CheckUid(table_, parent, row->second));
       referenced.push_back(parent.id);
     }
   }
   if (referenced.empty()) return absl::OkStatus();
   return tx.db().Execute(sql_.release, ReferenceState::kReclaiming, deletion_id, tx.traceparent(), referenced).status();
+}
+
+absl::Status ParentEvents::TakeOver(events::Tx& tx, const Row& parent, DeletionId deletion_id) const {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, std::string, ReferenceState>(
+                                                 sql_.lock_all, std::vector<RowId>{parent.id})));
+  if (rows.empty() || std::get<1>(rows.front()) != parent.uid) {
+    Report(tx, parent, deletion_id);
+    return absl::OkStatus();
+  }
+  return tx.db().Execute(sql_.release, ReferenceState::kReclaiming, deletion_id, tx.traceparent(), parent.id).status();
 }
 
 // Reports that nothing refers to the parent. If no event is declared for that, its service expects no report.

@@ -27,9 +27,11 @@ class ParentEvents {
 
   // These parents (1 to 1,000) are gone for good, so their reference rows become RECLAIMING, even where the release did
   // not arrive or was refused before. The reclaim may then remove the child rows. A parent without a reference row has
-  // no child rows, and because of the fence never gets any: it is reported as reclaimed at once. FAILED_PRECONDITION: a
-  // row has another uid.
+  // no child rows, and because of the fence never gets any: it is reported as reclaimed at once. FAILED_PRECONDITION
+  // HISTORY_MISMATCH: a row has another uid.
   absl::Status OnDeleted(events::Tx& tx, const std::vector<Row>& parents, DeletionId deletion_id) const;
+  // The same for a deletion whose event is skipped by a repair. A row with another uid is of another parent.
+  absl::Status TakeOver(events::Tx& tx, const Row& parent, DeletionId deletion_id) const;
 
  private:
   void Report(events::Tx& tx, const Row& parent, DeletionId deletion_id) const;

@@ -156,7 +156,8 @@ absl::Status Reclaim::Finish(events::Tx& tx, const Row& parent, DeletionId delet
   for (const auto& [relationship, count] : removed) rows[relationship] += count;
   CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.remove, parent.id).status());
   const std::string name = errors::ResourceName(table_.parent_type, parent.id);
-  if (table_.events.reclaimed != nullptr) {
+  // A repair gives up rows without a deletion, and nobody waits for their report.
+  if (table_.events.reclaimed != nullptr && deletion_id != DeletionId{}) {
     tx.Append(
         MakeReclaimed(*table_.events.reclaimed, name, table_.parent_type, {deletion_id, parent, std::move(rows)}));
   }

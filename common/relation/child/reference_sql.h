@@ -22,17 +22,25 @@ struct ChildSql {
 struct ReferenceSql {
   explicit ReferenceSql(const ReferenceTable& table);
 
-  db::Sql lock_shared;  // (ids) -> id, state
-  db::Sql hold;         // the same, without the rows that others have locked
-  db::Sql lock;         // (id) -> uid, state, refused_through, deletion_id, traceparent
-  db::Sql look;         // the uid, without a lock
-  db::Sql add;          // (id, uid, state): keeps an existing row
-  db::Sql insert;       // (id, uid, state): a duplicate is an error
-  db::Sql refuse;       // (refused_through, id)
-  db::Sql lock_all;     // (ids) -> id, uid
-  db::Sql release;      // (state, deletion_id, traceparent, ids)
-  db::Sql reclaimable;  // (after id, limit) -> id
-  db::Sql remove;       // (id)
+  db::Sql lock_shared;     // (ids) -> id, state
+  db::Sql hold;            // the same, without the rows that others have locked
+  db::Sql lock;            // (id) -> uid, state, refused_through, deletion_id, traceparent
+  db::Sql look;            // the uid, without a lock
+  db::Sql look_all;        // (ids) -> id, uid, state, without a lock
+  db::Sql add;             // (id, uid, state): keeps an existing row
+  db::Sql insert;          // (id, uid, state): a duplicate is an error
+  db::Sql refuse;          // (refused_through, id)
+  db::Sql lock_all;        // (ids) -> id, uid, state
+  db::Sql release;         // (state, deletion_id, traceparent, ids)
+  db::Sql reclaimable;     // (after id, limit) -> id
+  db::Sql remove;          // (id)
+  db::Sql highest;         // () -> id, uid of the highest id
+  db::Sql released;        // (limit) -> deletion_id, uid of RELEASED rows
+  db::Sql numbers;         // () -> the highest deletion id that any row belongs to; reads the whole table
+  db::Sql page;            // (after id, limit) -> id, uid, state, refused_through
+  db::Sql forget_refused;  // (after id, last id): a deletion with any id may release these rows
+  db::Sql reclaim;         // (ids): makes the rows RECLAIMING
+  db::Sql reactivate;      // (ids): makes the rows ACTIVE
   std::vector<ChildSql> children;
 };
 

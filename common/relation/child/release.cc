@@ -17,11 +17,6 @@ absl::StatusOr<errors::Referencing> Count(db::Connection& connection, const Chil
   return errors::Referencing{child.declaration.relationship, std::min(rows, limit), rows > limit};
 }
 
-absl::Status CheckUid(const ReleaseRequest& request, const std::string& uid) {
-  if (uid == request.parent.uid) return absl::OkStatus();
-  return absl::FailedPreconditionError(errors::ResourceName(request.type, request.parent.id) + " has another uid here");
-}
-
 Action ActionOf(const ChildTable& child, const ReleaseRequest& request) {
   const auto found = request.overrides.find(child.declaration.relationship);
   return found == request.overrides.end() ? child.declaration.on_delete : found->second;
@@ -50,7 +45,7 @@ absl::StatusOr<ReleaseAnswer> Release::Run(const Call& call, const ReleaseReques
 
 absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const ReleaseRequest& request) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<std::string>(sql_.look, request.parent.id));
-  if (row.has_value()) CROSSKEY_RETURN_IF_ERROR(CheckUid(request, std::get<0>(*row)));
+  if (row.has_value()) CROSSKEY_RETURN_IF_ERROR(CheckUid(table_, request.parent, std::get<0>(*row)));
   CROSSKEY_ASSIGN_OR_RETURN(std::vector<errors::Referencing> refusing, Refusing(connection, request));
   if (!refusing.empty()) return ReleaseAnswer{false, std::move(refusing)};
   ReleaseAnswer answer{true, {}};
@@ -65,13 +60,21 @@ absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const
 
 absl::StatusOr<Release::Reference> Release::LockOrInsert(events::Tx& tx, const ReleaseRequest& request) {
   // The fence comes first, because the checkpoint is locked before reference rows everywhere.
-  CROSSKEY_ASSIGN_OR_RETURN(const bool passes, PassesFence(tx.db(), table_.feed, request.as_of_sequence));
+  CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), table_.feed));
+  CROSSKEY_RETURN_IF_ERROR(fence.CheckHistory());
+  // While a repair goes on, its list may make a row ACTIVE that was released meanwhile.
+  if (fence.state == events::HistoryState::kRepairing) return errors::Conflict();
+  // A release of before a repair, for which what was refused before has been forgotten.
+  if (!fence.IsOf(request.feed_id)) return errors::Conflict();
+  const bool passes = fence.Passes(request.feed_id, request.as_of_sequence);
   CROSSKEY_ASSIGN_OR_RETURN(const auto found,
                             (tx.db().QueryOne<std::string, ReferenceState, DeletionId, DeletionId, std::string>(
                                 sql_.lock, request.parent.id)));
   if (found.has_value()) {
     const auto& [uid, state, refused_through, deletion_id, traceparent] = *found;
-    CROSSKEY_RETURN_IF_ERROR(CheckUid(request, uid));
+    CROSSKEY_RETURN_IF_ERROR(CheckUid(table_, request.parent, uid));
+    // The row of a deletion that the sender has lost is about to be removed, and then nothing would be released.
+    if (state == ReferenceState::kReclaiming && deletion_id != request.deletion_id) return errors::Conflict();
     return Reference{state, refused_through};
   }
   if (!passes) return errors::Conflict();

@@ -23,8 +23,10 @@ class Release {
   // answer. With validate_only it stores nothing and says what would happen.
   //
   // ABORTED CONFLICT: the reference row is absent and a deletion later than request.as_of_sequence has taken effect
-  // here, so the request may be a duplicate that comes after everything is over. FAILED_PRECONDITION: the row has
-  // another uid. INVALID_ARGUMENT: an override of a relationship that is not known here.
+  // here, so the request may be a duplicate that comes after everything is over; or the row is being reclaimed for
+  // another deletion, or a repair is going on. FAILED_PRECONDITION HISTORY_MISMATCH: the row has another uid, or the
+  // sender's feed does not go on from what was consumed here. INVALID_ARGUMENT: an override of a relationship that is
+  // not known here.
   absl::StatusOr<ReleaseAnswer> Run(const Call& call, const ReleaseRequest& request);
 
  private:

@@ -13,8 +13,10 @@ std::string Blocked::Reason(const Deletion& deletion) const {
   const absl::Time now = now_();
   const absl::Time begun = absl::FromUnixMicros(deletion.create_time);
   const events::PeerWatch::View seen = watch_.view();
-  if (deletion.state == DeletionState::kIntent && !deletion.blocked_reason.empty()) return deletion.blocked_reason;
   if (begun > now - kPatience || !seen.asked) return deletion.blocked_reason;
+  if (seen.is_mismatch) return "PEER_MISMATCH: another one than the paired " + peer_ + " answers at its address";
+  if (!seen.history_problem.empty()) return "HISTORY_MISMATCH: " + seen.history_problem;
+  if (deletion.state == DeletionState::kIntent && !deletion.blocked_reason.empty()) return deletion.blocked_reason;
   if (!seen.answers) {
     const bool visible = deletion.state == DeletionState::kPending;
     return peer_ + " does not answer" + (visible ? "; its rows stay visible until it is back" : "");

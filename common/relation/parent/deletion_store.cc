@@ -52,11 +52,12 @@ DeletionStore::DeletionStore(const ParentTable& t)
               absl::StrCat("UPDATE ", t.deletions_table,
                            " SET state = ?, blocked_reason = ?, complete_time = ? WHERE deletion_id = ? AND ",
                            InState(DeletionState::kIntent))},
-      complete_{t.deletions_table + ".complete",
-                absl::StrCat("UPDATE ", t.deletions_table, " SET state = ", static_cast<int>(DeletionState::kCompleted),
-                             ", blocked_reason = '', complete_time = ? WHERE deletion_id = ? AND state IN (",
-                             static_cast<int>(DeletionState::kPending), ", ",
-                             static_cast<int>(DeletionState::kReclaiming), ")")},
+      complete_{
+          t.deletions_table + ".complete",
+          absl::StrCat("UPDATE ", t.deletions_table, " SET state = ", static_cast<int>(DeletionState::kCompleted),
+                       ", blocked_reason = '', complete_time = ? WHERE deletion_id = ? AND uid = ? AND state IN (",
+                       static_cast<int>(DeletionState::kPending), ", ", static_cast<int>(DeletionState::kReclaiming),
+                       ")")},
       set_blocked_{t.deletions_table + ".set_blocked",
                    absl::StrCat("UPDATE ", t.deletions_table, " SET blocked_reason = ? WHERE deletion_id = ? AND ",
                                 InState(DeletionState::kIntent))},
@@ -70,7 +71,20 @@ DeletionStore::DeletionStore(const ParentTable& t)
                           static_cast<int>(DeletionState::kRefused), ", ", static_cast<int>(DeletionState::kCompleted),
                           ") AND complete_time < ? LIMIT ?")},
       purge_{t.deletions_table + ".purge",
-             absl::StrCat("DELETE FROM ", t.deletions_table, " WHERE deletion_id IN (?)")} {}
+             absl::StrCat("DELETE FROM ", t.deletions_table, " WHERE deletion_id IN (?)")},
+      type_(t.type),
+      open_{t.deletions_table + ".open",
+            absl::StrCat("SELECT deletion_id, ", t.id_column, ", uid FROM ", t.deletions_table, " WHERE state IN (",
+                         static_cast<int>(DeletionState::kPending), ", ", static_cast<int>(DeletionState::kReclaiming),
+                         ") AND deletion_id > ? ORDER BY deletion_id LIMIT ?")} {}
+
+absl::StatusOr<std::vector<OpenDeletion>> DeletionStore::Open(db::Connection& connection, DeletionId after,
+                                                              int limit) const {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<DeletionId, RowId, std::string>(open_, after, limit)));
+  std::vector<OpenDeletion> open;
+  for (const auto& [deletion_id, id, uid] : rows) open.push_back({type_, {id, uid}, deletion_id});
+  return open;
+}
 
 absl::StatusOr<std::optional<ParentRow>> DeletionStore::FindParent(db::Connection& connection, RowId id) const {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, ParentState, int64_t>(find_parent_, id)));
@@ -127,8 +141,9 @@ absl::StatusOr<bool> DeletionStore::Decide(db::Tx& tx, DeletionId deletion_id, D
   return changed == 1;
 }
 
-absl::StatusOr<bool> DeletionStore::Complete(db::Tx& tx, DeletionId deletion_id, int64_t now) const {
-  CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed, tx.Execute(complete_, now, deletion_id));
+absl::StatusOr<bool> DeletionStore::Complete(db::Tx& tx, DeletionId deletion_id, const std::string& uid,
+                                             int64_t now) const {
+  CROSSKEY_ASSIGN_OR_RETURN(const int64_t changed, tx.Execute(complete_, now, deletion_id, uid));
   return changed == 1;
 }
 

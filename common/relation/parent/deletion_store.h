@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "common/db/connection.h"
 #include "common/relation/parent/parent_table.h"
+#include "common/relation/repair_peer.h"
 #include "common/relation/row.h"
 
 namespace crosskey::relation {
@@ -58,8 +59,12 @@ class DeletionStore {
   // Changes the state from INTENT to `state`. Returns false, and changes nothing, if it is not INTENT any more.
   absl::StatusOr<bool> Decide(db::Tx& tx, DeletionId deletion_id, DeletionState state,
                               const std::string& blocked_reason, std::optional<int64_t> complete_time) const;
-  // Changes the state from PENDING or RECLAIMING to COMPLETED. Returns false, and changes nothing, if it is neither.
-  absl::StatusOr<bool> Complete(db::Tx& tx, DeletionId deletion_id, int64_t now) const;
+  // Changes the state from PENDING or RECLAIMING to COMPLETED. Returns false, and changes nothing, if it is neither, or
+  // if the deletion is not of the row with this uid: a report may be of a deletion that is lost, whose id was given
+  // again.
+  absl::StatusOr<bool> Complete(db::Tx& tx, DeletionId deletion_id, const std::string& uid, int64_t now) const;
+  // Returns the deletions that are PENDING or RECLAIMING.
+  absl::StatusOr<std::vector<OpenDeletion>> Open(db::Connection& connection, DeletionId after, int limit) const;
   absl::Status SetRows(db::Tx& tx, DeletionId deletion_id, const RowCounts& rows) const;
   absl::Status SetBlocked(db::Tx& tx, DeletionId deletion_id, const std::string& reason) const;
   // Returns when the oldest deletion that is not over was begun; nullopt: all are over.
@@ -88,6 +93,8 @@ class DeletionStore {
   const db::Sql stale_;
   const db::Sql ended_;
   const db::Sql purge_;
+  const std::string type_;
+  const db::Sql open_;
 };
 
 }  // namespace crosskey::relation

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/events/events_sql.h"
 #include "common/events/feed.h"
 #include "common/relation/row_events.h"
 #include "common/status/errors.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr int kIntentsPerRound = 100;
 constexpr int kRecordsPerPurge = 1000;
+constexpr absl::Duration kLongest = absl::Minutes(5);     // for what the peer consumes
+constexpr absl::Duration kLook = absl::Milliseconds(50);  // between two looks at what the peer has consumed
 
 const char* NameOf(DeletionState state) {
   switch (state) {
@@ -176,10 +179,10 @@ absl::StatusOr<std::variant<DeletionId, db::RollBack<Deletions::NotActive>>> Del
 // fence. In the other order a release could pass the fence although its deletion was decided before.
 absl::StatusOr<Deletions::Dated> Deletions::Date(const Call& call, DeletionId deletion_id) {
   return outbox_.database().Read(call, [&](db::Connection& connection) -> absl::StatusOr<Dated> {
-    CROSSKEY_ASSIGN_OR_RETURN(const Sequence head, events::Feed::Head(connection));
+    CROSSKEY_ASSIGN_OR_RETURN(const events::FeedInfo feed, events::Feed::Read(connection));
     CROSSKEY_ASSIGN_OR_RETURN(std::optional<Deletion> found, store_.Find(connection, deletion_id));
     if (!found.has_value()) return absl::InternalError("a deletion record has vanished");
-    return Dated{head, *std::move(found)};
+    return Dated{feed, *std::move(found)};
   });
 }
 
@@ -194,8 +197,12 @@ absl::StatusOr<Deletions::Driven> Deletions::Drive(Call call, DeletionId deletio
 
     ReleaseRequest release = MakeRelease(deletion.parent, deletion.action);
     release.deletion_id = deletion_id;
-    release.as_of_sequence = dated.head;
+    release.as_of_sequence = dated.feed.head;
+    release.feed_id = dated.feed.feed_id;
+    const absl::Time asked = absl::Now();
     const absl::StatusOr<ReleaseAnswer> answer = peer_.Release(call, release);
+    // An answer that was long under way may be of a database that was restored meanwhile.
+    if (answer.ok() && absl::Now() - asked > limits::kAnswerAge) continue;
     if (answer.ok()) {
       const DeletionState state = answer->released ? DeletionState::kReclaiming : DeletionState::kRefused;
       CROSSKEY_ASSIGN_OR_RETURN(Deletion decided, Decide(call, deletion, state, ""));
@@ -253,9 +260,71 @@ absl::StatusOr<Deletion> Deletions::Latest(const Call& call, RowId id) {
   return *now.latest;
 }
 
+absl::StatusOr<std::vector<OpenDeletion>> Deletions::Open(const Call& call, DeletionId after, int limit) {
+  return outbox_.database().Read(call,
+                                 [&](db::Connection& connection) { return store_.Open(connection, after, limit); });
+}
+
+absl::StatusOr<bool> Deletions::IsOpen(const Call& call, DeletionId deletion_id) {
+  CROSSKEY_ASSIGN_OR_RETURN(
+      const std::optional<Deletion> found,
+      outbox_.database().Read(call, [&](db::Connection& connection) { return store_.Find(connection, deletion_id); }));
+  return found.has_value() && found->state != DeletionState::kIntent && IsUnderWay(found->state);
+}
+
+// The events of deletions that were read at this time have been appended before it. So the head covers them once all
+// that was appended before has a number.
+absl::StatusOr<std::optional<events::FeedInfo>> Deletions::HeadOver(const Call& call, absl::Time read) {
+  return outbox_.database().Read(
+      call, [&](db::Connection& connection) -> absl::StatusOr<std::optional<events::FeedInfo>> {
+        CROSSKEY_ASSIGN_OR_RETURN(
+            const auto any, connection.QueryOne<int64_t>(events::sql::kUnnumberedBefore, absl::ToUnixMicros(read)));
+        if (any.has_value()) return std::nullopt;
+        CROSSKEY_ASSIGN_OR_RETURN(events::FeedInfo feed, events::Feed::Read(connection));
+        return feed;
+      });
+}
+
+absl::StatusOr<std::optional<std::vector<OpenDeletion>>> Deletions::AwaitOver(RepairPeer& peer,
+                                                                              const std::vector<OpenDeletion>& open,
+                                                                              absl::Duration patience) {
+  const absl::Time read = absl::Now();
+  const absl::Time longest = read + kLongest;
+  std::vector<RowId> ids;
+  for (const OpenDeletion& deletion : open) ids.push_back(deletion.row.id);
+  std::optional<events::FeedInfo> head;
+  Sequence before{};
+  for (absl::Time until = read + patience; absl::Now() < std::min(until, longest); absl::SleepFor(kLook)) {
+    const Call call = Call::Background(limits::kDefaultDeadline);
+    if (!head.has_value()) {
+      CROSSKEY_ASSIGN_OR_RETURN(head, HeadOver(call, read));
+      if (!head.has_value()) continue;
+    }
+    CROSSKEY_ASSIGN_OR_RETURN(const ReferencesAnswer answer, peer.FindReferences(call, table_.type, ids));
+    const bool goes_on = answer.state == events::HistoryState::kGoesOn && answer.feed_id == head->feed_id;
+    if (goes_on && answer.last_sequence >= head->head) return NotReferredTo(open, answer);
+    if (goes_on && answer.last_sequence > before) until = absl::Now() + patience;
+    before = answer.last_sequence;
+  }
+  return std::nullopt;
+}
+
+std::vector<OpenDeletion> Deletions::NotReferredTo(const std::vector<OpenDeletion>& open,
+                                                   const ReferencesAnswer& answer) {
+  std::map<RowId, std::string> referred;
+  for (const Row& row : answer.found) referred[row.id] = row.uid;
+  std::vector<OpenDeletion> over;
+  for (const OpenDeletion& deletion : open) {
+    const auto row = referred.find(deletion.row.id);
+    if (row == referred.end() || row->second != deletion.row.uid) over.push_back(deletion);
+  }
+  return over;
+}
+
 absl::Status Deletions::OnReclaimed(events::Tx& tx, const Reclaimed& reclaimed) {
   const DeletionId deletion_id = reclaimed.deletion_id;
-  CROSSKEY_ASSIGN_OR_RETURN(const bool first, store_.Complete(tx.db(), deletion_id, absl::ToUnixMicros(now_())));
+  CROSSKEY_ASSIGN_OR_RETURN(const bool first,
+                            store_.Complete(tx.db(), deletion_id, reclaimed.parent.uid, absl::ToUnixMicros(now_())));
   if (!first) return absl::OkStatus();
   CountOnCommit(tx, DeletionState::kCompleted);
   return store_.SetRows(tx.db(), deletion_id, reclaimed.rows);

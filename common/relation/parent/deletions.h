@@ -10,11 +10,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/events/feed.h"
 #include "common/events/outbox.h"
 #include "common/idempotency/recorder.h"
 #include "common/relation/parent/deletion_store.h"
 #include "common/relation/parent/parent_table.h"
 #include "common/relation/peer.h"
+#include "common/relation/repair_peer.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::relation {
@@ -58,6 +60,16 @@ class Deletions {
   // Returns the latest deletion of the row, as recorded. NOT_FOUND DELETION_NOT_FOUND.
   absl::StatusOr<Deletion> Latest(const Call& call, RowId id);
 
+  // The deletions that are PENDING or RECLAIMING, by ascending id.
+  absl::StatusOr<std::vector<OpenDeletion>> Open(const Call& call, DeletionId after, int limit);
+  absl::StatusOr<bool> IsOpen(const Call& call, DeletionId deletion_id);
+  // Those of `open`, at most 1,000 that have just been read, that are over at the peer: it has consumed the deletion's
+  // event, and refers to the row no more. Waits until it has consumed the events, as long as it goes on to consume.
+  // nullopt: it has not for `patience`, or not within 5 minutes.
+  absl::StatusOr<std::optional<std::vector<OpenDeletion>>> AwaitOver(RepairPeer& peer,
+                                                                     const std::vector<OpenDeletion>& open,
+                                                                     absl::Duration patience);
+
   // The effect of the peer's event that the reclaim is over: the deletion becomes COMPLETED. A second event, or one for
   // a deletion that is neither PENDING nor RECLAIMING, changes nothing.
   absl::Status OnReclaimed(events::Tx& tx, const Reclaimed& reclaimed);
@@ -84,13 +96,15 @@ class Deletions {
     Deletion deletion;
     std::vector<errors::Referencing> refusing;
   };
-  // The head of the own feed, and the deletion as it was read after that.
+  // The own feed, and the deletion as it was read after that.
   struct Dated {
-    Sequence head{};
+    events::FeedInfo feed;
     Deletion deletion;
   };
   struct NotActive {};
 
+  absl::StatusOr<std::optional<events::FeedInfo>> HeadOver(const Call& call, absl::Time read);
+  static std::vector<OpenDeletion> NotReferredTo(const std::vector<OpenDeletion>& open, const ReferencesAnswer& answer);
   absl::StatusOr<Situation> Look(const Call& call, RowId id);
   absl::StatusOr<std::optional<Deletion>> AnswerMissing(const DeleteRequest& request, Action action,
                                                         const std::optional<Deletion>& latest) const;

@@ -1,7 +1,6 @@
 #include "common/relation/rpc/grpc_peer.h"
 
 #include "common/fault/fault.h"
-#include "common/rpc/channel.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::relation {
@@ -16,9 +15,21 @@ absl::Status GrpcPeer::Unavailable(const char* method, const grpc::Status& statu
 
 absl::StatusOr<LookupAnswer> GrpcPeer::Lookup(const Call& call, const std::string& type,
                                               const std::vector<RowId>& ids) {
+  return Ask(call, type, ids, false);
+}
+
+absl::StatusOr<LookupAnswer> GrpcPeer::Examine(const Call& call, const std::string& type,
+                                               const std::vector<RowId>& ids) {
+  return Ask(call, type, ids, true);
+}
+
+absl::StatusOr<LookupAnswer> GrpcPeer::Ask(const Call& call, const std::string& type, const std::vector<RowId>& ids,
+                                           bool for_check) {
+  const auto asked = std::chrono::steady_clock::now();
   grpc::ClientContext context;
-  rpc::Prepare(context, call, *channel_);
+  if (!channel_.Prepare(context, call).ok()) return errors::PeerUnavailable(name_);
   v1::LookupReferencedRequest request;
+  request.set_for_check(for_check);
   request.set_type(type);
   for (const RowId id : ids) request.add_ids(Value(id));
   v1::LookupReferencedResponse response;
@@ -27,7 +38,9 @@ absl::StatusOr<LookupAnswer> GrpcPeer::Lookup(const Call& call, const std::strin
   if (!status.ok()) return Unavailable("LookupReferenced", status);
   if (!fault::Hit(fault::kLookupAnswered).ok()) return errors::PeerUnavailable(name_);
   LookupAnswer answer;
+  answer.asked = asked;
   answer.as_of_sequence = Sequence{response.as_of_sequence()};
+  answer.feed_id = response.feed_id();
   for (const auto& item : response.items()) {
     // A state that this version does not know must not count as existing.
     if (item.state() != v1::REFERENCE_STATE_ACTIVE && item.state() != v1::REFERENCE_STATE_DELETING) continue;
@@ -38,7 +51,7 @@ absl::StatusOr<LookupAnswer> GrpcPeer::Lookup(const Call& call, const std::strin
 
 absl::StatusOr<ReleaseAnswer> GrpcPeer::Release(const Call& call, const ReleaseRequest& request) {
   grpc::ClientContext context;
-  rpc::Prepare(context, call, *channel_);
+  if (!channel_.Prepare(context, call).ok()) return errors::PeerUnavailable(name_);
   v1::ReleaseReferencedRequest wire;
   wire.set_type(request.type);
   wire.set_id(Value(request.parent.id));
@@ -47,6 +60,7 @@ absl::StatusOr<ReleaseAnswer> GrpcPeer::Release(const Call& call, const ReleaseR
   wire.set_as_of_sequence(Value(request.as_of_sequence));
   wire.set_validate_only(request.validate_only);
   wire.set_without_counts(request.without_counts);
+  wire.set_feed_id(request.feed_id);
   for (const auto& [relationship, action] : request.overrides) {
     auto* item = wire.add_overrides();
     item->set_relationship(relationship);
@@ -63,6 +77,47 @@ absl::StatusOr<ReleaseAnswer> GrpcPeer::Release(const Call& call, const ReleaseR
   for (const auto& count : response.counts()) {
     answer.counts.push_back({count.relationship(), count.rows(), count.is_minimum()});
   }
+  return answer;
+}
+
+absl::StatusOr<RepairPoint> GrpcPeer::BeginRepair(const Call& call, const std::vector<events::Seen>& seen) {
+  grpc::ClientContext context;
+  if (!channel_.Prepare(context, call, limits::kDefaultDeadline).ok()) return errors::PeerUnavailable(name_);
+  v1::BeginRepairRequest request;
+  for (const events::Seen& each : seen) {
+    auto* item = request.add_seen();
+    item->set_type(each.type);
+    item->set_id(Value(each.id));
+    item->set_uid(each.uid);
+    item->set_deletion_id(Value(each.deletion_id));
+    item->set_deletion_uid(each.deletion_uid);
+  }
+  v1::BeginRepairResponse response;
+  const grpc::Status status = stub_->BeginRepair(&context, request, &response);
+  if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) return errors::Overloaded("open deletions");
+  if (!status.ok()) return Unavailable("BeginRepair", status);
+  RepairPoint point{response.feed_id(), Sequence{response.head()}, response.event_id(), {}};
+  for (const auto& open : response.open_deletions()) {
+    point.open_deletions.push_back({open.type(), {RowId{open.id()}, open.uid()}, DeletionId{open.deletion_id()}});
+  }
+  return point;
+}
+
+absl::StatusOr<ReferencesAnswer> GrpcPeer::FindReferences(const Call& call, const std::string& type,
+                                                          const std::vector<RowId>& ids) {
+  grpc::ClientContext context;
+  if (!channel_.Prepare(context, call).ok()) return errors::PeerUnavailable(name_);
+  v1::FindReferencesRequest request;
+  request.set_type(type);
+  for (const RowId id : ids) request.add_ids(Value(id));
+  v1::FindReferencesResponse response;
+  const grpc::Status status = stub_->FindReferences(&context, request, &response);
+  if (!status.ok()) return Unavailable("FindReferences", status);
+  ReferencesAnswer answer;
+  for (const auto& item : response.items()) answer.found.push_back({RowId{item.id()}, item.uid()});
+  answer.feed_id = response.feed_id();
+  answer.last_sequence = Sequence{response.last_sequence()};
+  answer.state = static_cast<events::HistoryState>(response.state());
   return answer;
 }
 

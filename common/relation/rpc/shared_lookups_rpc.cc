@@ -5,7 +5,6 @@
 #include <iterator>
 #include <map>
 #include <memory>
-#include <set>
 
 #include "common/rpc/together.h"
 #include "common/status/limits.h"
@@ -34,7 +33,7 @@ absl::StatusOr<LookupAnswer> SharedLookups::Lookup(const Call& call, const std::
   }
   if (++attempt.asked > limits::kConsistencyRounds) return errors::Conflict();
   attempt.ask = [this, call, question = Question{type, ids}](std::function<void()> again) {
-    line_.Add({call, question, std::move(again)});
+    line_.Add({call, question, {question.ids.begin(), question.ids.end()}, std::move(again)});
   };
   return NeedsPeer();
 }
@@ -47,54 +46,32 @@ void SharedLookups::Item::Tell(absl::StatusOr<LookupAnswer> answer) {
 }
 
 void SharedLookups::Run(std::vector<Item> items) {
-  std::map<std::string, std::vector<Item*>> by_type;
+  std::map<std::string, std::vector<Item>> by_type;
   for (Item& item : items) {
     const absl::Status status = item.call.Check();
     if (status.ok()) {
-      by_type[item.question.type].push_back(&item);
+      by_type[item.question.type].push_back(std::move(item));
     } else {
       item.Tell(status);
     }
   }
-  absl::Status failed;
-  for (const auto& [type, of_type] : by_type) {
-    std::vector<Item*> together;
-    std::set<RowId> ids;
-    for (Item* item : of_type) {
-      std::set<RowId> more = ids;
-      more.insert(item->question.ids.begin(), item->question.ids.end());
-      if (more.size() > limits::kBatchIds) {
-        AskTogether(std::move(together), {ids.begin(), ids.end()}, failed);
-        together.clear();
-        more = {item->question.ids.begin(), item->question.ids.end()};
-      }
-      ids = std::move(more);
-      together.push_back(item);
-    }
-    AskTogether(std::move(together), {ids.begin(), ids.end()}, failed);
-  }
+  for (auto& [type, of_type] : by_type) AskTogether(type, std::move(of_type));
 }
 
-// After one call has `failed`, the others of the batch are not tried: each could wait as long as it did.
-void SharedLookups::AskTogether(std::vector<Item*> items, const std::vector<RowId>& ids, absl::Status& failed) {
-  if (items.empty()) return;
-  std::vector<const Call*> calls;
-  for (const Item* item : items) calls.push_back(&item->call);
-  const absl::StatusOr<LookupAnswer> all =
-      failed.ok() ? peer_.Lookup(rpc::CallOfAll(calls), items.front()->question.type, ids) : failed;
-  failed = all.status();
-  for (Item* item : items) {
-    if (!all.ok()) {
-      item->Tell(all.status());
-      continue;
-    }
+void SharedLookups::AskTogether(const std::string& type, std::vector<Item> items) {
+  const auto ask = [&](const Call& call, const std::set<RowId>& ids) {
+    return peer_.Lookup(call, type, {ids.begin(), ids.end()});
+  };
+  rpc::AskTogether<RowId>(std::move(items), ask, [](Item& item, const absl::StatusOr<LookupAnswer>& all) {
+    if (!all.ok()) return item.Tell(all.status());
     LookupAnswer own;
     own.as_of_sequence = all->as_of_sequence;
-    const std::set<RowId> asked(item->question.ids.begin(), item->question.ids.end());
+    own.feed_id = all->feed_id;
+    own.asked = all->asked;
     std::copy_if(all->found.begin(), all->found.end(), std::back_inserter(own.found),
-                 [&](const Found& found) { return asked.count(found.row.id) > 0; });
-    item->Tell(std::move(own));
-  }
+                 [&](const Found& found) { return item.ids.count(found.row.id) > 0; });
+    item.Tell(std::move(own));
+  });
 }
 
 }  // namespace crosskey::relation

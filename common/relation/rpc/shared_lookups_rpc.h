@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,15 +41,18 @@ class SharedLookups final : public Peer {
   struct Item {
     Call call;
     Question question;
+    std::set<RowId> ids;  // of the question
     std::function<void()> again;
 
+    const Call& Asker() const { return call; }
+    const std::set<RowId>& Ids() const { return ids; }
     absl::Status Waiting() const;
     void Refuse(const absl::Status& status) { Tell(status); }
     void Tell(absl::StatusOr<LookupAnswer> answer);
   };
 
   void Run(std::vector<Item> items);
-  void AskTogether(std::vector<Item*> items, const std::vector<RowId>& ids, absl::Status& failed);
+  void AskTogether(const std::string& type, std::vector<Item> items);
 
   Peer& peer_;
   batch::Line<Item> line_;

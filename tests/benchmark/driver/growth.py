@@ -7,8 +7,9 @@ from systems import Ours, insert_posts
 
 WORKS = ("GetPost", "GetLikedPost", "ListPosts", "CreatePost")
 WAITING_USERS = 1000
+FIRST_WAITING = 1_000_000_000
 LIKED_POSTS = 100
-LIKES = 20  # of each of them: with more than ten the likes of deleted users are counted in another way
+LIKES = 20  # of each of them: more than ten, and fewer than the deleted users
 STEP = 100_000
 
 
@@ -43,9 +44,18 @@ def likes(database, posts, users):
             f"UPDATE posts SET like_count = {LIKES} WHERE id IN ({ids});\n")
 
 
+def given_ids(database):
+    """For user-service: it has given the ids of the users that wait. Else it would take them for lost."""
+    last = FIRST_WAITING + 1_000_000
+    if database == "mariadb":
+        return f"ALTER TABLE users AUTO_INCREMENT = {last};\n"
+    return (f"DELETE FROM sqlite_sequence WHERE name = 'users';\n"
+            f"INSERT INTO sqlite_sequence (name, seq) VALUES ('users', {last});\n")
+
+
 def waiting_users(database):
     """Users that user-service has released and whose deletion event never comes, each with ten posts."""
-    first = 1_000_000_000
+    first = FIRST_WAITING
     return (f"INSERT INTO user_refs (id, uid, state) SELECT {first} + seq, {uuid(database)}, 2 FROM "
             f"{numbers(database, WAITING_USERS)} AS n;\n"
             + insert_posts("seq", f"{first} + 1 + seq % {WAITING_USERS}",
@@ -58,11 +68,13 @@ def fill(system, settings, variant):
     # Posts of listed users that are not read otherwise: so GetPost reads posts without likes.
     liked = population["like_posts"][:LIKED_POSTS]
     sql = likes(system.database, liked, population["written_users"])
+    statements = {}
     if "deleted" in variant:
+        statements["user-service"] = given_ids(system.database)
         sql += waiting_users(system.database)
     elif not variant.startswith("10,000 "):
         sql += more_posts(system.database, settings.growth_posts - 10_000, population["written_users"])
-    system.write_posts(sql)
+    system.write({**statements, "post-service": sql})
     population["liked_posts"] = liked
     with open(system.population(), "w", encoding="utf-8") as file:
         json.dump(population, file)

@@ -147,15 +147,16 @@ class Ours(System):
                 raise Failure(f"{self.name}: the events are not consumed")
             time.sleep(0.1)
 
-    def write_posts(self, sql):
-        """SQL in the database of post-service, while it does not run."""
+    def write(self, statements):
+        """{service: SQL} in the databases of these services, while none of them runs."""
         self.stop()
-        if self.uses_mariadb():
-            self.settings.mariadb.execute(f"USE {self.names['post-service']};\n{sql}")
-        else:
-            connection = sqlite3.connect(self.file("post-service"))
-            connection.executescript(sql)
-            connection.close()
+        for service, sql in statements.items():
+            if self.uses_mariadb():
+                self.settings.mariadb.execute(f"USE {self.names[service]};\n{sql}")
+            else:
+                connection = sqlite3.connect(self.file(service))
+                connection.executescript(sql)
+                connection.close()
         self.serve()
 
 
