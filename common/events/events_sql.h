@@ -74,7 +74,7 @@ inline const db::Sql kMismatch{
 // is consumed, and no repair begins or ends, before it ends.
 inline const db::Sql kFence{
     "consumer.fence",
-    "SELECT c.last_deletion_sequence, c.feed_id, h.state, h.reason FROM checkpoints c {then} histories h ON h.name = "
-    "c.feed WHERE c.feed = ? {share}"};
+    "SELECT c.last_sequence, c.last_deletion_sequence, c.feed_id, h.state, h.reason FROM checkpoints c {then} "
+    "histories h ON h.name = c.feed WHERE c.feed = ? {share}"};
 
 }  // namespace crosskey::events::sql

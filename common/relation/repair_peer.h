@@ -14,17 +14,22 @@ namespace crosskey::relation {
 
 // A deletion that is decided and not over.
 struct OpenDeletion {
-  std::string type;
   Row row;
   DeletionId deletion_id{};
 };
 
-// The point of another service's feed at which this service begins anew: what the other service says in one state.
+// The point of another service's feed at which this service begins anew.
 struct RepairPoint {
-  std::string feed_id;                       // new
-  Sequence head{};                           // its last event
-  std::string event_id;                      // of that event; empty: there is none
-  std::vector<OpenDeletion> open_deletions;  // their events have a place up to `head`
+  std::string feed_id;   // new
+  Sequence head{};       // its last event
+  std::string event_id;  // of that event; empty: there is none
+};
+
+// Some of the deletions that are open and whose events have a place up to a head.
+struct OpenPage {
+  std::string feed_id;  // the history of the head
+  std::vector<OpenDeletion> deletions;
+  DeletionId next{};  // behind which the next page begins; 0: this one is the last
 };
 
 // Which rows are referred to.
@@ -40,8 +45,10 @@ class RepairPeer {
  public:
   virtual ~RepairPeer() = default;
 
-  // Every error is UNAVAILABLE PEER_UNAVAILABLE, except RESOURCE_EXHAUSTED OVERLOADED: too many deletions are open.
+  // Every error is UNAVAILABLE PEER_UNAVAILABLE.
   virtual absl::StatusOr<RepairPoint> BeginRepair(const Call& call, const std::vector<events::Seen>& seen) = 0;
+  virtual absl::StatusOr<OpenPage> ListOpen(const Call& call, const std::string& type, DeletionId after,
+                                            Sequence head) = 0;
   // Peer::Lookup for a check: also answered by a service that has lost something. No write may be based on it.
   virtual absl::StatusOr<LookupAnswer> Examine(const Call& call, const std::string& type,
                                                const std::vector<RowId>& ids) = 0;

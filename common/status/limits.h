@@ -23,8 +23,8 @@ inline constexpr int kPreviewRowsCounted = 1000000;
 inline constexpr int kBatchIds = 1000;
 inline constexpr int kConsistencyRounds = 5;
 inline constexpr absl::Duration kAnswerAge = absl::Seconds(10);
-inline constexpr int kOpenDeletions = 50000;
 inline constexpr int kLostIds = 1'000'000'000;
+inline constexpr int kEventsInFlight = 1'000'000'000;
 // Of what the other service says. Not in the table, because no counter ever gets there.
 inline constexpr int64_t kLargestId = (int64_t{1} << 53) - 1;
 inline constexpr int kReclaimBatchRows = 1000;
@@ -62,8 +62,8 @@ inline constexpr Limit kTable[] = {
     {"elements of a batch request", kBatchIds, "elements"},
     {"repetitions of a lookup or release that others overtook", kConsistencyRounds, "times"},
     {"answer of the other service is used, at most", kAnswerAge, ""},
-    {"open deletions with which a repair can begin", kOpenDeletions, "deletions"},
     {"ids that a restored database can have lost", kLostIds, "ids"},
+    {"events that the other service can be ahead of this one", kEventsInFlight, "events"},
     {"batch of a reclaim", kReclaimBatchRows, "rows"},
     {"age at which an undecided deletion is taken up again", kIntentRecoveryAge, ""},
     {"bookmark in an idle event stream, every", kBookmarkInterval, ""},

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/status/limits.h"
 #include "tests/conformance/relation_shop.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
@@ -88,6 +89,22 @@ TEST_P(RelationHistory, AReleaseOfAnotherHistoryIsSentAgain) {
   items_.Know({8});
   EXPECT_THAT(items_.Release(ReleaseOf(8, 1, "old")), StatusIs(absl::StatusCode::kAborted, "CONFLICT"));
   EXPECT_EQ(items_.StateOf(8), kActive);
+}
+
+// Such a number is not that of a feed. Up to it, no deletion would refuse the answer any more.
+TEST_P(RelationHistory, NoAnswerIsFarAheadOfWhatWasConsumed) {
+  ASSERT_THAT(items_.ConsumeDeleted(9, 1), IsOk());
+  const int64_t most = items_.Number("SELECT last_sequence FROM checkpoints") + limits::kEventsInFlight;
+  const auto answer = [&](int64_t as_of) {
+    items_.peer.OnLookup([as_of](const Ids& ids) { return AnswerOf(ids, as_of); });
+    return items_.AddItem(7);
+  };
+  EXPECT_THAT(answer(most + 1), StatusIs(absl::StatusCode::kAborted, "CONFLICT"));
+  EXPECT_THAT(items_.Release(8, 1, most + 1), StatusIs(absl::StatusCode::kAborted, "CONFLICT"));
+  EXPECT_EQ(items_.StateOf(7), kAbsent);
+  EXPECT_EQ(items_.StateOf(8), kAbsent);
+  EXPECT_THAT(answer(most), IsOk());
+  EXPECT_THAT(items_.Release(8, 1, most), IsOk());
 }
 
 TEST_P(RelationHistory, WhileTheFeedDoesNotGoOnNothingNewIsBelieved) {

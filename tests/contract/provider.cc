@@ -28,11 +28,11 @@ bool NeedsFaultPoints(Environment environment) {
 std::vector<std::string> ConflictFlags() {
   std::vector<std::string> flags;
   for (const char* statement :
-       {"users.get",       "users.list",       "users.list_by_name",    "users.lookup",    "users.insert",
-        "users.lock_row",  "users.lock",       "user_deletions.latest", "posts.get",       "posts.page",
-        "posts.page_back", "posts.page_user",  "posts.page_user_back",  "posts.scan_user", "likes.of_post",
-        "likes.scan_user", "user_refs.hold",   "user_refs.lock_shared", "user_refs.lock",  "feed.info",
-        "repair.new_feed", "consumer.consumed"}) {
+       {"users.get",       "users.list",      "users.list_by_name",    "users.lookup",    "users.insert",
+        "users.lock_row",  "users.lock",      "user_deletions.latest", "posts.get",       "posts.page",
+        "posts.page_back", "posts.page_user", "posts.page_user_back",  "posts.scan_user", "likes.of_post",
+        "likes.scan_user", "user_refs.hold",  "user_refs.lock_shared", "user_refs.lock",  "feed.info",
+        "repair.new_feed", "repair.feed_id",  "consumer.consumed"}) {
     flags.emplace_back("--fault");
     flags.push_back(absl::StrCat("sql:", statement, "=1213@*"));
   }

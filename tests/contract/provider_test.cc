@@ -2,6 +2,7 @@
 // answer.
 #include "tests/contract/provider.h"
 
+#include <algorithm>
 #include <map>
 #include <thread>
 
@@ -27,6 +28,10 @@ class ProviderTest : public testing::DatabaseTest {
       if (contract.provider == name && EnvironmentOf(contract.state) == environment) cases.push_back({&contract, {}});
     }
     ASSERT_FALSE(cases.empty());
+    // A feed with a new name is not consumed any more, and within two seconds the provider takes no writes.
+    std::stable_partition(cases.begin(), cases.end(), [](const auto& each) {
+      return each.first->rpc != "relation.v1.ReferenceService/BeginRepair";
+    });
     Clusters& clusters = clusters_.try_emplace(GetParam(), GetParam()).first->second;
     Provider provider(clusters.For(environment, side), environment, side);
     if (environment == Environment::kNormal) {

@@ -81,9 +81,20 @@ Outcome BeginRepair(relation::GrpcPeer& peer, const Json& json) {
   response.set_feed_id(answer->feed_id);
   response.set_head(Value(answer->head));
   response.set_event_id(answer->event_id);
-  for (const auto& open : answer->open_deletions) {
-    auto* item = response.add_open_deletions();
-    item->set_type(open.type);
+  return ToJson(response);
+}
+
+Outcome ListOpenDeletions(relation::GrpcPeer& peer, const Json& json) {
+  ::relation::v1::ListOpenDeletionsRequest request;
+  FromJson(json, &request);
+  const auto answer =
+      peer.ListOpen(SoonEnough(), request.type(), DeletionId{request.after()}, Sequence{request.head()});
+  if (!answer.ok()) return answer.status();
+  ::relation::v1::ListOpenDeletionsResponse response;
+  response.set_feed_id(answer->feed_id);
+  response.set_next(Value(answer->next));
+  for (const auto& open : answer->deletions) {
+    auto* item = response.add_items();
     item->set_id(Value(open.row.id));
     item->set_uid(open.row.uid);
     item->set_deletion_id(Value(open.deletion_id));
@@ -179,6 +190,7 @@ Outcome CallAsConsumer(const Case& contract, int port, const Json& request) {
   if (contract.rpc == "relation.v1.ReferenceService/LookupReferenced") return Lookup(peer, request);
   if (contract.rpc == "relation.v1.ReferenceService/ReleaseReferenced") return Release(peer, request);
   if (contract.rpc == "relation.v1.ReferenceService/BeginRepair") return BeginRepair(peer, request);
+  if (contract.rpc == "relation.v1.ReferenceService/ListOpenDeletions") return ListOpenDeletions(peer, request);
   if (contract.rpc == "relation.v1.ReferenceService/FindReferences") return FindReferences(peer, request);
   if (contract.rpc == "user.v1.UserService/BatchGetUsers") return FetchUsers(posts::UserDirectory(channel), request);
   if (contract.rpc == "event.v1.EventService/GetFeedInfo") return Info(transport);

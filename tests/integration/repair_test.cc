@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/fault/points.h"
 #include "common/status/limits.h"
 #include "relation/v1/reference_service.grpc.pb.h"
@@ -38,6 +39,43 @@ TEST_P(RepairTest, AHiddenPostIsNotLost) {
   EXPECT_EQ(RepairOf(Users()).given_up, 0);
   pair_.hold_reclaim = false;
   ExpectSound();
+}
+
+// There may be any number of them: their events were not consumed for days.
+TEST_P(RepairTest, OpenDeletionsAreTakenOverByPages) {
+  constexpr int kMany = 1200;
+  std::string rows;
+  for (int i = 0; i < kMany; ++i) {
+    absl::StrAppendFormat(&rows, "%s(%d, '00000000-0000-4000-8000-%012d', 2, 4, '', 1)", i == 0 ? "" : ", ", 1000 + i,
+                          i);
+  }
+  pair_.user_db().Run("INSERT INTO user_deletions (user_id, uid, action, state, blocked_reason, create_time) VALUES " +
+                      rows);
+  pair_.user_db().RaiseCounter("users", 1000 + kMany);
+  EXPECT_EQ(RepairOf(Posts()).taken_over, kMany);
+  EXPECT_TRUE(
+      WaitFor([&] { return pair_.user_db().Number("SELECT COUNT(*) FROM user_deletions WHERE state = 4") == 0; }));
+  ExpectSound();
+}
+
+// Its event is not skipped, and takes effect by itself.
+TEST_P(RepairTest, ADeletionBehindTheHeadIsNotTakenOver) {
+  const auto open = [&](int64_t head) {
+    const auto page =
+        Posts().repairs.ListOpen(Call::Background(absl::Seconds(30)), "user.v1.User", DeletionId{}, Sequence{head});
+    EXPECT_THAT(page, IsOk());
+    return page.ok() ? page->deletions.size() : 0;
+  };
+  pair_.hold_post_consumer = true;
+  pair_.Delete(ada_);
+  const auto number = [&] {
+    return pair_.user_db().Number("SELECT COALESCE(MAX(sequence), 0) FROM outbox WHERE type = 'user.v1.UserDeleted'");
+  };
+  ASSERT_TRUE(WaitFor([&] { return number() > 0; }));
+  EXPECT_EQ(open(number() - 1), 0u);
+  EXPECT_EQ(open(number()), 1u);
+  pair_.user_db().Run("UPDATE outbox SET sequence = NULL WHERE type = 'user.v1.UserDeleted'");
+  EXPECT_EQ(open(number()), 0u);
 }
 
 class ForgedRelease : public RestoredPair {

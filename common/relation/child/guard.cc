@@ -19,15 +19,15 @@ bool Fence::IsOf(const std::string& other) const { return other.empty() || feed_
 
 bool Fence::Passes(const std::string& of_feed, Sequence as_of) const {
   if (!IsOf(of_feed)) return false;
-  return last_deletion <= as_of;
+  return last_deletion <= as_of && Value(as_of) - Value(std::max(last, last_deletion)) <= limits::kEventsInFlight;
 }
 
 absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed) {
-  CROSSKEY_ASSIGN_OR_RETURN(
-      auto row, (tx.QueryOne<Sequence, std::string, events::HistoryState, std::string>(events::sql::kFence, feed)));
+  CROSSKEY_ASSIGN_OR_RETURN(auto row, (tx.QueryOne<Sequence, Sequence, std::string, events::HistoryState, std::string>(
+                                          events::sql::kFence, feed)));
   if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed);
-  auto& [last_deletion, feed_id, state, reason] = *row;
-  return Fence{feed, std::move(feed_id), last_deletion, state, std::move(reason)};
+  auto& [last, last_deletion, feed_id, state, reason] = *row;
+  return Fence{feed, std::move(feed_id), last, last_deletion, state, std::move(reason)};
 }
 
 absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Row>& parents) {

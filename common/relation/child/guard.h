@@ -119,7 +119,8 @@ class Guard {
 struct Fence {
   std::string feed;
   std::string feed_id;       // the history that is consumed; empty: nothing has been consumed yet
-  Sequence last_deletion{};  // the last deletion event that has taken effect here
+  Sequence last{};           // the last event that has taken effect here; -1 in a repair
+  Sequence last_deletion{};  // the last deletion event that has
   events::HistoryState state = events::HistoryState::kGoesOn;
   std::string reason;
 
@@ -128,8 +129,8 @@ struct Fence {
   absl::Status CheckHistory() const;
   // Whether this is the history that is consumed. An empty one is of a release that does not say.
   bool IsOf(const std::string& other) const;
-  // False if a deletion event after `as_of` has taken effect here, or if it belongs to another history: numbers of two
-  // histories are never compared.
+  // False if a deletion event after `as_of` has taken effect here, if it belongs to another history (numbers of two
+  // histories are never compared), or if no feed can be so far ahead (limits::kEventsInFlight).
   bool Passes(const std::string& of_feed, Sequence as_of) const;
 };
 

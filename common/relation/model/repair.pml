@@ -8,7 +8,8 @@
 
 /* ---- The size of a configuration -------------------------------------------------------------------------------- */
 
-/* RESTORE_PARENT, RESTORE_CHILD: whose database goes back, once. OTHER_USER: a user with another id is deleted. */
+/* RESTORE_PARENT, RESTORE_CHILD: whose database goes back, once. OTHER_USER: a user with another id is deleted.
+   STRANGER: a release comes from nobody, once, and is refused; its deletion id is beyond all that were given. */
 #ifndef ACTION
 #define ACTION CASCADE   /* of all deletions; or RESTRICT */
 #endif
@@ -160,7 +161,8 @@
    NO_RAISED_IDS               ids that the other service has seen are given again.
    RAISED_AFTER_LIST           ids are raised at the end of a repair, and not with the new feed_id.
    NO_OPEN_DELETIONS           deletions whose events are skipped by a repair do not take effect.
-   OPEN_DELETIONS_AFTER_HEAD   they are read later than the head, so some of their events are not skipped.
+   OPEN_DELETIONS_AFTER_HEAD   so do those whose events come after the head, and are not skipped.
+   KEEPS_REFUSED               a repair keeps what was refused.
    NO_COMPLETION               after a restore of the child nobody looks which deletions are over. */
 
 /* ---- What must hold. A violation names the invariant. ----------------------------------------------------------- */
@@ -176,6 +178,7 @@ bool deletion_never_ends;
 bool completed_too_early;        /* a deletion is COMPLETED while its posts are still there */
 bool repair_never_ends;
 bool mismatch_after_repair;      /* a repair has ended, nothing was restored since, and a witness does not fit */
+bool refused_for_a_stranger;     /* a repair has ended, and a CASCADE is refused */
 
 #define must(condition, otherwise) if :: (condition) :: else -> assert(otherwise) fi
 
@@ -228,6 +231,7 @@ bool child_halted;
 /* Restores so far. Whoever asked before one knows by it that the answer is too old, or that the process is gone. */
 bool restores;
 bool cured;                    /* a repair has ended since then */
+bool strange;                  /* there was a stranger */
 
 #define is_tombstone (reference == RELEASED || reference == RECLAIMING)
 #define is_answered_by(d, uid) \
@@ -238,10 +242,15 @@ bool cured;                    /* a repair has ended since then */
 #define is_answered(uid) (is_answered_by(1, uid) || is_answered_by(2, uid) || is_answered_by(3, uid))
 #endif
 #define is_open(d) (deletion[d] == PENDING || deletion[d] == RECLAIMING)
-#if DELETIONS == 2
-#define open_deletions (is_open(1) + 2 * is_open(2))
+#ifdef OPEN_DELETIONS_AFTER_HEAD
+#define is_skipped(d, h) is_open(d)
 #else
-#define open_deletions (is_open(1) + 2 * is_open(2) + 4 * is_open(3))
+#define is_skipped(d, h) (is_open(d) && dropped_at[d] <= h)
+#endif
+#if DELETIONS == 2
+#define skipped_deletions(h) (is_skipped(1, h) + 2 * is_skipped(2, h))
+#else
+#define skipped_deletions(h) (is_skipped(1, h) + 2 * is_skipped(2, h) + 4 * is_skipped(3, h))
 #endif
 
 inline append_event(uid, d) {
@@ -292,6 +301,10 @@ end:
        if :: call_fits -> see_deletion(last_deletion_id, OTHER) :: else -> notice_mismatch() fi
      }
 #endif
+#ifdef STRANGER
+  :: atomic { takes_releases && reference == ACTIVE && !strange ->
+       strange = true; cured = false; refused_through = DELETIONS }
+#endif
   :: atomic { consumer == MISMATCH && !parent_halted -> parent_halted = true }   /* the child's service says so */
   /* Clients need not do what they may do. */
   :: atomic { uids < UIDS -> uids++ }
@@ -311,7 +324,9 @@ inline release(d, uid, as_of, id, answer) {
      reference == ABSENT && last_deletion_sequence <= as_of) ->
      see_deletion(d, uid);
      if
-     :: d <= refused_through -> answer = REFUSED
+     :: d <= refused_through ->
+        must(ACTION == RESTRICT || !strange || !cured, refused_for_a_stranger);
+        answer = REFUSED
      :: d > refused_through && ACTION == RESTRICT && post != 0 -> refused_through = d; answer = REFUSED
      :: d > refused_through && !(ACTION == RESTRICT && post != 0) ->
         reference = RELEASED; reference_uid = uid; reference_deletion = d; id_seen = true; answer = RELEASED
@@ -527,14 +542,11 @@ begin:
 #endif
   }
   if
-  :: atomic { /* a new feed_id, raised ids, the head, the deletions that are not over */
+  :: atomic { /* a new feed_id, raised ids, the head */
        restores_then == restores ->
        feeds++; feed_id = feeds; id = feed_id; h = head; h_event = feed[head];
 #ifndef RAISED_AFTER_LIST
-       raise_ids(); parent_halted = false;
-#endif
-#ifndef OPEN_DELETIONS_AFTER_HEAD
-       open = open_deletions
+       raise_ids(); parent_halted = false
 #endif
      }
   :: restores_then != restores -> goto begin
@@ -549,11 +561,8 @@ begin:
 #endif
 #ifndef LIST_BEFORE_HEAD
   row_uid = reference_uid;   /* a page of reference rows */
-  atomic { /* the owner's answer to this page, and its open deletions */
+  atomic { /* the owner's answer to this page */
     answer_uid = user; answer_deleting = (user_deletion != 0)
-#ifdef OPEN_DELETIONS_AFTER_HEAD
-    ; open = open_deletions
-#endif
   }
 #endif
   if
@@ -565,7 +574,11 @@ begin:
        :: reference == RELEASED && row_is_the_same && returns ->
           reference = ACTIVE; reference_deletion = 0; reached(RETURNED)
        :: reference == ACTIVE && row_is_the_same && answer_uid == row_uid ->
+#ifdef KEEPS_REFUSED
+          skip
+#else
           refused_through = 0   /* what has refused it may be lost, and its id given again */
+#endif
        :: else
        fi }
   :: restores_then != restores -> goto begin
@@ -577,6 +590,11 @@ begin:
   :: restores_then != restores -> goto begin
   fi;
 #endif
+  if
+  :: atomic { restores_then == restores && is_reclaimed -> open = skipped_deletions(h) }   /* a page of them */
+  :: restores_then != restores -> goto begin
+  :: atomic { crashes < CRASHES -> crashes++ }; goto begin
+  fi;
   if
   :: atomic { restores_then == restores && is_reclaimed ->
 #ifndef NO_OPEN_DELETIONS

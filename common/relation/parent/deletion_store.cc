@@ -72,7 +72,6 @@ DeletionStore::DeletionStore(const ParentTable& t)
                           ") AND complete_time < ? LIMIT ?")},
       purge_{t.deletions_table + ".purge",
              absl::StrCat("DELETE FROM ", t.deletions_table, " WHERE deletion_id IN (?)")},
-      type_(t.type),
       open_{t.deletions_table + ".open",
             absl::StrCat("SELECT deletion_id, ", t.id_column, ", uid FROM ", t.deletions_table, " WHERE state IN (",
                          static_cast<int>(DeletionState::kPending), ", ", static_cast<int>(DeletionState::kReclaiming),
@@ -82,7 +81,7 @@ absl::StatusOr<std::vector<OpenDeletion>> DeletionStore::Open(db::Connection& co
                                                               int limit) const {
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<DeletionId, RowId, std::string>(open_, after, limit)));
   std::vector<OpenDeletion> open;
-  for (const auto& [deletion_id, id, uid] : rows) open.push_back({type_, {id, uid}, deletion_id});
+  for (const auto& [deletion_id, id, uid] : rows) open.push_back({{id, uid}, deletion_id});
   return open;
 }
 

@@ -93,7 +93,6 @@ class DeletionStore {
   const db::Sql stale_;
   const db::Sql ended_;
   const db::Sql purge_;
-  const std::string type_;
   const db::Sql open_;
 };
 

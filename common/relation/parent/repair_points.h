@@ -25,19 +25,28 @@ class RepairPoints {
 
   const std::vector<GivenIds>& ids() const { return ids_; }
 
+  // Whether rows of this type are this service's.
+  bool Knows(const std::string& type) const;
+
   // Gives the own feed a new name, so that no number of before is compared with one of after. First sees to it that
-  // nothing of `seen` is given again, and reads the deletions that are open. A history that was lost goes on from here.
-  // The feed's row is locked meanwhile, so no event gets a number: the deletions are those that are open at the head.
-  // RESOURCE_EXHAUSTED OVERLOADED: more than limits::kOpenDeletions are open.
+  // nothing of `seen` is given again. A history that was lost goes on from here. The feed's row is locked meanwhile, so
+  // no event gets a number.
   absl::StatusOr<RepairPoint> Begin(const Call& call, const std::vector<events::Seen>& seen);
+  // A page of at most 500 deletions of rows of this type, by ascending id, behind `after`: those that were open at the
+  // head, and are still. A deletion whose event has a later place is left out.
+  absl::StatusOr<OpenPage> ListOpen(const Call& call, const std::string& type, DeletionId after, Sequence head);
 
  private:
   struct Deletions {
+    std::string type;
     std::string event;  // the name of their event
     DeletionStore store;
   };
   absl::StatusOr<RepairPoint> MakePoint(const Call& call);
-  static absl::Status ReadOpen(db::Tx& tx, const Deletions& deletions, RepairPoint& point);
+  // Those whose events have a place up to the head.
+  static absl::StatusOr<std::vector<OpenDeletion>> UpTo(db::Connection& connection, Sequence head,
+                                                        const Deletions& deletions,
+                                                        const std::vector<OpenDeletion>& open);
 
   db::Database& database_;
   events::History& history_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "common/relation/repair/check.h"
@@ -36,19 +35,23 @@ Call Step() { return Call::Background(limits::kDefaultDeadline); }
 absl::Status Superseded() { return absl::AbortedError("another repair has begun"); }
 
 // What is given up cannot be asked for later, so the log keeps it. It is written before the COMMIT, whose answer may be
-// lost; a line of a transaction that did not commit is written again by the next one.
-absl::Status Audit(events::Tx& tx, const Child& child, const Row& parent, const std::string& why) {
+// lost; a line of a transaction that did not commit is written again by the next one. A row that was released for a
+// deletion is hidden already, and usually that deletion was decided, so it is no reason for a warning.
+absl::Status Audit(events::Tx& tx, const Child& child, const Row& parent, ReferenceState state,
+                   const std::string& why) {
   for (size_t i = 0; i < child.table.children.size(); ++i) {
     const std::string relationship = child.table.children[i].declaration.relationship;
     CROSSKEY_ASSIGN_OR_RETURN(const auto rows, tx.db().QueryOne<int64_t>(child.sql.children[i].count, parent.id,
                                                                          limits::kRestrictedRowsCounted));
     const int64_t count = rows.has_value() ? std::get<0>(*rows) : 0;
     const std::string name = errors::ResourceName(child.table.parent_type, parent.id);
-    log::Warning("giving up a reference", {{"parent", name},
-                                           {"uid", parent.uid},
-                                           {"why", why},
-                                           {"relationship", relationship},
-                                           {"rows_at_least", count}});
+    const auto write = state == ReferenceState::kActive ? log::Warning : log::Info;
+    write("giving up a reference", {{"parent", name},
+                                    {"uid", parent.uid},
+                                    {"why", why},
+                                    {"released", state != ReferenceState::kActive},
+                                    {"relationship", relationship},
+                                    {"rows_at_least", count}});
   }
   return absl::OkStatus();
 }
@@ -109,10 +112,6 @@ absl::Status Repair::LockCheckpoint(events::Tx& tx, const RepairPoint& point) {
 
 absl::Status Repair::List(const Child& child, const RepairPoint& point, Done& done) {
   const std::string& type = child.table.parent_type;
-  std::set<RowId> open;  // they end by a deletion
-  for (const OpenDeletion& deletion : point.open_deletions) {
-    if (deletion.type == type) open.insert(deletion.row.id);
-  }
   // Rows that are added meanwhile have passed the fence, so it ends with a page that is not full.
   RowId after{};
   for (bool more = true; more;) {
@@ -156,9 +155,7 @@ absl::Status Repair::List(const Child& child, const RepairPoint& point, Done& do
             // A row that is being reclaimed has lost some of its child rows, so it goes on to its end.
             if (problem == kHiddenParent && state == ReferenceState::kReclaiming) continue;
             (problem == kHiddenParent ? living : lost).push_back(id);
-            if (problem != kHiddenParent && open.count(id) == 0) {
-              CROSSKEY_RETURN_IF_ERROR(Audit(tx, child, {id, uid}, problem));
-            }
+            if (problem != kHiddenParent) CROSSKEY_RETURN_IF_ERROR(Audit(tx, child, {id, uid}, state, problem));
           }
           // The deletion that was refused may be lost, and a new one get its id. Its own late release names the
           // history of before.
@@ -222,21 +219,23 @@ absl::Status Repair::Remove() {
 
 absl::Status Repair::TakeOver(const RepairPoint& point, Done& done) {
   for (const Child* child : sides_.children) {
-    std::vector<const OpenDeletion*> own;
-    for (const OpenDeletion& open : point.open_deletions) {
-      if (open.type == child->table.parent_type) own.push_back(&open);
-    }
-    for (size_t begin = 0; begin < own.size(); begin += kPage) {
-      const size_t end = std::min(own.size(), begin + kPage);
+    DeletionId after{};
+    do {
+      CROSSKEY_ASSIGN_OR_RETURN(const OpenPage page,
+                                sides_.repairs.ListOpen(Step(), child->table.parent_type, after, point.head));
+      if (page.feed_id != point.feed_id) return Superseded();
       CROSSKEY_RETURN_IF_ERROR(sides_.outbox.Transact(Step(), "repair.take_over", [&](events::Tx& tx) -> absl::Status {
         CROSSKEY_RETURN_IF_ERROR(LockCheckpoint(tx, point));
-        for (size_t i = begin; i < end; ++i) {
-          CROSSKEY_RETURN_IF_ERROR(child->events.TakeOver(tx, own[i]->row, own[i]->deletion_id));
+        for (const OpenDeletion& open : page.deletions) {
+          CROSSKEY_RETURN_IF_ERROR(child->events.TakeOver(tx, open.row, open.deletion_id));
         }
         return absl::OkStatus();
       }));
-      done.taken_over += static_cast<int64_t>(end - begin);
-    }
+      done.taken_over += static_cast<int64_t>(page.deletions.size());
+      // A page that does not go on would make this go on for ever.
+      if (page.next != DeletionId{} && page.next <= after) return errors::PeerUnavailable(sides_.peer);
+      after = page.next;
+    } while (after != DeletionId{});
   }
   return absl::OkStatus();
 }

@@ -14,15 +14,15 @@ namespace crosskey::relation {
 // (list, then watch):
 //
 //   1. It stores that it is going on. The consumer rests, and no release is carried out.
-//   2. The other service gives its feed a new name, raises the ids that were seen here, and says its head and which
-//      deletions are open (RepairPoints).
+//   2. The other service gives its feed a new name, raises the ids that were seen here, and says its head
+//      (RepairPoints).
 //   3. The fence: the new name and the head become those of the checkpoint. So no answer of before can add a row behind
 //      the list's back.
 //   4. The list: each reference row is compared with the owner's answer. One whose row is gone, or has another uid, is
 //      given up, and its child rows are removed like those of a deletion. A tombstone whose row lives becomes ACTIVE.
 //   5. Own deletions that are over at the other service become COMPLETED.
-//   6. What was given up is removed. Then the deletions of 2 take effect as their events would, because these are
-//      skipped.
+//   6. What was given up is removed. Then the deletions that are open and whose events have a place up to the head take
+//      effect as their events would, because these are skipped.
 //   7. The checkpoint is set to the head, and the consumer goes on.
 //
 // Each step is one or a few bounded transactions. After a crash, or if another repair has begun, it begins again with

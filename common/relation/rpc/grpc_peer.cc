@@ -94,13 +94,26 @@ absl::StatusOr<RepairPoint> GrpcPeer::BeginRepair(const Call& call, const std::v
   }
   v1::BeginRepairResponse response;
   const grpc::Status status = stub_->BeginRepair(&context, request, &response);
-  if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) return errors::Overloaded("open deletions");
   if (!status.ok()) return Unavailable("BeginRepair", status);
-  RepairPoint point{response.feed_id(), Sequence{response.head()}, response.event_id(), {}};
-  for (const auto& open : response.open_deletions()) {
-    point.open_deletions.push_back({open.type(), {RowId{open.id()}, open.uid()}, DeletionId{open.deletion_id()}});
+  return RepairPoint{response.feed_id(), Sequence{response.head()}, response.event_id()};
+}
+
+absl::StatusOr<OpenPage> GrpcPeer::ListOpen(const Call& call, const std::string& type, DeletionId after,
+                                            Sequence head) {
+  grpc::ClientContext context;
+  if (!channel_.Prepare(context, call).ok()) return errors::PeerUnavailable(name_);
+  v1::ListOpenDeletionsRequest request;
+  request.set_type(type);
+  request.set_after(Value(after));
+  request.set_head(Value(head));
+  v1::ListOpenDeletionsResponse response;
+  const grpc::Status status = stub_->ListOpenDeletions(&context, request, &response);
+  if (!status.ok()) return Unavailable("ListOpenDeletions", status);
+  OpenPage page{response.feed_id(), {}, DeletionId{response.next()}};
+  for (const auto& item : response.items()) {
+    page.deletions.push_back({{RowId{item.id()}, item.uid()}, DeletionId{item.deletion_id()}});
   }
-  return point;
+  return page;
 }
 
 absl::StatusOr<ReferencesAnswer> GrpcPeer::FindReferences(const Call& call, const std::string& type,

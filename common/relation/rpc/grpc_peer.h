@@ -30,6 +30,8 @@ class GrpcPeer final : public Peer, public RepairPeer {
                                        const std::vector<RowId>& ids) override;
   // Takes up to 30 s, because the other service may have to wait for locks.
   absl::StatusOr<RepairPoint> BeginRepair(const Call& call, const std::vector<events::Seen>& seen) override;
+  absl::StatusOr<OpenPage> ListOpen(const Call& call, const std::string& type, DeletionId after,
+                                    Sequence head) override;
   absl::StatusOr<ReferencesAnswer> FindReferences(const Call& call, const std::string& type,
                                                   const std::vector<RowId>& ids) override;
 

@@ -60,6 +60,7 @@ ReferenceRpc::ReferenceRpc(std::shared_ptr<rpc::Admission> admission, rpc::CallL
   // By these a service that has lost something gets out of that.
   calls_.TakeWithoutWrites("LookupReferenced");
   calls_.TakeWithoutWrites("BeginRepair");
+  calls_.TakeWithoutWrites("ListOpenDeletions");
   calls_.TakeWithoutWrites("FindReferences");
 }
 
@@ -132,15 +133,33 @@ grpc::ServerUnaryReactor* ReferenceRpc::BeginRepair(grpc::CallbackServerContext*
         response->set_feed_id(point.feed_id);
         response->set_head(Value(point.head));
         response->set_event_id(point.event_id);
-        for (const OpenDeletion& open : point.open_deletions) {
-          auto* item = response->add_open_deletions();
-          item->set_type(open.type);
-          item->set_id(Value(open.row.id));
-          item->set_uid(open.row.uid);
-          item->set_deletion_id(Value(open.deletion_id));
-        }
         return absl::OkStatus();
       });
+}
+
+grpc::ServerUnaryReactor* ReferenceRpc::ListOpenDeletions(grpc::CallbackServerContext* context,
+                                                          const v1::ListOpenDeletionsRequest* request,
+                                                          v1::ListOpenDeletionsResponse* response) {
+  return calls_.Unary(*context, "ListOpenDeletions", rpc::Waits::kInternal,
+                      [this, request, response](const Call& call) -> absl::Status {
+                        rpc::FieldErrors errors;
+                        CheckNumber(request->after(), "after", errors);
+                        CheckNumber(request->head(), "head", errors);
+                        if (!points_.Knows(request->type())) errors.Add("type", "is not owned by this service");
+                        CROSSKEY_RETURN_IF_ERROR(errors.status());
+                        CROSSKEY_ASSIGN_OR_RETURN(const OpenPage page,
+                                                  points_.ListOpen(call, request->type(), DeletionId{request->after()},
+                                                                   Sequence{request->head()}));
+                        response->set_feed_id(page.feed_id);
+                        response->set_next(Value(page.next));
+                        for (const OpenDeletion& open : page.deletions) {
+                          auto* item = response->add_items();
+                          item->set_id(Value(open.row.id));
+                          item->set_uid(open.row.uid);
+                          item->set_deletion_id(Value(open.deletion_id));
+                        }
+                        return absl::OkStatus();
+                      });
 }
 
 grpc::ServerUnaryReactor* ReferenceRpc::FindReferences(grpc::CallbackServerContext* context,

@@ -38,6 +38,9 @@ class ReferenceRpc final : public v1::ReferenceService::CallbackService {
                                               v1::ReleaseReferencedResponse* response) override;
   grpc::ServerUnaryReactor* BeginRepair(grpc::CallbackServerContext* context, const v1::BeginRepairRequest* request,
                                         v1::BeginRepairResponse* response) override;
+  grpc::ServerUnaryReactor* ListOpenDeletions(grpc::CallbackServerContext* context,
+                                              const v1::ListOpenDeletionsRequest* request,
+                                              v1::ListOpenDeletionsResponse* response) override;
   grpc::ServerUnaryReactor* FindReferences(grpc::CallbackServerContext* context,
                                            const v1::FindReferencesRequest* request,
                                            v1::FindReferencesResponse* response) override;

@@ -34,6 +34,7 @@ def parse():
     parser.add_argument("--clients", default="", help="only these numbers of clients: 1,16,64")
     parser.add_argument("--systems", default="", help="only these: mariadb,sqlite,echo,...")
     parser.add_argument("--many", type=int, default=100_000, help="posts of the user that is deleted (100000)")
+    parser.add_argument("--references", type=int, default=1_000_000, help="how many Check looks at (1000000)")
     parser.add_argument("--growth", action="store_true", help="measures how the rates depend on the rows there are")
     parser.add_argument("--growth-posts", type=int, default=1_000_000, help="that many (1000000)")
     parser.add_argument("--output", help="folder for what is written (benchmark/ in the build folder)")
@@ -48,6 +49,8 @@ def parse():
         parser.error(f"no such work: {', '.join(sorted(unknown))}")
     if not 0 < settings.seconds <= 600 or not 0 < settings.rounds <= 9 or not 1000 <= settings.many <= 1_000_000:
         parser.error("0 to 600 seconds, 1 to 9 rounds, 1,000 to 1,000,000 posts")
+    if not 1000 <= settings.references <= 10_000_000:
+        parser.error("1,000 to 10,000,000 references")
     settings.warm_up = min(0.5, settings.seconds / 4)
     settings.small_deletions = 20 if settings.seconds >= 1 else 5
     settings.output = settings.output or os.path.join(settings.build, "benchmark")
@@ -76,8 +79,10 @@ def candidates(settings):
 def plan(settings, names):
     """[(work, name of a system)] of a round: the systems of a work follow each other."""
     steps = []
-    for work in works.LOADS + works.SCENARIOS:
+    for work in works.LOADS + works.SCENARIOS + works.ON_REQUEST:
         is_load = isinstance(work, works.Load)
+        if work in works.ON_REQUEST and not settings.only:
+            continue
         if settings.only and (work.method if is_load else work.name) not in settings.only:
             continue
         if settings.clients and is_load and work.clients not in settings.clients:

@@ -2,6 +2,7 @@
 
 import json
 
+from fill import given_ids, numbers, uuid
 from ratios import of
 from systems import Ours, insert_posts
 
@@ -11,18 +12,6 @@ FIRST_WAITING = 1_000_000_000
 LIKED_POSTS = 100
 LIKES = 20  # of each of them: more than ten, and fewer than the deleted users
 STEP = 100_000
-
-
-def numbers(database, count):
-    """A table of the numbers from 1 on, in a column seq."""
-    if database == "mariadb":
-        return f"seq_1_to_{count}"
-    return ("(WITH RECURSIVE n(seq) AS "
-            f"(SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < {count}) SELECT seq FROM n)")
-
-
-def uuid(database):
-    return "UUID()" if database == "mariadb" else "lower(hex(randomblob(18)))"
 
 
 def more_posts(database, count, users):
@@ -44,15 +33,6 @@ def likes(database, posts, users):
             f"UPDATE posts SET like_count = {LIKES} WHERE id IN ({ids});\n")
 
 
-def given_ids(database):
-    """For user-service: it has given the ids of the users that wait. Else it would take them for lost."""
-    last = FIRST_WAITING + 1_000_000
-    if database == "mariadb":
-        return f"ALTER TABLE users AUTO_INCREMENT = {last};\n"
-    return (f"DELETE FROM sqlite_sequence WHERE name = 'users';\n"
-            f"INSERT INTO sqlite_sequence (name, seq) VALUES ('users', {last});\n")
-
-
 def waiting_users(database):
     """Users that user-service has released and whose deletion event never comes, each with ten posts."""
     first = FIRST_WAITING
@@ -70,7 +50,7 @@ def fill(system, settings, variant):
     sql = likes(system.database, liked, population["written_users"])
     statements = {}
     if "deleted" in variant:
-        statements["user-service"] = given_ids(system.database)
+        statements["user-service"] = given_ids(system.database, FIRST_WAITING + 1_000_000)
         sql += waiting_users(system.database)
     elif not variant.startswith("10,000 "):
         sql += more_posts(system.database, settings.growth_posts - 10_000, population["written_users"])

@@ -1,5 +1,11 @@
 """The scenarios that are more than a load. Each returns {work: values of the client}."""
 
+import time
+from statistics import median
+
+import fill
+from processes import Failure, Process
+
 
 def delete_user(system, settings, seed):
     """DeleteUser of users with one post, and of one with many, with nothing else to do."""
@@ -42,4 +48,34 @@ def cascade(system, settings, seed):
     return {"ON DELETE CASCADE": system.command("cascade", f"--rows={settings.many}")}
 
 
-RUN = {"DeleteUser": delete_user, "Reclaim": reclaim, "HotUser": hot_user, "Cascade": cascade}
+def check(system, settings, seed):
+    """`check` of post-service, and the calls of others before and meanwhile."""
+    fill.references(system, settings.references)
+    groups = ["GetPost=GetPost:4", "CreatePost=CreatePost:4"]
+    before = system.load(groups, settings.seconds, seed)
+    system.settle()
+    command = Process("check", system.check_command(), system.log("check"))
+    begin = time.monotonic()
+    during = []
+    while command.child.poll() is None:
+        load = system.load(groups, settings.seconds, seed)
+        # The last one was not disturbed all the time.
+        if command.child.poll() is None or not during:
+            during.append(load)
+    seconds = time.monotonic() - begin
+    if command.child.returncode != 0:
+        raise Failure(f"check has ended with {command.child.returncode}: {command.log_end()}")
+    system.settle()
+    results = {f"{settings.references:,} references": {"check_s": seconds,
+                                                       "rows_per_second": settings.references / seconds}}
+    for method in ("GetPost", "CreatePost"):
+        results[f"{method}, before a check"] = dict(before["groups"][method], processes=before["processes"])
+        found = [load["groups"][method] for load in during]
+        results[f"{method}, during a check"] = dict(
+            found[0], processes=during[0]["processes"], errors=sum(each["errors"] for each in found),
+            **{field: median(each[field] for each in found) for field in ("per_second", "p50_ms", "p99_ms")})
+    return results
+
+
+RUN = {"DeleteUser": delete_user, "Reclaim": reclaim, "HotUser": hot_user, "Cascade": cascade,
+       "Check": check}

@@ -77,6 +77,7 @@ class Ours(System):
         self.build = build
         self.database = database
         self.listed = listed
+        self.has_references = False
         self.ports = [free_port() for _ in range(6)]
         self.names = {service: f"{self.folder_name()}_{service.split('-')[0]}" for service in SERVICES}
 
@@ -146,6 +147,14 @@ class Ours(System):
             if time.monotonic() > deadline:
                 raise Failure(f"{self.name}: the events are not consumed")
             time.sleep(0.1)
+
+    def log(self, name):
+        return os.path.join(self.folder, name + ".log")
+
+    def check_command(self):
+        """Of post-service, with the flags with which it serves."""
+        return [self.binary("post-service"), "check", "--db", self.db("post-service"),
+                "--peer", f"127.0.0.1:{self.ports[2]}"]
 
     def write(self, statements):
         """{service: SQL} in the databases of these services, while none of them runs."""
