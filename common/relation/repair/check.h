@@ -37,7 +37,8 @@ inline constexpr char kHiddenParent[] = "hidden, but its row lives";  // a tombs
 inline constexpr char kUnreported[] = "deletion without an end";      // nothing is left, and nobody reports it
 inline constexpr char kUndecided[] = "not decided in time";  // events were not consumed, so nothing can be said
 
-// Safe to run while both services serve: it changes nothing, reads by pages of 500 rows, and a row that looks wrong is
+// Safe to run while both services serve: it changes nothing, reads by pages of 500 rows with a rest after each that is
+// as long as the page took, and a row that looks wrong is
 // looked at again once the events that explain it must have taken effect, a second later at least. So what it names is
 // wrong for good. Thread-safe.
 class Check {

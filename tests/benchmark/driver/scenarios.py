@@ -1,5 +1,6 @@
 """The scenarios that are more than a load. Each returns {work: values of the client}."""
 
+import threading
 import time
 from statistics import median
 
@@ -56,13 +57,25 @@ def check(system, settings, seed):
     system.settle()
     command = Process("check", system.check_command(), system.log("check"))
     begin = time.monotonic()
+    ended = []
+
+    def wait():
+        command.child.wait()
+        ended.append(time.monotonic())
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
     during = []
-    while command.child.poll() is None:
-        load = system.load(groups, settings.seconds, seed)
-        # The last one was not disturbed all the time.
-        if command.child.poll() is None or not during:
-            during.append(load)
-    seconds = time.monotonic() - begin
+    try:
+        while not ended:
+            load = system.load(groups, settings.seconds, seed)
+            # The last one was not disturbed all the time.
+            if not ended or not during:
+                during.append(load)
+    finally:
+        command.stop()
+        waiting.join()
+    seconds = ended[0] - begin
     if command.child.returncode != 0:
         raise Failure(f"check has ended with {command.child.returncode}: {command.log_end()}")
     system.settle()
