@@ -43,7 +43,7 @@ RATIOS = [
 ] + [Ratio(f"{method} of others, p99: during a reclaim / before, {title}", (f"{method}, during a reclaim", system, P99),
            (f"{method}, before a reclaim", system, P99), True, 2, 1.2)
      for system, title in (("mariadb", "MariaDB"), ("sqlite", "SQLite")) for method in ("GetPost", "CreatePost")
-] + [Ratio(f"{method} of others, p99: in a check / before, {title}", (f"{method}, during a check", system, P99),
+] + [Ratio(f"{method} of others, p99: check / before, {title}", (f"{method}, during a check", system, P99),
            (f"{method}, before a check", system, P99), True, 1.5, 1.2)
      for system, title in (("mariadb", "MariaDB"), ("sqlite", "SQLite")) for method in ("GetPost", "CreatePost")
 ] + [Ratio(f"DeleteUser, many posts / 1 post, {title}", ("DeleteUser, many posts", system, "delete_ms"),
