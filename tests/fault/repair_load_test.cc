@@ -73,6 +73,10 @@ class RepairUnderLoad : public DatabaseTest {
   void ExpectBothShow(Side of) {
     EXPECT_TRUE(WaitFor([&] { return Shows(Side::kUsers, of) && Shows(Side::kPosts, of); }));
   }
+  bool PostsShow(const std::string& metric) const {
+    return absl::StrContains(HttpGet(cluster_.metrics_port(Side::kPosts), "/metrics"), metric);
+  }
+  static bool EveryPoint() { return std::getenv("CROSSKEY_EVERY_POINT") != nullptr; }
   static const char* Name(Side side) { return side == Side::kUsers ? "user-service" : "post-service"; }
 
   int Check(Side side, std::string* output = nullptr) { return cluster_.Run(side, "check", {}, output); }
@@ -105,6 +109,47 @@ class RepairUnderLoad : public DatabaseTest {
       const auto row = rows.find(id);
       EXPECT_EQ(row == rows.end() ? uid : row->second, uid) << id;
     }
+  }
+  // It would give ids that post-service still refers to.
+  void EmptyUserService() {
+    const Uids known = UidsOf(cluster_.post_db(), "user_refs");
+    cluster_.Kill(Side::kUsers);
+    cluster_.user_db().Clear();
+    EXPECT_EQ(cluster_.Run(Side::kUsers, "migrate", {}, &output_), 0) << output_;
+    cluster_.Start(Side::kUsers, 0, {}, /*wait=*/false);
+    EXPECT_TRUE(WaitFor([&] { return Shows(Side::kUsers, Side::kUsers); }));
+    EXPECT_TRUE(WaitFor([&] { return PostsShow("crosskey_peer_mismatch 1"); }));
+    EXPECT_EQ(cluster_.user_db().Number("SELECT COUNT(*) FROM users"), 0);
+    EXPECT_EQ(cluster_.Run(Side::kPosts, "unpair", {}, &output_), 0) << output_;
+    RepairBoth();
+    AwaitLoad();
+    ExpectNoneGivenAgain(known, UidsOf(cluster_.user_db(), "users"));
+  }
+  void TrimBeyondTheCheckpoint() {
+    cluster_.Kill(Side::kPosts);
+    AwaitEvents(Side::kUsers, 20);
+    const int64_t head = Head(Side::kUsers);
+    cluster_.user_db().Run(absl::StrCat("UPDATE feed SET floor = ", head));
+    cluster_.user_db().Run(absl::StrCat("DELETE FROM outbox WHERE sequence <= ", head));
+    cluster_.Start(Side::kPosts);
+    EXPECT_TRUE(WaitFor([&] { return Shows(Side::kPosts, Side::kUsers); }));
+    AwaitEvents(Side::kUsers, 20);
+    EXPECT_TRUE(Shows(Side::kPosts, Side::kUsers));
+    EXPECT_EQ(Check(Side::kPosts), kWrong);
+    RepairBoth();
+    AwaitLoad();
+  }
+  void PublishPoison() {
+    cluster_.user_db().Run(
+        "INSERT INTO outbox (event_id, type, subject, time, traceparent, payload) VALUES "
+        "('00000000-0000-4000-8000-000000000001', 'user.v1.UserDeleted', 'users/9', 1, '', 'x')");
+    const auto stalls = [&] { return PostsShow("crosskey_consumer_stalled{feed=\"user-service\"} 1"); };
+    EXPECT_TRUE(WaitFor(stalls));
+    AwaitEvents(Side::kUsers, 20);
+    EXPECT_TRUE(stalls());
+    EXPECT_EQ(Check(Side::kPosts), kWrong);
+    RepairBoth();
+    AwaitLoad();
   }
   // The state is sound, and so is what clients see from now on.
   void ExpectSound() {
@@ -177,15 +222,23 @@ TEST_P(RepairUnderLoad, BothAreRestoredFromDifferentMoments) {
   ExpectSound();
 }
 
+// An empty database, a trimmed feed, a poison event. With CROSSKEY_EVERY_POINT each database has all of them.
+TEST_P(RepairUnderLoad, AServiceLosesWhatTheOtherOneNeeds) {
+  const bool is_sqlite = cluster_.user_db().is_sqlite();
+  if (EveryPoint() || !is_sqlite) EmptyUserService();
+  if (EveryPoint() || is_sqlite) TrimBeyondTheCheckpoint();
+  if (EveryPoint()) PublishPoison();
+  ExpectSound();
+}
+
 // The next repair begins anew, whatever the one before has left. CROSSKEY_EVERY_POINT lets it be killed at all points;
 // otherwise each database has one after which something is half done.
 TEST_P(RepairUnderLoad, ARepairIsKilledAndRepeated) {
-  const bool every = std::getenv("CROSSKEY_EVERY_POINT") != nullptr;
   const std::string one = cluster_.user_db().is_sqlite() ? "repair.fence.after_commit" : "repair.end.before_commit";
   for (const std::string transaction : fault::kRepairTransactions) {
     for (const char* when : {".before_commit", ".after_commit"}) {
       const std::string point = transaction + when;
-      if (!every && point != one) continue;
+      if (!EveryPoint() && point != one) continue;
       SCOPED_TRACE(point);
       // Only if a reclaim does not end, its deletion is still open when the repair begins.
       const bool needs_open = transaction == "repair.take_over";
