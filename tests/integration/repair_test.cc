@@ -148,6 +148,39 @@ TEST_P(RepairOnServer, OfTwoRepairsTheLaterOneCounts) {
   ExpectSound();
 }
 
+// The answer is of before the restore, and its write goes on while the list is on its way: the page that it would have
+// to be on has been read, and the owner's answer to that page is not there yet.
+TEST_P(RepairTest, AnAnswerOfBeforeAddsNothingBehindTheList) {
+  const std::string file = absl::StrCat(::testing::TempDir(), "crosskey_behind_", getpid());
+  const std::string answered = file + "_answered", examined = file + "_examined";
+  pair_.StopPosts();
+  pair_.hold_post_consumer = true;  // so that post-service has to ask
+  pair_.StartPosts();
+  const std::string backup = pair_.user_db().Backup();
+  const int64_t carl = pair_.CreateUser("carl");
+  ClearFaults();
+  SetFault("lookup.answered=wait:" + answered + "@1");
+  grpc::Status written;
+  std::thread writer([&] { written = pair_.TryCreatePost(carl); });
+  EXPECT_TRUE(WaitFor([] { return TimesReached("lookup.answered") == 1; }));
+  RestoreUsers(backup);
+  ClearFaults();
+  SetFault("lookup.received=wait:" + examined + "@1");
+  absl::StatusOr<Repair::Done> done = absl::UnknownError("it has not ended");
+  std::thread repair([&] { done = Repair(Posts()).Run(); });
+  EXPECT_TRUE(WaitFor([] { return TimesReached("lookup.received") == 1; }));
+  std::ofstream(answered).close();
+  writer.join();
+  std::ofstream(examined).close();
+  repair.join();
+  std::remove(answered.c_str());
+  std::remove(examined.c_str());
+  EXPECT_THAT(written, GrpcError(StatusCode::FAILED_PRECONDITION, "FOREIGN_KEY_VIOLATION"));
+  EXPECT_THAT(done, IsOk());
+  pair_.hold_post_consumer = false;
+  ExpectSound();
+}
+
 // A repair that ends at any point is repeated, while clients go on.
 TEST_P(RepairTest, ARepairThatEndsAtAnyPointIsRepeated) {
   std::atomic<bool> stop = false;
