@@ -66,7 +66,9 @@ TEST_P(RepairTest, ADeletionBehindTheHeadIsNotTakenOver) {
     EXPECT_THAT(page, IsOk());
     return page.ok() ? page->deletions.size() : 0;
   };
+  pair_.StopPosts();
   pair_.hold_post_consumer = true;
+  pair_.StartPosts();
   pair_.Delete(ada_);
   const auto number = [&] {
     return pair_.user_db().Number("SELECT COALESCE(MAX(sequence), 0) FROM outbox WHERE type = 'user.v1.UserDeleted'");
