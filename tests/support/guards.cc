@@ -37,7 +37,7 @@ const Change kChanges[] = {
     // The end of a stream says nothing of a history that a repair has begun meanwhile.
     {"history_of_stream", "consumer.mismatch", "AND feed_id = ?", "AND ? <> ''"},
     // The answer to a lookup is not used after a later deletion has been consumed.
-    {"fence", "consumer.fence", "SELECT c.last_deletion_sequence", "SELECT 0"},
+    {"fence", "consumer.fence", ", c.last_deletion_sequence", ", 0"},
     // A late duplicate of a refused release is refused again.
     {"refused_through", "*_refs.lock", "refused_through", "0"},
     // Events are numbered once they are committed, not by their ids.
