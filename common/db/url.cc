@@ -1,5 +1,10 @@
 #include "common/db/url.h"
 
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -13,8 +18,45 @@ absl::Status Bad(const std::string& why) {
       absl::StrCat("the database URL: ", why, "; expected sqlite:PATH or mysql://user@host:port/database"));
 }
 
-// The parts become values of a SOCI connection string, which knows quotes but no escapes.
-bool IsPlain(const std::string& part) { return !part.empty() && part.find_first_of("'\" \t\n=") == std::string::npos; }
+bool IsHost(const std::string& host) {
+  const auto is_known = [](unsigned char c) { return absl::ascii_isalnum(c) || absl::StrContains(".-_:%", c); };
+  return !host.empty() && std::all_of(host.begin(), host.end(), is_known);
+}
+
+// Whether a character stands for itself in the URL.
+bool IsPlain(char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)) && !absl::StrContains("'\"%?#", c); }
+
+// A name with its %XX decoded. nullopt: it has another character that is not plain, or is one of control characters.
+std::optional<std::string> Decoded(const std::string& part) {
+  std::string name;
+  for (size_t i = 0; i < part.size(); ++i) {
+    const std::string digits = part.substr(i + 1, 2);
+    if (IsPlain(part[i])) {
+      name += part[i];
+    } else if (part[i] == '%' && digits.size() == 2 && absl::ascii_isxdigit(static_cast<unsigned char>(digits[0])) &&
+               absl::ascii_isxdigit(static_cast<unsigned char>(digits[1]))) {
+      name += absl::HexStringToBytes(digits);
+      i += 2;
+    } else {
+      return std::nullopt;
+    }
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(name.back()))) return std::nullopt;
+  }
+  return name;
+}
+
+std::string Encoded(const std::string& name) {
+  std::string part;
+  for (const char c : name) {
+    const bool is_part_of_url = c == '/' || c == '@' || c == ':';
+    if (IsPlain(c) && !is_part_of_url) {
+      part += c;
+    } else {
+      absl::StrAppend(&part, "%", absl::BytesToHexString(std::string(1, c)));
+    }
+  }
+  return part;
+}
 
 }  // namespace
 
@@ -25,6 +67,7 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
     if (url.path.empty()) return Bad("the path is missing");
     if (absl::StrContains(url.path, ":memory:")) return Bad("an in-memory database cannot be shared by a pool");
     if (url.path.find('"') != std::string::npos) return Bad("a path with a double quote");
+    if (absl::StartsWith(url.path, "file:")) return Bad("SQLite takes a path with file: for a URI");
     return url;
   }
   if (!absl::StartsWith(text, "mysql://")) return Bad("unknown kind of database");
@@ -33,8 +76,9 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   const size_t at = rest.rfind('@');
   const size_t slash = rest.find('/', at == std::string::npos ? 0 : at);
   if (at == std::string::npos || slash == std::string::npos) return Bad("a part is missing");
-  url.user = rest.substr(0, at);
-  url.database = rest.substr(slash + 1);
+  const std::string user = rest.substr(0, at);
+  const std::optional<std::string> decoded = Decoded(user);
+  const std::optional<std::string> database = Decoded(rest.substr(slash + 1));
   std::string address = rest.substr(at + 1, slash - at - 1);
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &url.port) || url.port < 1 ||
@@ -46,18 +90,22 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   if (absl::StartsWith(url.host, "[") && absl::EndsWith(url.host, "]")) {  // IPv6
     url.host = url.host.substr(1, url.host.size() - 2);
   }
-  if (absl::StrContains(url.user, ":")) return Bad("a password belongs into --db-password-file");
-  if (!IsPlain(url.user)) return Bad("the user is missing or has a quote, blank or =");
-  if (!IsPlain(url.host)) return Bad("the host is missing or has a quote, blank or =");
-  if (!IsPlain(url.database)) return Bad("the database is missing or has a quote, blank or =");
+  if (absl::StrContains(user, ":")) return Bad("a password belongs into --db-password-file");
+  if (!decoded.has_value() || decoded->empty())
+    return Bad("the user is missing, or has a character that must be written as %XX");
+  if (!IsHost(url.host)) return Bad("the host is missing, or no name of a host");
+  if (!database.has_value() || database->empty())
+    return Bad("the database is missing, or has a character that must be written as %XX");
+  url.user = *decoded;
+  url.database = *database;
   return url;
 }
 
 std::string ToText(const Url& url) {
   if (url.dialect == Dialect::kSqlite) return "sqlite:" + url.path;
   const bool ipv6 = absl::StrContains(url.host, ":");
-  return absl::StrCat("mysql://", url.user, "@", ipv6 ? "[" : "", url.host, ipv6 ? "]" : "", ":", url.port, "/",
-                      url.database);
+  return absl::StrCat("mysql://", Encoded(url.user), "@", ipv6 ? "[" : "", url.host, ipv6 ? "]" : "", ":", url.port,
+                      "/", Encoded(url.database));
 }
 
 }  // namespace crosskey::db

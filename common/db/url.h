@@ -17,10 +17,11 @@ struct Url {
   std::string database;
 };
 
-// Parses `sqlite:PATH` or `mysql://user@host:port/database`. INVALID_ARGUMENT says what is wrong, without repeating the
-// text, in case there is a password in it. An in-memory SQLite database is refused, because every session of the pool
-// would get an empty one of its own. The host "localhost" becomes 127.0.0.1, because MySQL clients would take it as the
-// local socket and ignore the port.
+// Parses `sqlite:PATH` or `mysql://user@host:port/database`. In user and database, %XX is the character with that
+// hexadecimal number, so all but control characters can be there. INVALID_ARGUMENT says what is wrong, without
+// repeating the text, in case there is a password in it. An in-memory SQLite database is refused, because every session
+// of the pool would get an empty one of its own. The host "localhost" becomes 127.0.0.1, because MySQL clients would
+// take it as the local socket and ignore the port.
 absl::StatusOr<Url> ParseUrl(const std::string& text);
 
 // Returns the URL as ParseUrl takes it.

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_replace.h"
 #include "common/db/sql_error.h"
+#include "common/status/macros.h"
 #include "tests/conformance/storage.h"
 #include "tests/support/free_port.h"
 #include "tests/support/status_matchers.h"
@@ -44,6 +46,7 @@ TEST(ParseUrl, SaysWhatIsWrongWithoutRepeatingIt) {
       {"sqlite::memory:", "in-memory"},
       {"sqlite:file::memory:?cache=shared", "in-memory"},
       {"sqlite:secret\".db", "a double quote"},
+      {"sqlite:file:secret.db", "a URI"},
       {"mysql://me:secret", "a part is missing"},
       {"mysql://me:secret@host:3306", "a part is missing"},
       {"mysql://host:3306/secret", "a part is missing"},
@@ -54,12 +57,17 @@ TEST(ParseUrl, SaysWhatIsWrongWithoutRepeatingIt) {
       {"mysql://me:secret@host:3306/posts", "--db-password-file"},
       {"mysql://me:sec@secret/ret@host:3306/posts", "--db-password-file"},
       {"mysql://@host:3306/secret", "the user"},
-      {"mysql://secret'@host:3306/posts", "the user"},
+      {"mysql://sec%ret@host:3306/posts", "the user"},
+      {"mysql://sec%1@host:3306/posts", "the user"},
+      {"mysql://sec ret@host:3306/posts", "the user"},
+      {"mysql://me@ho'st:3306/secret", "the host"},
+      {"mysql://me@host:3306/secret?a=b", "the database"},
+      {"mysql://sec%00@host:3306/posts", "the user"},
       {"mysql://secret@:3306/posts", "the host"},
       {"mysql://me@ho st:3306/secret", "the host"},
       {"mysql://me@host:3306/", "the database"},
-      {"mysql://me@host:3306/secret' port=1", "the database"},
-      {"mysql://me@host:3306/secret=1", "the database"},
+      {"mysql://me@host:3306/secret%", "the database"},
+      {"mysql://me@host:3306/secret\n", "the database"},
   };
   for (const auto& [url, reason] : cases) {
     const absl::Status status = db::ParseUrl(url).status();
@@ -160,52 +168,120 @@ TEST_P(ServerSession, NobodyListeningMeansUnavailable) {
   EXPECT_EQ(runs, 0);
 }
 
-// A user whose sessions begin with an sql_mode that the test chooses. The server's init_connect sets it, which runs
-// only for users without administrative rights; the global sql_mode would hit whoever uses the server at the same time.
-class UserWithSqlMode {
+// A user whose sessions begin with a statement that the test chooses. The server's init_connect runs it, and only for
+// users without administrative rights; global variables would hit whoever uses the server at the same time.
+class UserWithInitConnect {
  public:
-  UserWithSqlMode(const TestDatabase& server, const std::string& mode) : server_(server) {
+  UserWithInitConnect(const TestDatabase& server, const std::string& statement) : server_(server) {
     const std::string database = OptionsFor(server).url.database;
     server_.Run("CREATE USER crosskey_plain@127.0.0.1");
     server_.Run("GRANT ALL PRIVILEGES ON " + database + ".* TO crosskey_plain@127.0.0.1");
-    server_.Run("SET GLOBAL init_connect = \"SET SESSION sql_mode = '" + mode + "'\"");
+    server_.Run("SET GLOBAL init_connect = \"" + statement + "\"");
   }
-  ~UserWithSqlMode() {
+  ~UserWithInitConnect() {
     server_.Run("SET GLOBAL init_connect = ''");
     server_.Run("DROP USER crosskey_plain@127.0.0.1");
   }
-  UserWithSqlMode(const UserWithSqlMode&) = delete;
-  UserWithSqlMode& operator=(const UserWithSqlMode&) = delete;
+  UserWithInitConnect(const UserWithInitConnect&) = delete;
+  UserWithInitConnect& operator=(const UserWithInitConnect&) = delete;
 
  private:
   const TestDatabase& server_;
 };
 
-TEST_P(ServerSession, IsRefusedInAnSqlModeThatIsNotSafe) {
-  const struct {
-    std::string mode;
-    bool accepted;
-  } cases[] = {
-      {"STRICT_TRANS_TABLES", true},
-      {"STRICT_ALL_TABLES,NO_ZERO_DATE", true},
-      {"STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES", false},
-      {"STRICT_TRANS_TABLES,ANSI_QUOTES", false},
-      {"NO_ENGINE_SUBSTITUTION", false},
-      {"", false},
-  };
-  const TestDatabase own(GetParam());
-  db::DatabaseOptions options = OptionsFor(own);
-  options.url.user = "crosskey_plain";
-  for (const auto& [mode, accepted] : cases) {
-    const UserWithSqlMode user(own, mode);
+// Two names, so that a limit of one row is noticed. In gbk the last byte of the euro sign and the quote's escape would
+// be one character, and the quote would end the text.
+TEST_P(ServerSession, IsTheSameWhateverTheServerChooses) {
+  const std::string names[] = {"\xE2\x82\xAC' OR 1=1 -- ", ""};
+  for (const std::string statement :
+       {"SET NAMES gbk", "SET NAMES latin1", "SET NAMES utf8mb3", "SET autocommit = 0", "SET sql_select_limit = 1",
+        "SET foreign_key_checks = 0", "SET unique_checks = 0", "SET SESSION TRANSACTION READ ONLY",
+        "SET sql_safe_updates = 1", "SET completion_type = 'CHAIN'", "SET sql_mode = 'ANSI_QUOTES'",
+        "SET sql_mode = 'NO_BACKSLASH_ESCAPES'", "SET sql_mode = 'PIPES_AS_CONCAT,IGNORE_SPACE'", "SET sql_mode = ''",
+        "SET sql_auto_is_null = 1", "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET innodb_lock_wait_timeout = 50"}) {
+    SCOPED_TRACE(statement);
+    Storage storage(GetParam());
+    const UserWithInitConnect user(storage.own, statement);
+    db::DatabaseOptions options = OptionsFor(storage.own);
+    options.url.user = "crosskey_plain";
     telemetry::Metrics metrics("test", "0");
     db::Database database(options, metrics);
-    int runs = 0;
-    const absl::Status status = database.Read(TestCall(), [&](db::Connection&) { return ++runs, absl::OkStatus(); });
-    EXPECT_EQ(status.ok(), accepted) << mode << ": " << status;
-    EXPECT_EQ(runs, accepted ? 1 : 0) << mode;
-    EXPECT_EQ(db::SqlErrorOf(status) == db::SqlError::kRefused, !accepted) << mode;
+    ASSERT_THAT(database.Transact(TestCall(), "test",
+                                  [&](db::Tx& tx) -> absl::Status {
+                                    for (const std::string& name : names) {
+                                      CROSSKEY_RETURN_IF_ERROR(tx.Execute(kInsertItem, name).status());
+                                    }
+                                    return absl::OkStatus();
+                                  }),
+                IsOk());
+    const auto read = [](db::Connection& connection) {
+      const auto row = connection.QueryOne<std::string>(
+          {"test.variables",
+           "SELECT CONCAT_WS('|', @@character_set_client, @@character_set_connection, @@character_set_results, "
+           "@@completion_type, @@sql_mode, @@autocommit = 1, @@sql_safe_updates = 0, @@foreign_key_checks = 1, "
+           "@@unique_checks = 1, @@sql_auto_is_null = 0, @@innodb_lock_wait_timeout = 5, "
+           "@@sql_select_limit > 1000000)"});
+      EXPECT_EQ(std::get<0>(*row.value()),
+                "utf8mb4|utf8mb4|utf8mb4|NO_CHAIN|STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION|1|1|1|1|1|1|1");
+      const auto items = connection.Query<std::string>({"test.items", "SELECT name FROM items ORDER BY id"});
+      EXPECT_EQ(items.value().size(), 2u);
+      return items.status();
+    };
+    EXPECT_THAT(database.Read(TestCall(), read), IsOk());
+    EXPECT_EQ(storage.own.Query("SELECT HEX(name) FROM items ORDER BY id")[0][0], "E282AC27204F5220313D31202D2D20");
+    EXPECT_EQ(storage.own.Number("SELECT COUNT(*) FROM items WHERE name = ''"), 1);
   }
+}
+
+// A legal batch would fail for ever.
+TEST_P(ServerSession, IsRefusedIfPacketsAreTooSmall) {
+  const TestDatabase own(GetParam());
+  const int64_t before = own.Number("SELECT @@GLOBAL.max_allowed_packet");
+  own.Run("SET GLOBAL max_allowed_packet = 4194304");
+  telemetry::Metrics metrics("test", "0");
+  db::Database database(OptionsFor(own), metrics);
+  const auto read = [](db::Connection& connection) {
+    return connection.QueryOne<int64_t>({"test.one", "SELECT 1"}).status();
+  };
+  const absl::Status refused = database.Read(TestCall(), read);
+  own.Run("SET GLOBAL max_allowed_packet = " + std::to_string(before));
+  EXPECT_EQ(db::SqlErrorOf(refused), db::SqlError::kRefused);
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("max_allowed_packet is 4194304, and must be 16777216 at least"));
+  EXPECT_THAT(database.Read(TestCall(), read), IsOk());
+}
+
+TEST_P(ServerSession, TakesEveryCharacterInNamesAndPassword) {
+  const TestDatabase own(GetParam());
+  db::DatabaseOptions options = OptionsFor(own);
+  options.url.user = "we ird'\"\\=@/%:";
+  options.url.database = "od d'\"=@%:;";
+  options.password = "p w'\"\\=;%' port=1";
+  EXPECT_EQ(db::ParseUrl(db::ToText(options.url)).value().user, options.url.user);
+  EXPECT_EQ(db::ParseUrl(db::ToText(options.url)).value().database, options.url.database);
+  const auto quoted = [](const std::string& text) {
+    return "'" + absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"'", "\\'"}}) + "'";
+  };
+  const std::string user = quoted(options.url.user) + "@127.0.0.1", database = "`" + options.url.database + "`";
+  own.Run("CREATE DATABASE " + database);
+  own.Run("CREATE USER " + user + " IDENTIFIED BY " + quoted(options.password));
+  own.Run("GRANT ALL PRIVILEGES ON " + database + ".* TO " + user);
+  telemetry::Metrics metrics("test", "0");
+  {
+    db::Database there(options, metrics);
+    EXPECT_THAT(there.Read(TestCall(),
+                           [&](db::Connection& connection) {
+                             const auto row = connection.QueryOne<std::string, std::string>(
+                                 {"test.names", "SELECT DATABASE(), CURRENT_USER()"});
+                             EXPECT_EQ(row.value(),
+                                       std::make_tuple(options.url.database, options.url.user + "@127.0.0.1"));
+                             return row.status();
+                           }),
+                IsOk());
+  }
+  own.Run("DROP USER " + user);
+  own.Run("DROP DATABASE " + database);
 }
 
 }  // namespace
