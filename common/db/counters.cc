@@ -6,10 +6,10 @@ namespace crosskey::db {
 namespace {
 
 const Sql kSqlite{"counters.highest", "SELECT seq FROM sqlite_sequence WHERE name = ?"};
-// MySQL keeps what this table says for a day unless it is told not to. MariaDB takes the hint for a comment.
+// MySQL would keep what this table says for a day; open_session.cc tells it not to.
 const Sql kMysql{"counters.highest",
-                 "SELECT /*+ SET_VAR(information_schema_stats_expiry = 0) */ auto_increment - 1 FROM "
-                 "information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?"};
+                 "SELECT auto_increment - 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND "
+                 "table_name = ?"};
 const Sql kRaise{"counters.raise", "UPDATE sqlite_sequence SET seq = ? WHERE name = ? AND seq < ?"};
 const Sql kFirst{"counters.first",
                  "INSERT INTO sqlite_sequence (name, seq) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence "

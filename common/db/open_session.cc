@@ -90,6 +90,10 @@ absl::Status OpenMysql(soci::session& session, const Url& url, const std::string
     // MariaDB turns an IN list of 1,000 elements or more into a table, and then does not lock the rows in the order of
     // the key. But locks have to be taken in that order (common/relation/README.md), so switch that off.
     session.once << "SET SESSION in_predicate_conversion_threshold = 0";
+  } else {
+    // MySQL keeps for a day what information_schema says of a counter. The ids that were given since would look lost
+    // (counters.h), and a hint in the statement does not change this variable.
+    session.once << "SET SESSION information_schema_stats_expiry = 0";
   }
   return absl::OkStatus();
 }
