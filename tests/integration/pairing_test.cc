@@ -5,8 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/listener.h"
-#include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/integration/api_client.h"
+#include "tests/integration/health.h"
 #include "tests/support/internal_channel.h"
 #include "tests/support/metric_of.h"
 #include "tests/support/wait.h"
@@ -61,17 +61,7 @@ TEST_P(PairingTest, AServiceThatIsPointedAtAnotherEnvironmentChangesNothing) {
   EXPECT_THAT(own.TryCreatePost(ada), GrpcOk());
   EXPECT_THAT(Send<post::v1::ListPostsRequest>(own, absl::StrCat("user_id: ", ada, " include_users: true")).status,
               kAway);
-  const auto health = grpc::health::v1::Health::NewStub(OpenChannel(service.front().port()));
-  grpc::health::v1::HealthCheckRequest request;
-  grpc::health::v1::HealthCheckResponse response;
-  request.set_service(rpc::kPeerHealth);
-  EXPECT_TRUE(WaitFor([&] {
-    EXPECT_TRUE(health->Check(Context().get(), request, &response).ok());
-    return response.status() == grpc::health::v1::HealthCheckResponse::NOT_SERVING;
-  }));
-  request.set_service("readiness");
-  EXPECT_TRUE(health->Check(Context().get(), request, &response).ok());
-  EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::SERVING);
+  ExpectUnhealthyAndReady(service, rpc::kPeerHealth);
   own.StopPosts();
   EXPECT_EQ(Kept(own.post_db(), "user_refs"), kept);
   EXPECT_EQ(Kept(other.user_db(), "post_refs"), kept_there);

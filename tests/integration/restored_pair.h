@@ -9,8 +9,8 @@
 #include "common/relation/repair/check.h"
 #include "common/relation/repair/repair.h"
 #include "common/rpc/listener.h"
-#include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/integration/api_client.h"
+#include "tests/integration/health.h"
 #include "tests/support/faults.h"
 #include "tests/support/metric_of.h"
 #include "tests/support/status_matchers.h"
@@ -63,17 +63,7 @@ class RestoredPair : public DatabaseTest {
   void ExpectLost(server::Service& service, const std::string& name, const grpc::Status& write) {
     EXPECT_THAT(write, GrpcError(grpc::StatusCode::FAILED_PRECONDITION, "HISTORY_MISMATCH"));
     EXPECT_EQ(MetricOf(service.metrics(), "crosskey_history_mismatch", {{"service", name}}), 1);
-    const auto health = grpc::health::v1::Health::NewStub(OpenChannel(service.front().port()));
-    grpc::health::v1::HealthCheckRequest request;
-    grpc::health::v1::HealthCheckResponse response;
-    request.set_service(rpc::kHistoryHealth);
-    EXPECT_TRUE(WaitFor([&] {
-      EXPECT_TRUE(health->Check(Context().get(), request, &response).ok());
-      return response.status() == grpc::health::v1::HealthCheckResponse::NOT_SERVING;
-    }));
-    request.set_service("readiness");
-    EXPECT_TRUE(health->Check(Context().get(), request, &response).ok());
-    EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::SERVING);
+    ExpectUnhealthyAndReady(service, rpc::kHistoryHealth);
   }
   // Both checks are clean, all promises hold, and both services work.
   void ExpectSound() {
