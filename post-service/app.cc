@@ -104,8 +104,8 @@ absl::StatusOr<std::unique_ptr<App>> App::Build(const process::Options& options,
   const auto check_tables = [relationships](db::Connection& connection) {
     return relation::CheckTables(connection, {{&relationships.users}, {&relationships.posts}, {}});
   };
-  CROSSKEY_ASSIGN_OR_RETURN(
-      auto service, server::Service::Create({options, "post-service", "user-service", Schema(), check_tables, hooks}));
+  CROSSKEY_ASSIGN_OR_RETURN(auto service, server::Service::Create({options, "post-service", "user-service",
+                                                                   kRequestBytes, Schema(), check_tables, hooks}));
   return std::unique_ptr<App>(new App(std::make_unique<Parts>(std::move(service), relationships)));
 }
 

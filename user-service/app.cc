@@ -11,6 +11,7 @@
 #include "common/relation/rpc/shared_lookups_rpc.h"
 #include "common/relation/schema/check.h"
 #include "common/relation/visibility.h"
+#include "user-service/domain/limits.h"
 #include "user-service/domain/users.h"
 #include "user-service/relationships.h"
 #include "user-service/rpc/user_rpc.h"
@@ -85,8 +86,8 @@ absl::StatusOr<std::unique_ptr<App>> App::Build(const process::Options& options,
   const auto check_tables = [relationships](db::Connection& connection) {
     return relation::CheckTables(connection, {{&relationships.posts}, {}, {&relationships.users}});
   };
-  CROSSKEY_ASSIGN_OR_RETURN(
-      auto service, server::Service::Create({options, "user-service", "post-service", Schema(), check_tables, hooks}));
+  CROSSKEY_ASSIGN_OR_RETURN(auto service, server::Service::Create({options, "user-service", "post-service",
+                                                                   kRequestBytes, Schema(), check_tables, hooks}));
   return std::unique_ptr<App>(new App(std::make_unique<Parts>(std::move(service), relationships)));
 }
 
@@ -112,7 +113,7 @@ const relation::Sides& App::sides() const { return parts_->sides; }
 int Main(int argc, char** argv, const server::Hooks& hooks) {
   const process::ServiceDefaults defaults{"user-service",    "CROSSKEY_USER_",  "sqlite:user-service.db",
                                           "127.0.0.1:50051", "127.0.0.1:50061", "127.0.0.1:9451",
-                                          "127.0.0.1:50062"};
+                                          "127.0.0.1:50062", OwnLimits()};
   return server::Main(argc, argv,
                       {defaults, "post-service", Schema(),
                        [&hooks](const process::Options& options) -> absl::StatusOr<std::unique_ptr<server::Running>> {

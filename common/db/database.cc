@@ -21,11 +21,35 @@ constexpr char kCommit[] = "transaction.commit";
 constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
 // A call that waits for a session checks this often whether it was cancelled.
 constexpr absl::Duration kLook = absl::Milliseconds(100);
+// All sessions are opened anew so often at most while the server is read-only.
+constexpr absl::Duration kLookForPrimary = absl::Seconds(1);
 
-bool IsConnectionError(const absl::Status& status) { return SqlErrorOf(status) == SqlError::kConnection; }
-
+// A full database is not emptier a moment later.
 bool MayRunAgain(const absl::Status& status) {
-  return SqlErrorOf(status) == SqlError::kRetry || IsConnectionError(status);
+  const auto kind = SqlErrorOf(status);
+  return kind.has_value() && Passes(*kind) && kind != SqlError::kFull;
+}
+
+// What a client is told of an error that stays for all the retries. Every other error is returned as it is.
+absl::Status ForClients(const absl::Status& status) {
+  switch (SqlErrorOf(status).value_or(SqlError::kOther)) {
+    case SqlError::kRetry:
+      return WithCause(errors::Conflict(), status);
+    case SqlError::kConnection:
+    case SqlError::kLater:
+    case SqlError::kRefused:
+      return WithCause(errors::DatabaseUnavailable(), status);
+    case SqlError::kFull:
+      return WithCause(errors::DatabaseNotWritable("full"), status);
+    case SqlError::kReadOnly:
+      return WithCause(errors::DatabaseNotWritable("read_only"), status);
+    case SqlError::kDuplicate:
+    case SqlError::kForeignKey:
+    case SqlError::kNoTable:
+    case SqlError::kOther:
+      break;
+  }
+  return status;
 }
 
 }  // namespace
@@ -83,6 +107,7 @@ Database::Database(DatabaseOptions options, telemetry::Metrics& metrics)
       counts_(metrics),
       pool_(std::make_unique<soci::connection_pool>(static_cast<size_t>(options_.pool_size))),
       slots_(static_cast<size_t>(options_.pool_size)),
+      write_health_(metrics),
       instruments_(std::make_unique<Instruments>(metrics)) {
   instruments_->size.Set(options_.pool_size);
 }
@@ -129,10 +154,21 @@ absl::StatusOr<Database::Lease> Database::Acquire(const Call& call) {
 }
 
 void Database::NoteError(size_t position, const absl::Status& status) {
-  if (!IsConnectionError(status)) return;
+  const auto kind = SqlErrorOf(status);
   std::lock_guard lock(mutex_);
-  // After a restart of the server each session finds its own connection lost. Only the first one raises the generation:
-  // raised again, it would make sessions that were opened since look dead.
+  if (kind == SqlError::kConnection) {
+    DiscardAll(position);
+  } else if (kind == SqlError::kReadOnly && absl::Now() - read_only_since_ > kLookForPrimary) {
+    read_only_since_ = absl::Now();
+    DiscardAll(position);
+  } else if (kind == SqlError::kReadOnly || kind == SqlError::kRefused) {
+    slots_[position].generation = 0;
+  }
+}
+
+// After a restart of the server each session finds its own connection lost. Only the first one raises the generation:
+// raised again, it would make sessions that were opened since look dead.
+void Database::DiscardAll(size_t position) {
   if (slots_[position].generation == generation_) ++generation_;
   slots_[position].generation = 0;
 }
@@ -164,6 +200,14 @@ void Database::Discard(size_t position) {
   slots_[position].generation = 0;
 }
 
+// Whether the error of a COMMIT says for certain that it has not taken effect. SQLite commits by a record in its log,
+// which has not been written where there was no room. A server may be out of room elsewhere.
+bool Database::SaysNotCommitted(const absl::Status& status) const {
+  const auto kind = SqlErrorOf(status);
+  return kind == SqlError::kRetry || kind == SqlError::kReadOnly ||
+         (kind == SqlError::kFull && dialect() == Dialect::kSqlite);
+}
+
 absl::Status Database::TransactOnce(const Call& call, const char* name,
                                     absl::FunctionRef<absl::StatusOr<End>(Tx&)> body, Outcome& outcome,
                                     std::vector<std::function<void()>>& on_commit) {
@@ -190,8 +234,7 @@ absl::Status Database::TransactOnce(const Call& call, const char* name,
   absl::Status status = end.ok() ? call.Check() : end.status();
   if (status.ok() && commits) {
     status = Commit(tx, name);
-    // Only a conflict says for certain that the COMMIT has not taken effect.
-    if (!status.ok() && SqlErrorOf(status) != SqlError::kRetry) outcome = Outcome::kUnknown;
+    if (!status.ok() && !SaysNotCommitted(status)) outcome = Outcome::kUnknown;
   }
   if (!status.ok() || !commits) {
     NoteError(lease.position(), status);
@@ -225,12 +268,18 @@ absl::Status Database::Retry(const Call& call, const char* name, absl::FunctionR
     if (outcome == Outcome::kUnknown) {
       log::Warning("the answer to a COMMIT was lost",
                    {{"transaction", name}, {"error", std::string(status.message())}});
-      return errors::DatabaseUnavailable();
+      write_health_.Failed(SqlErrorOf(status).value_or(SqlError::kOther), std::string(status.message()), absl::Now());
+      return WithCause(errors::DatabaseUnavailable(), status);
     }
-    if (!MayRunAgain(status)) return status;
+    if (!MayRunAgain(status)) break;
   }
-  log::Warning("gave up after retries", {{"transaction", name}, {"error", std::string(status.message())}});
-  return IsConnectionError(status) ? errors::DatabaseUnavailable() : errors::Conflict();
+  if (status.ok()) return status;
+  const SqlError kind = SqlErrorOf(status).value_or(SqlError::kOther);
+  write_health_.Failed(kind, std::string(status.message()), absl::Now());
+  if (MayRunAgain(status) && write_health_.Problem().empty()) {
+    log::Warning("gave up after retries", {{"transaction", name}, {"error", std::string(status.message())}});
+  }
+  return ForClients(status);
 }
 
 absl::Status Database::RunTransaction(const Call& call, const char* name,
@@ -238,6 +287,7 @@ absl::Status Database::RunTransaction(const Call& call, const char* name,
   std::vector<std::function<void()>> on_commit;
   CROSSKEY_RETURN_IF_ERROR(
       Retry(call, name, [&](Outcome& outcome) { return TransactOnce(call, name, body, outcome, on_commit); }));
+  write_health_.Committed(absl::Now());
   // The session has been given back by now, so these functions may use the database.
   for (const auto& then : on_commit) then();
   return absl::OkStatus();

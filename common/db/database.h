@@ -17,6 +17,7 @@
 #include "common/db/statement_counts.h"
 #include "common/db/transaction_result.h"
 #include "common/db/url.h"
+#include "common/db/write_health.h"
 #include "common/db/writer_queue.h"
 #include "common/status/call.h"
 #include "common/telemetry/metrics.h"
@@ -38,12 +39,14 @@ struct DatabaseOptions {
 //
 // Errors, besides those that a body returns itself: RESOURCE_EXHAUSTED OVERLOADED (until shortly before the call's
 // deadline there was no free session or, on SQLite, no turn to write), ABORTED CONFLICT (after the last retry),
-// UNAVAILABLE DATABASE_UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED. Any other error of the database is returned as
-// sql_error.h makes it.
+// UNAVAILABLE DATABASE_UNAVAILABLE (away, busy, or it does not let us), UNAVAILABLE DATABASE_NOT_WRITABLE (full or
+// read-only), CANCELLED, DEADLINE_EXCEEDED. Any other error of the database is returned as sql_error.h makes it.
 //
-// Broken sessions: a session that failed to roll back is opened anew before its next use. A lost connection can mean
-// that the server was restarted, and then the connections of all sessions are dead. So after a lost connection every
-// session that was opened before that moment is opened anew before its next use.
+// Broken sessions: a session that failed to roll back, or was not allowed something, is opened anew before its next
+// use. A lost connection can mean that the server was restarted, and then the connections of all sessions are dead. A
+// read-only server can mean that another server is the primary by now. So after either every session that was opened
+// before that moment is opened anew before its next use; after the latter once a second at most, because a server can
+// stay read-only.
 class Database {
  public:
   Database(DatabaseOptions options, telemetry::Metrics& metrics);
@@ -58,9 +61,9 @@ class Database {
   // `body` takes a Tx& and returns absl::Status or absl::StatusOr<T>. With T = Either<...> (transaction_result.h) it
   // can roll back without an error. Returns the last result of `body`.
   //
-  // On SQLite the transaction holds the write lock from its beginning. After a deadlock, a lock timeout or a lost
-  // connection the whole body is run again, at most 5 times with a growing pause, so its side effects can happen
-  // several times. OK: committed and durable (or rolled back as asked). An error: nothing is stored, with one
+  // On SQLite the transaction holds the write lock from its beginning. After a deadlock, a lock timeout, a lost
+  // connection or another error that passes, the whole body is run again, at most 5 times with a growing pause, so its
+  // side effects can happen several times. OK: committed and durable (or rolled back as asked). An error: nothing is stored, with one
   // exception: UNAVAILABLE can mean that the answer to the COMMIT was lost. The body is not run again then, because the
   // COMMIT may have taken effect.
   template <typename Body>
@@ -87,6 +90,9 @@ class Database {
     return *std::move(result);
   }
 
+  // Why the database takes no changes; empty if it does. See WriteHealth.
+  std::string WriteProblem() const { return write_health_.Problem(); }
+
   // For tests. Set before the first use.
   void set_seam(StatementSeam seam) { seam_ = std::move(seam); }
 
@@ -107,7 +113,9 @@ class Database {
                             Outcome& outcome, std::vector<std::function<void()>>& on_commit);
   absl::Status ReadOnce(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body);
   void NoteError(size_t position, const absl::Status& status);
+  void DiscardAll(size_t position);
   void Discard(size_t position);
+  bool SaysNotCommitted(const absl::Status& status) const;
 
   const DatabaseOptions options_;
   StatementSeam seam_;
@@ -115,9 +123,11 @@ class Database {
   std::unique_ptr<soci::connection_pool> pool_;
   WriterQueue writers_;  // SQLite only
 
-  std::mutex mutex_;         // guards slots_ and generation_
-  std::vector<Slot> slots_;  // by pool position
-  uint64_t generation_ = 1;  // raised when a connection is found dead
+  std::mutex mutex_;                                   // guards slots_ and generation_
+  std::vector<Slot> slots_;                            // by pool position
+  uint64_t generation_ = 1;                            // raised when a connection is found dead, or a server read-only
+  absl::Time read_only_since_ = absl::InfinitePast();  // when it was last raised for the latter
+  WriteHealth write_health_;
   std::unique_ptr<Instruments> instruments_;
 };
 

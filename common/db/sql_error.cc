@@ -13,6 +13,7 @@ namespace crosskey::db {
 namespace {
 
 constexpr char kPayload[] = "crosskey.db/kind";
+constexpr char kCause[] = "crosskey.db/cause";  // never on the wire: common/rpc sends what begins with a type URL
 
 absl::StatusCode CodeOf(SqlError kind) {
   switch (kind) {
@@ -23,52 +24,110 @@ absl::StatusCode CodeOf(SqlError kind) {
     case SqlError::kForeignKey:
       return absl::StatusCode::kFailedPrecondition;
     case SqlError::kConnection:
-      return absl::StatusCode::kUnavailable;
+    case SqlError::kLater:
+    case SqlError::kFull:
+    case SqlError::kReadOnly:
     case SqlError::kRefused:
+      return absl::StatusCode::kUnavailable;
+    case SqlError::kNoTable:
     case SqlError::kOther:
       break;
   }
   return absl::StatusCode::kInternal;
 }
 
+// The names are those of errmsg.txt and errmsg.h of the servers and their client library.
+const std::vector<MysqlNumber> kMysqlNumbers = {
+    {1020, SqlError::kRetry},  // snapshot conflict
+    {1180, SqlError::kRetry},  // conflict at the COMMIT of a cluster: certainly not committed
+    {1205, SqlError::kRetry},  // lock wait timeout
+    {1213, SqlError::kRetry},  // deadlock
+    {1412, SqlError::kRetry},  // the table was altered since the transaction began
+    {1461, SqlError::kRetry},  // the server has too many prepared statements, none of them of this session
+    {1689, SqlError::kRetry},  // the wait for a lock of the table was ended
+    {3101, SqlError::kRetry},  // as 1180, Group Replication
+    {3572, SqlError::kRetry},  // NOWAIT
+
+    {1062, SqlError::kDuplicate},
+    {1451, SqlError::kForeignKey},
+    {1452, SqlError::kForeignKey},
+
+    {1047, SqlError::kConnection},  // Galera: node not ready
+    {1053, SqlError::kConnection},  // server shutdown in progress
+    {1153, SqlError::kConnection},  // max_allowed_packet: the server hangs up; a new session finds out that it is low
+    {1156, SqlError::kConnection},  // 1156 to 1161: the server could not read or write packets
+    {1157, SqlError::kConnection},
+    {1158, SqlError::kConnection},
+    {1159, SqlError::kConnection},
+    {1160, SqlError::kConnection},
+    {1161, SqlError::kConnection},
+    {1243, SqlError::kConnection},  // unknown statement: a proxy has taken another connection, the transaction is lost
+    {1927, SqlError::kConnection},  // connection was killed
+    {2002, SqlError::kConnection},
+    {2003, SqlError::kConnection},
+    {2005, SqlError::kConnection},
+    {2006, SqlError::kConnection},
+    {2013, SqlError::kConnection},
+    {2014, SqlError::kConnection},  // commands out of sync
+    {2020, SqlError::kConnection},  // a packet larger than the client takes
+    {2027, SqlError::kConnection},  // malformed packet
+    {2055, SqlError::kConnection},
+    {4031, SqlError::kConnection},  // MySQL 8: closed after being idle
+
+    {1037, SqlError::kLater},  // 1037, 1038, 1041: out of memory
+    {1038, SqlError::kLater},
+    {1040, SqlError::kLater},  // too many connections
+    {1041, SqlError::kLater},
+    {1129, SqlError::kLater},  // the host is blocked after connections that failed
+    {1135, SqlError::kLater},  // no thread
+    {1203, SqlError::kLater},  // too many connections of this user
+    {1206, SqlError::kLater},  // too many locks
+    {1226, SqlError::kLater},  // a resource limit of the user, MAX_USER_CONNECTIONS for example
+    {1297, SqlError::kLater},  // temporary error of the storage engine
+    {1317, SqlError::kLater},  // KILL QUERY
+    {1969, SqlError::kLater},  // MariaDB: max_statement_time
+    {3024, SqlError::kLater},  // MySQL: max_execution_time
+
+    {1021, SqlError::kFull},  // the disk
+    {1026, SqlError::kFull},  // error writing a file
+    {1030, SqlError::kFull},  // error of the storage engine, errno 28 (no space) usually
+    {1114, SqlError::kFull},  // the table
+    {1197, SqlError::kFull},  // max_binlog_cache_size
+    {1878, SqlError::kFull},  // error writing a temporary file
+
+    {1036, SqlError::kReadOnly},  // the table
+    {1290, SqlError::kReadOnly},  // --read-only
+    {1792, SqlError::kReadOnly},  // the transaction
+    {1836, SqlError::kReadOnly},  // innodb_read_only
+
+    {1044, SqlError::kRefused},  // the user may not use the database
+    {1045, SqlError::kRefused},  // wrong password
+    {1049, SqlError::kRefused},  // no such database
+    {1130, SqlError::kRefused},  // not from this host
+    {1142, SqlError::kRefused},  // not this statement on this table
+    {1143, SqlError::kRefused},  // not on this column
+    {1227, SqlError::kRefused},  // a privilege is missing
+    {1251, SqlError::kRefused},  // login method of old
+    {1275, SqlError::kRefused},  // password of old
+    {1370, SqlError::kRefused},  // not this routine
+    {1698, SqlError::kRefused},  // no password is enough
+    {1820, SqlError::kRefused},  // 1820, 1862: the password has expired
+    {1862, SqlError::kRefused},
+    {2026, SqlError::kRefused},  // TLS
+    {2059, SqlError::kRefused},  // a login method that this client does not have, or may not use
+    {2061, SqlError::kRefused},  // the login method failed
+    {3118, SqlError::kRefused},  // MySQL: the account is locked
+    {3159, SqlError::kRefused},  // MySQL: only with TLS
+    {4151, SqlError::kRefused},  // MariaDB: the account is locked
+
+    {1146, SqlError::kNoTable},
+};
+
 SqlError KindOfMysql(unsigned int number) {
-  switch (number) {
-    case 1213:  // deadlock
-    case 1205:  // lock wait timeout
-    case 1020:  // snapshot conflict
-    case 1461:  // the server has too many prepared statements, none of them of this session
-    case 3572:  // NOWAIT
-      return SqlError::kRetry;
-    case 1062:
-      return SqlError::kDuplicate;
-    case 1451:
-    case 1452:
-      return SqlError::kForeignKey;
-    case 1040:  // too many connections
-    case 1047:  // Galera: node not ready
-    case 1053:  // server shutdown in progress
-    case 1243:  // unknown statement: a proxy has taken another connection, and the transaction is lost with the old one
-    case 1290:  // read-only: the primary is another server now
-    case 1836:
-    case 1927:  // connection was killed
-    case 2002:
-    case 2003:
-    case 2005:
-    case 2006:
-    case 2013:
-    case 2014:  // commands out of sync
-    case 2027:  // malformed packet
-    case 2055:
-    case 4031:  // MySQL 8: closed after being idle
-      return SqlError::kConnection;
-    case 1044:
-    case 1045:
-    case 1049:
-    case 1698:
-      return SqlError::kRefused;
-    default:
-      return SqlError::kOther;
+  for (const MysqlNumber& known : kMysqlNumbers) {
+    if (known.number == number) return known.kind;
   }
+  return SqlError::kOther;
 }
 
 SqlError KindOfSqlite(int result) {
@@ -89,8 +148,19 @@ SqlError KindOfSqlite(int result) {
       return SqlError::kRetry;
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
-    case SQLITE_FULL:
       return SqlError::kConnection;
+    case SQLITE_NOMEM:
+    case SQLITE_INTERRUPT:
+      return SqlError::kLater;
+    case SQLITE_FULL:
+      return SqlError::kFull;
+    case SQLITE_READONLY:
+      return SqlError::kReadOnly;
+    case SQLITE_AUTH:
+    case SQLITE_PERM:
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return SqlError::kRefused;
     default:
       return SqlError::kOther;
   }
@@ -98,10 +168,27 @@ SqlError KindOfSqlite(int result) {
 
 }  // namespace
 
+const std::vector<MysqlNumber>& MysqlNumbers() { return kMysqlNumbers; }
+
+bool Passes(SqlError kind) {
+  const absl::StatusCode code = CodeOf(kind);
+  return code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kAborted;
+}
+
 absl::Status MakeSqlError(SqlError kind, const std::string& statement, const std::string& text) {
   absl::Status status(CodeOf(kind), absl::StrCat(statement, ": ", text));
   status.SetPayload(kPayload, absl::Cord(absl::StrCat(static_cast<int>(kind))));
   return status;
+}
+
+absl::Status WithCause(absl::Status status, const absl::Status& cause) {
+  status.SetPayload(kCause, absl::Cord(cause.message()));
+  return status;
+}
+
+std::string TextOf(const absl::Status& status) {
+  const auto cause = status.GetPayload(kCause);
+  return cause.has_value() ? absl::StrCat(status.message(), ": ", std::string(*cause)) : std::string(status.message());
 }
 
 absl::Status MysqlError(unsigned int number, const std::string& statement, const std::string& text) {

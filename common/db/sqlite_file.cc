@@ -32,6 +32,12 @@ const Sql kForeignKeyCheck{"file.foreign_key_check",
 
 bool IsBusy(const absl::Status& status) { return SqlErrorOf(status) == SqlError::kRetry; }
 
+// Whether SQLite cannot read the file.
+bool IsDamaged(const absl::Status& status) {
+  const auto kind = SqlErrorOf(status);
+  return kind == SqlError::kRefused || kind == SqlError::kOther;
+}
+
 absl::Status InUse(const std::string& path) {
   return absl::FailedPreconditionError(
       absl::StrCat("another process has ", path, " open: stop all processes of the service first"));
@@ -118,7 +124,7 @@ absl::Status SqliteFile::KeepOthersOut() {
 
 absl::Status SqliteFile::ExpectOk(const Sql& check) {
   const auto rows = connection().Query<std::string>(check);
-  if (SqlErrorOf(rows.status()) == SqlError::kOther) {
+  if (IsDamaged(rows.status())) {
     return absl::DataLossError(absl::StrCat("it is no SQLite database, or damaged: ", rows.status().message()));
   }
   CROSSKEY_RETURN_IF_ERROR(rows.status());
@@ -146,8 +152,8 @@ absl::StatusOr<std::unique_ptr<SqliteLock>> SqliteLock::Take(const std::string& 
   const absl::Status status = lock->file_->KeepOthersOut();
   if (status.ok()) return lock;
   if (IsBusy(status)) return InUse(path);
-  if (SqlErrorOf(status) != SqlError::kOther) return status;
-  // SQLite cannot read the file. These are the bytes that it locks: a session in the mode of the log has some of them
+  if (!IsDamaged(status)) return status;
+  // These are the bytes that it locks: a session in the mode of the log has some of them
   // locked for as long as it is open.
   lock->file_.reset();
   lock->damaged_ = open(path.c_str(), O_RDWR | O_CLOEXEC);

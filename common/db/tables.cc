@@ -15,10 +15,7 @@ struct ForBoth {
   }
 };
 
-const ForBoth kTable{{"tables.find", "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"},
-                     {"tables.find",
-                      "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND "
-                      "table_name = ?"}};
+const Sql kTable{"tables.find", "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?"};
 const ForBoth kTables{{"tables.among",
                        "SELECT LOWER(name) FROM sqlite_master WHERE type IN ('table', 'view') AND LOWER(name) IN (?) "
                        "ORDER BY 1 LIMIT 1000"},
@@ -46,9 +43,18 @@ const ForBoth kIndexes{
 
 }  // namespace
 
+// A server hides in its information_schema what the account may not use. A table that is only hidden must not look as if
+// it had never been made, so a server is asked for the table itself.
 absl::StatusOr<bool> HasTable(Connection& connection, const std::string& table) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(kTable.Of(connection), table));
-  return row.has_value() && std::get<0>(*row) > 0;
+  if (connection.dialect() == Dialect::kSqlite) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(kTable, table));
+    return row.has_value() && std::get<0>(*row) > 0;
+  }
+  const absl::Status found =
+      connection.QueryOne<int64_t>({"tables.find", "SELECT 1 FROM " + table + " LIMIT 0"}).status();
+  if (SqlErrorOf(found) == SqlError::kNoTable) return false;
+  CROSSKEY_RETURN_IF_ERROR(found);
+  return true;
 }
 
 absl::StatusOr<std::vector<std::string>> TablesAmong(Connection& connection, const std::vector<std::string>& names) {

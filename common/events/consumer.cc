@@ -210,7 +210,7 @@ absl::Status Consumer::ApplyEvent(Tx& tx, const Event& event) {
                                   ? handler.effect(tx, event, *payload)
                                   : absl::InvalidArgumentError("undecodable " + event.type);
   const auto sql_error = db::SqlErrorOf(status);
-  const bool transient = sql_error == db::SqlError::kRetry || sql_error == db::SqlError::kConnection;
+  const bool transient = sql_error.has_value() && db::Passes(*sql_error);
   const bool mismatch = errors::Is(status, errors::Reason::kHistoryMismatch);
   if (status.ok() || handler.kind != Kind::kHint || transient || mismatch) return status;
   log::Warning("skipped a hint", {{"type", event.type}, {"sequence", Value(event.sequence)}});

@@ -18,8 +18,6 @@ namespace {
 
 // No call waits longer than this for locks and sessions, whatever deadline its client sets.
 constexpr absl::Duration kLongestCall = absl::Minutes(5);
-// Answers that gRPC has and that their clients have not read. They take memory until the connection ends.
-constexpr int kUnsentAnswers = 256;
 // A call that waits in a line is refused this long before its deadline.
 constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
 
@@ -88,7 +86,6 @@ absl::Status Admission::CheckStream() const { return streams_end_ ? errors::Drai
 absl::Status Admission::Enter() {
   const absl::Status status = Check();
   if (!status.ok()) return status;
-  if (unsent_ > kUnsentAnswers) return errors::Overloaded("answers");
   if (++in_flight_ <= max_in_flight_) return absl::OkStatus();
   --in_flight_;
   return errors::Overloaded("calls");
@@ -158,10 +155,7 @@ void PendingCall::End(const absl::Status& status) {
   Finish(calls_.Ends(method_, call_, begin_, status));
 }
 
-void PendingCall::OnDone() {
-  if (admitted_) calls_.admission_->Sent();
-  delete this;
-}
+void PendingCall::OnDone() { delete this; }
 
 PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name) {
   Method& method = *methods_.at(name);

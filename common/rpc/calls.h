@@ -34,15 +34,11 @@ class Admission {
   absl::Status CheckCaller(const grpc::CallbackServerContext& context, bool may_be_nobody = false) const;
 
   // OK: the call has taken a place, which Leave gives back. Otherwise refuses at once, without waiting:
-  // RESOURCE_EXHAUSTED OVERLOADED if all places are taken or more than 256 answers are not read, or the error of Check.
+  // RESOURCE_EXHAUSTED OVERLOADED if all places are taken, or the error of Check.
   absl::Status Enter();
   absl::Status CheckWrites() const { return may_write_ ? may_write_() : absl::OkStatus(); }
-  // The call is answered; Sent has to follow once the answer is sent.
-  void Leave() {
-    --in_flight_;
-    ++unsent_;
-  }
-  void Sent() { --unsent_; }
+  // The call is answered. How long its client may take to read that is for Unread.
+  void Leave() { --in_flight_; }
   // UNAVAILABLE DATABASE_UNAVAILABLE before Open, UNAVAILABLE DRAINING after Drain.
   absl::Status Check() const;
   // The same for streams. They have no end of their own, so EndStreams can end them before Drain: UNAVAILABLE DRAINING
@@ -58,7 +54,6 @@ class Admission {
   Identity* const identity_;
   const std::function<absl::Status()> may_write_;
   std::atomic<int> in_flight_ = 0;
-  std::atomic<int> unsent_ = 0;
   std::atomic<bool> open_ = false;
   std::atomic<bool> streams_end_ = false;
   std::atomic<bool> draining_ = false;

@@ -29,12 +29,6 @@ bool IsTcp(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
-bool Listens(int fd) {
-  int listens = 0;
-  socklen_t size = sizeof(listens);
-  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
-}
-
 std::vector<int> SocketsOf(int port) {
   std::vector<int> found;
   std::error_code error;
@@ -51,12 +45,8 @@ std::vector<int> SocketsOf(int port) {
 
 void HangUp(int port) {
   for (const int fd : SocketsOf(port)) {
-    if (PortOf(fd) == port && Listens(fd)) shutdown(fd, SHUT_RD);
-  }
-  // The sockets are listed again, so that connections that were accepted in the meantime are among them.
-  for (const int fd : SocketsOf(port)) {
     // The port is checked again, because the descriptor may belong to another file by now.
-    if (PortOf(fd) == port && !Listens(fd)) shutdown(fd, SHUT_RDWR);
+    if (PortOf(fd) == port) shutdown(fd, SHUT_RDWR);
   }
 }
 

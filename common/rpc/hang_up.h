@@ -1,10 +1,10 @@
-// Ends the sockets of a listener, before gRPC shuts its server down.
+// Ends the connections of a listener, before gRPC shuts its server down.
 #pragma once
 
 namespace crosskey::rpc {
 
-// Ends the sockets of this process that listen on the TCP port, so that nobody can connect any more, and then all
-// connections that were accepted there. What gRPC has handed to the system usually still arrives. A client that waits
+// Ends all connections of this process that were accepted on the TCP port, on which nobody may be accepted any more.
+// What gRPC has handed to the system usually still arrives. A client that waits
 // for more, or sends more, gets UNAVAILABLE from its own gRPC.
 //
 // grpc::Server::Shutdown alone asks clients to leave, and answers CANCELLED to calls that arrive before they have heard

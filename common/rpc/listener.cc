@@ -15,6 +15,7 @@
 #include "common/rpc/stream_limit.h"
 #include "common/rpc/undecodable.h"
 #include "common/status/limits.h"
+#include "common/status/macros.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::rpc {
@@ -45,15 +46,32 @@ void EnablePlugins() {
 
 }  // namespace
 
+Listener::Listener(const Options& options, telemetry::Metrics& metrics)
+    : unread_(std::make_shared<Unread>(
+          Unread::Bounds{}, metrics.Counter("crosskey_unread_answers_total",
+                                            "Calls that were cancelled because their clients did not read the answer.",
+                                            {{"listener", options.name}}))),
+      reflection_(
+          std::make_shared<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams, limits::kReflectionStream)),
+      watches_(std::make_shared<StreamLimit>("/grpc.health.v1.Health/Watch", limits::kHealthWatches,
+                                             absl::InfiniteDuration())),
+      health_names_(options.health_names) {}
+
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options,
-                                                          const std::vector<grpc::Service*>& services) {
+                                                          const std::vector<grpc::Service*>& services,
+                                                          telemetry::Metrics& metrics) {
   EnablePlugins();
-  std::unique_ptr<Listener> listener(new Listener());
+  std::unique_ptr<Listener> listener(new Listener(options, metrics));
+  auto& refused =
+      metrics.Counter("crosskey_connections_refused_total",
+                      "Connections that were ended at once because there were too many.", {{"listener", options.name}});
+  CROSSKEY_ASSIGN_OR_RETURN(listener->acceptor_, Acceptor::Listen(options.address, options.most_descriptors, refused));
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(), &listener->port_);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kRequestBytes));
-  // With port reuse, two processes on one port would each get some of the calls. An error at start is better.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  auto accepted = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+  builder.SetMaxReceiveMessageSize(options.request_bytes);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -70,19 +88,19 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   quota.SetMaxThreads(kReflectionThreads);
   builder.SetResourceQuota(quota);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
-  interceptors.push_back(std::make_unique<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams));
+  interceptors.push_back(StreamLimit::FactoryFor(listener->reflection_));
+  interceptors.push_back(StreamLimit::FactoryFor(listener->watches_));
+  interceptors.push_back(Unread::FactoryFor(listener->unread_));
   interceptors.push_back(std::make_unique<Undecodable>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (grpc::Service* service : services) builder.RegisterService(service);
 
   listener->server_ = builder.BuildAndStart();
-  if (listener->server_ == nullptr || listener->port_ == 0) {
-    return absl::UnavailableError("cannot listen on " + options.address);
-  }
-  listener->health_names_ = options.health_names;
+  if (listener->server_ == nullptr) return absl::UnavailableError("cannot serve on " + options.address);
   listener->health_names_.insert(listener->health_names_.end(), {"", "readiness"});
   listener->SetServing(false);
   listener->server_->GetHealthCheckService()->SetServingStatus("liveness", true);
+  listener->acceptor_->Start(std::move(accepted));
   return listener;
 }
 
@@ -96,9 +114,15 @@ void Listener::SetHealth(const std::string& name, bool serving) {
   server_->GetHealthCheckService()->SetServingStatus(name, serving);
 }
 
+void Listener::Sweep(absl::Time now) {
+  unread_->Sweep(now);
+  reflection_->Sweep(now);
+}
+
 void Listener::Shutdown(absl::Time deadline) {
   hung_up = true;
-  HangUp(port_);
+  acceptor_->Stop();
+  HangUp(port());
   server_->Shutdown(absl::ToChronoTime(deadline));
 }
 

@@ -1,39 +1,72 @@
 #include "common/rpc/stream_limit.h"
 
-#include <grpcpp/server_context.h>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
 
 namespace crosskey::rpc {
-namespace {
 
 // The place of one call among the open ones. gRPC destroys it with the call, which frees the place.
-class Place : public grpc::experimental::Interceptor {
+class StreamLimit::Place : public grpc::experimental::Interceptor {
  public:
-  Place(std::shared_ptr<std::atomic<int>> open, int limit, grpc::ServerContextBase& context)
-      : open_(std::move(open)), refused_(++*open_ > limit), context_(context) {}
-  ~Place() override { --*open_; }
+  Place(std::shared_ptr<StreamLimit> streams, grpc::ServerContextBase& context)
+      : streams_(std::move(streams)), context_(context) {}
+  ~Place() override {
+    std::lock_guard lock(streams_->mutex_);
+    if (place_.has_value()) streams_->open_.erase(*place_);
+  }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
-    // The handler still runs, but its first read fails and ends it.
-    if (refused_ &&
-        methods->QueryInterceptionHookPoint(grpc::experimental::InterceptionHookPoints::POST_RECV_INITIAL_METADATA)) {
+    using grpc::experimental::InterceptionHookPoints;
+    // Before this, the context of a synchronous service does not know its call. If it is refused, the handler still
+    // runs, but its first read fails and ends it.
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::POST_RECV_INITIAL_METADATA) && !Take()) {
       context_.TryCancel();
     }
     methods->Proceed();
   }
 
  private:
-  const std::shared_ptr<std::atomic<int>> open_;
-  const bool refused_;
+  bool Take() {
+    auto open = std::make_shared<const Open>(Open{CallRef(context_), absl::Now()});
+    std::lock_guard lock(streams_->mutex_);
+    place_ = streams_->open_.insert(streams_->open_.end(), std::move(open));
+    return streams_->open_.size() <= streams_->limit_;
+  }
+
+  const std::shared_ptr<StreamLimit> streams_;
   grpc::ServerContextBase& context_;
+  std::optional<std::list<std::shared_ptr<const Open>>::iterator> place_;
 };
 
-}  // namespace
+std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> StreamLimit::FactoryFor(
+    std::shared_ptr<StreamLimit> self) {
+  class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
+   public:
+    explicit Factory(std::shared_ptr<StreamLimit> streams) : streams_(std::move(streams)) {}
+    grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+      if (!absl::StartsWith(info->method(), streams_->prefix_)) return nullptr;
+      return new Place(streams_, *info->server_context());  // gRPC owns it from here on
+    }
 
-grpc::experimental::Interceptor* StreamLimit::CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) {
-  if (!absl::StartsWith(info->method(), prefix_)) return nullptr;
-  return new Place(open_, limit_, *info->server_context());  // gRPC owns it from here on
+   private:
+    const std::shared_ptr<StreamLimit> streams_;
+  };
+  return std::make_unique<Factory>(std::move(self));
+}
+
+void StreamLimit::Sweep(absl::Time now) {
+  std::vector<std::shared_ptr<const Open>> old;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& open : open_) {
+      if (now - open->since > longest_) old.push_back(open);
+    }
+  }
+  for (const auto& open : old) open->call.Cancel("the stream has been open for too long");
 }
 
 }  // namespace crosskey::rpc

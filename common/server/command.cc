@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "common/db/sql_error.h"
 #include "common/process/stop_signal.h"
 #include "common/rpc/channel.h"
 #include "common/server/backup.h"
@@ -19,12 +20,13 @@ constexpr absl::Duration kMigration = absl::Hours(1);
 constexpr absl::Duration kStop = absl::Milliseconds(11'500);
 
 int Fail(const char* what, const absl::Status& status) {
-  log::Error(what, {{"error", std::string(status.message())}});
+  log::Error(what, {{"error", db::TextOf(status)}});
   return 1;
 }
 
 int RunMigrate(const process::Options& options, const Program& program) {
-  const auto service = Service::Create({options, program.defaults.name, "", program.schema, nullptr, {}, kMigration});
+  const auto service =
+      Service::Create({options, program.defaults.name, "", 0, program.schema, nullptr, {}, kMigration});
   if (!service.ok()) return Fail("cannot migrate", service.status());
   const absl::Status status = db::Migrate((*service)->database(), Call::Background(kMigration), program.schema);
   if (!status.ok()) return Fail("cannot migrate", status);
@@ -33,7 +35,7 @@ int RunMigrate(const process::Options& options, const Program& program) {
 }
 
 int RunUnpair(const process::Options& options, const Program& program) {
-  const auto service = Service::Create({options, program.defaults.name, program.peer, program.schema, nullptr, {}});
+  const auto service = Service::Create({options, program.defaults.name, program.peer, 0, program.schema, nullptr, {}});
   if (!service.ok()) return Fail("cannot unpair", service.status());
   const auto before = (*service)->pairing().Unpair(Call::Background(limits::kDefaultDeadline));
   if (!before.ok()) return Fail("cannot unpair", before.status());

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/status/limits.h"
 #include "common/status/macros.h"
 
 namespace crosskey::server {
@@ -13,15 +15,21 @@ constexpr absl::Duration kDrainGrace = absl::Milliseconds(300);
 constexpr absl::Duration kFlush = absl::Milliseconds(100);
 constexpr int kInternalInFlight = 256;
 constexpr int kStreamReserve = 256;  // for calls that are about to be refused, health, reflection and feeds
+// Descriptors that clients leave to the internal listener, and all connections to the rest of the process.
+constexpr int kInternalReserve = 64;
+constexpr int kReserve = 32;
+constexpr absl::Duration kDialPeriod = absl::Seconds(5);
+constexpr absl::Duration kDial = absl::Seconds(2);
 
 absl::StatusOr<std::unique_ptr<rpc::Listener>> Listen(rpc::Listener::Options options,
-                                                      const std::vector<Endpoint>& endpoints) {
+                                                      const std::vector<Endpoint>& endpoints,
+                                                      telemetry::Metrics& metrics) {
   std::vector<grpc::Service*> services;
   for (const Endpoint& endpoint : endpoints) {
     options.health_names.push_back(endpoint.name);
     services.push_back(endpoint.service);
   }
-  return rpc::Listener::Start(options, services);
+  return rpc::Listener::Start(options, services, metrics);
 }
 
 void AwaitNone(const rpc::Admission& admission, absl::Time deadline) {
@@ -35,14 +43,21 @@ Front::Front(Options options, Identity& identity, const std::function<absl::Stat
     : options_(std::move(options)),
       admission_(std::make_shared<rpc::Admission>(options_.max_in_flight, nullptr, may_write)),
       internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight, &identity, may_write)),
-      serving_(metrics.Gauge("crosskey_ready", "1 while the service is SERVING.")) {}
+      serving_(metrics.Gauge("crosskey_ready", "1 while the service is SERVING.")),
+      metrics_(metrics) {}
 
 absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vector<Endpoint>& internal_endpoints) {
-  CROSSKEY_ASSIGN_OR_RETURN(
-      internal_listener_,
-      Listen({options_.internal_listen, (kInternalInFlight + kStreamReserve) / 2, false, {}}, internal_endpoints));
-  const int streams = (options_.max_in_flight + kStreamReserve) / 2;
-  CROSSKEY_ASSIGN_OR_RETURN(listener_, Listen({options_.listen, streams, true, {}}, endpoints));
+  const int all = rpc::RaiseDescriptorLimit() - kReserve;
+  const int internal = std::min(all, limits::kConnections + options_.descriptors);
+  rpc::Listener::Options listen{"internal", options_.internal_listen, internal,
+                                limits::kInternalRequestKibibytes * 1024};
+  listen.max_streams = (kInternalInFlight + kStreamReserve) / 2;
+  CROSSKEY_ASSIGN_OR_RETURN(internal_listener_, Listen(listen, internal_endpoints, metrics_));
+  listen = {"public", options_.listen, internal - kInternalReserve, options_.request_bytes};
+  listen.max_streams = (options_.max_in_flight + kStreamReserve) / 2;
+  listen.rotate = true;
+  CROSSKEY_ASSIGN_OR_RETURN(listener_, Listen(listen, endpoints, metrics_));
+  heard_[0] = heard_[1] = absl::Now();
   SetPeerHealth(true);
   SetHistoryHealth(true);
   return absl::OkStatus();
@@ -65,6 +80,20 @@ void Front::SetPeerHealth(bool right) {
 
 void Front::SetHistoryHealth(bool goes_on) {
   if (listener_ != nullptr) listener_->SetHealth(rpc::kHistoryHealth, goes_on);
+}
+
+absl::Status Front::Watch(absl::Time now) {
+  rpc::Listener* const listeners[] = {listener_.get(), internal_listener_.get()};
+  for (rpc::Listener* const listener : listeners) listener->Sweep(now);
+  if (now - dialled_ < std::min(kDialPeriod, options_.deaf_for)) return absl::OkStatus();
+  dialled_ = now;
+  for (int i = 0; i < 2; ++i) {
+    if (listeners[i]->Answers(kDial)) heard_[i] = now;
+    if (now - heard_[i] >= options_.deaf_for) {
+      return absl::UnavailableError(absl::StrCat("nobody can connect to port ", listeners[i]->port(), " any more"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 void Front::BeginDrain() {

@@ -28,7 +28,10 @@ class Front {
     std::string listen;
     std::string internal_listen;
     int max_in_flight = 256;  // calls of the public listener
+    int descriptors = 0;      // that the process needs besides connections
+    int request_bytes = 0;    // of the public listener
     bool no_drain_grace = false;
+    absl::Duration deaf_for = absl::Seconds(30);
   };
 
   // `identity` decides whose calls the internal listener takes.
@@ -48,6 +51,9 @@ class Front {
   void SetPeerHealth(bool right);
   // The health of "history": whether the histories of both services go on.
   void SetHistoryHealth(bool goes_on);
+  // To be called often. Ends what clients have left lying, and dials both listeners every few seconds. UNAVAILABLE: one
+  // of them has served no new connection for `deaf_for`, so the process is of no use any more.
+  absl::Status Watch(absl::Time now);
 
   int port() const { return listener_->port(); }
   int internal_port() const { return internal_listener_->port(); }
@@ -69,6 +75,9 @@ class Front {
   prometheus::Gauge& serving_;
   std::unique_ptr<rpc::Listener> listener_;
   std::unique_ptr<rpc::Listener> internal_listener_;
+  telemetry::Metrics& metrics_;
+  absl::Time dialled_ = absl::InfinitePast();
+  absl::Time heard_[2];  // when each listener has last answered
 };
 
 }  // namespace crosskey::server

@@ -15,6 +15,7 @@ struct Hooks {
   std::function<bool(const std::string& task)> hold;  // while it returns true, the background task rests
   bool migrate = false;                               // MySQL is migrated when it is first reachable, as SQLite is
   bool no_drain_grace = false;                        // stop as soon as no call is in flight
+  absl::Duration deaf_for = absl::Seconds(30);        // a listener that serves no new connection ends the process
 };
 
 }  // namespace crosskey::server

@@ -8,6 +8,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/db/sql_error.h"
 #include "common/relation/repair/check.h"
 #include "common/relation/repair/repair.h"
 #include "common/status/limits.h"
@@ -20,7 +21,7 @@ using google::protobuf::Struct;
 using google::protobuf::Value;
 
 int Fail(const std::string& what, const absl::Status& status) {
-  log::Error(what, {{"error", std::string(status.message())}});
+  log::Error(what, {{"error", db::TextOf(status)}});
   return 1;
 }
 

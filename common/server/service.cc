@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/db/sql_error.h"
 #include "common/process/stop_signal.h"
 #include "common/rpc/channel.h"
 #include "common/status/errors.h"
@@ -25,6 +26,10 @@ constexpr absl::Duration kWatchPeriod = absl::Seconds(2);
 constexpr absl::Duration kMeetPeriod = absl::Milliseconds(100);  // until the peer has been met
 constexpr absl::Duration kPurgePeriod = absl::Minutes(1);
 constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
+constexpr absl::Duration kFrontPeriod = absl::Milliseconds(250);
+// A session of SQLite has its file, its log and the index of the log open.
+constexpr int kDescriptorsOfASession = 4;
+constexpr int kDescriptors = 128;
 constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
 
 absl::StatusOr<std::string> ReadPassword(const std::string& path) {
@@ -77,10 +82,12 @@ Service::Service(Settings settings, db::DatabaseOptions database)
       lines_(workers_),
       front_(
           {settings_.options.listen, settings_.options.internal_listen, settings_.options.max_in_flight,
-           settings_.hooks.no_drain_grace},
+           settings_.options.db_pool * kDescriptorsOfASession + kDescriptors, settings_.request_bytes,
+           settings_.hooks.no_drain_grace, settings_.hooks.deaf_for},
           pairing_, [this] { return history_.MayGoOn(); }, metrics_),
       event_rpc_(feed_, history_, pairing_, front_.internal_admission(), lines_, metrics_),
       background_(leases_, peer_watch_, settings_.hooks.hold),
+      front_watch_("listeners", limits::kDefaultDeadline, [this](const Call&) { return WatchFront(); }),
       monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
   database_.set_seam(settings_.hooks.seam);
   using Kind = process::Task::Kind;
@@ -102,6 +109,7 @@ absl::Status Service::Serve(const std::vector<Endpoint>& endpoints, std::vector<
                           {"port", front_.port()},
                           {"internal_port", front_.internal_port()},
                           {"metrics", options.metrics_listen}});
+  front_watch_.Start();
   monitor_.Start();
   return absl::OkStatus();
 }
@@ -129,14 +137,28 @@ absl::Status Service::PrepareDatabase(const Call& call) {
     CROSSKEY_RETURN_IF_ERROR(db::CheckSchema(database_, call, settings_.schema));
   }
   const absl::Status tables = database_.Read(call, settings_.check_tables);
-  if (absl::IsFailedPrecondition(tables)) {
-    std::lock_guard lock(mutex_);
-    failure_ = tables;
-  }
+  if (absl::IsFailedPrecondition(tables)) Fail(tables);
   CROSSKEY_RETURN_IF_ERROR(tables);
   CROSSKEY_RETURN_IF_ERROR(leases_.Add(call, background_.lease_names()));
   CROSSKEY_RETURN_IF_ERROR(pairing_.Load(call));
   return feed_.EnsureNamed(call);
+}
+
+void Service::Fail(const absl::Status& failure) {
+  {
+    std::lock_guard lock(mutex_);
+    failure_ = failure;
+  }
+  process::RequestStop();
+}
+
+absl::Duration Service::WatchFront() {
+  const absl::Status status = front_.Watch(absl::Now());
+  if (!status.ok() && failure().ok()) {
+    log::Error("a listener is deaf", {{"error", std::string(status.message())}});
+    Fail(status);
+  }
+  return kFrontPeriod;
 }
 
 absl::Status Service::failure() const {
@@ -157,10 +179,11 @@ absl::Duration Service::Monitor(const Call& call) {
     ready_ = true;
     log::Info("serving");
   }
-  LogProblem(status.ok() ? "" : std::string(status.message()));
-  if (!failure().ok()) process::RequestStop();
-  // A busy database is no reason to stop serving: every replica sees the same database, so none would be left.
-  front_.SetServing(status.ok() || (ready_ && status.code() == absl::StatusCode::kResourceExhausted));
+  LogProblem(status.ok() ? "" : db::TextOf(status));
+  // A busy database is no reason to stop serving: every replica sees the same database, so none would be left. One that
+  // takes no changes is, because this process may be the only one that still talks to a former primary.
+  const bool answers = status.ok() || (ready_ && status.code() == absl::StatusCode::kResourceExhausted);
+  front_.SetServing(answers && database_.WriteProblem().empty());
   return kMonitorPeriod;
 }
 
@@ -227,6 +250,7 @@ void Service::Stop() {
   if (stopped_) return;
   stopped_ = true;
   const absl::Time deadline = absl::Now() + kDrain;
+  front_watch_.Stop();
   front_.BeginDrain();
   monitor_.Stop();  // may take a while if the database does not answer
   front_.SetServing(false);

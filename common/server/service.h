@@ -36,8 +36,9 @@ class Service {
  public:
   struct Settings {
     process::Options options;
-    std::string name;  // "user-service": the source of its events
-    std::string peer;  // the other service, by the name of its feed
+    std::string name;       // "user-service": the source of its events
+    std::string peer;       // the other service, by the name of its feed
+    int request_bytes = 0;  // the largest request that the public listener takes
     db::Schema schema;
     // Checks that the tables are what the service takes them for. FAILED_PRECONDITION is final: the process ends. Any
     // other error is tried again.
@@ -78,7 +79,7 @@ class Service {
 
   // True once it has been SERVING.
   bool ready() const { return ready_; }
-  // The reason why it can never serve; OK as long as it may serve some time.
+  // The reason why it can never serve, or serve on; OK as long as it may serve some time.
   absl::Status failure() const;
 
   // Sets health to NOT_SERVING and refuses new calls with DRAINING while those in flight finish, for 10 s at most. Then
@@ -89,6 +90,8 @@ class Service {
   Service(Settings settings, db::DatabaseOptions database);
 
   absl::Duration Monitor(const Call& call);
+  absl::Duration WatchFront();
+  void Fail(const absl::Status& failure);
   void LogProblem(const std::string& problem);
   absl::Status PrepareDatabase(const Call& call);
   void AskPeerFirst(const Call& call);
@@ -119,6 +122,7 @@ class Service {
   events::EventRpc event_rpc_;
   std::unique_ptr<telemetry::MetricsServer> metrics_server_;
   Background background_;
+  Worker front_watch_;
   Worker monitor_;
   std::atomic<bool> ready_ = false;
   absl::Time last_numbered_ = absl::InfinitePast();  // only for the sequencer's thread

@@ -55,6 +55,7 @@ const std::map<std::string, Reason>& Reasons() {
       {"PEER_MISMATCH", Reason::kPeerMismatch},
       {"HISTORY_MISMATCH", Reason::kHistoryMismatch},
       {"DATABASE_UNAVAILABLE", Reason::kDatabaseUnavailable},
+      {"DATABASE_NOT_WRITABLE", Reason::kDatabaseNotWritable},
       {"OVERLOADED", Reason::kOverloaded},
       {"DRAINING", Reason::kDraining},
       {"FEED_MISMATCH", Reason::kFeedMismatch},
@@ -244,6 +245,13 @@ absl::Status HistoryMismatch(const std::string& service, const std::string& why)
 absl::Status DatabaseUnavailable() {
   absl::Status status = Make(absl::StatusCode::kUnavailable, "DATABASE_UNAVAILABLE", "the database is not reachable");
   AttachRetry(status, absl::Seconds(1));
+  return status;
+}
+
+absl::Status DatabaseNotWritable(const std::string& why) {
+  absl::Status status = Make(absl::StatusCode::kUnavailable, "DATABASE_NOT_WRITABLE",
+                             "the database takes no changes: " + why, {{"why", why}});
+  AttachRetry(status, absl::Seconds(5));
   return status;
 }
 

@@ -38,6 +38,7 @@ enum class Reason {
   kPeerMismatch,
   kHistoryMismatch,
   kDatabaseUnavailable,
+  kDatabaseNotWritable,
   kOverloaded,
   kDraining,
   kFeedMismatch,
@@ -106,6 +107,8 @@ absl::Status PeerMismatch(const std::string& what, const std::string& expected, 
 // The history of `service` is not the one that another service, or this one, has seen: `why`.
 absl::Status HistoryMismatch(const std::string& service, const std::string& why);
 absl::Status DatabaseUnavailable();
+// The database takes no changes: `why` is "full" or "read_only". Nothing of the call is stored.
+absl::Status DatabaseNotWritable(const std::string& why);
 // `what` names what is used up: "calls", "database sessions", "database writers", "feed subscribers".
 absl::Status Overloaded(const std::string& what);
 absl::Status Draining();

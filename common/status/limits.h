@@ -13,7 +13,7 @@ inline constexpr int kMebibyte = 1024 * 1024;
 inline constexpr absl::Duration kDefaultDeadline = absl::Seconds(30);
 inline constexpr absl::Duration kPeerCallTimeout = absl::Seconds(2);
 inline constexpr int kTransactionRetries = 5;
-inline constexpr int kRequestBytes = 4 * kMebibyte;
+inline constexpr int kInternalRequestKibibytes = 256;
 inline constexpr int kDefaultPageRows = 50;
 inline constexpr int kMaxPageRows = 1000;
 inline constexpr int kPageBytes = 3 * kMebibyte;
@@ -32,6 +32,12 @@ inline constexpr absl::Duration kIntentRecoveryAge = absl::Seconds(5);
 inline constexpr absl::Duration kBookmarkInterval = absl::Seconds(5);
 inline constexpr int kFeedSubscribers = 64;
 inline constexpr int kReflectionStreams = 16;
+inline constexpr absl::Duration kReflectionStream = absl::Seconds(30);
+inline constexpr int kHealthWatches = 1000;
+inline constexpr int kConnections = 2000;
+inline constexpr absl::Duration kUnreadFor = absl::Seconds(30);
+inline constexpr int kUnreadAnswers = 1000;
+inline constexpr int kUnreadMebibytes = 64;
 inline constexpr int kEventBatch = 500;
 inline constexpr int kEventBatchBytes = kMebibyte;
 inline constexpr int kEventTypes = 100;
@@ -52,7 +58,7 @@ inline constexpr Limit kTable[] = {
     {"deadline of a call that brings none", kDefaultDeadline, ""},
     {"call to the peer", kPeerCallTimeout, ""},
     {"retries of a transaction after a conflict", kTransactionRetries, "times"},
-    {"request", kRequestBytes / kMebibyte, "MiB"},
+    {"request of the other service", kInternalRequestKibibytes, "KiB"},
     {"page, when page_size is 0", kDefaultPageRows, "rows"},
     {"page, at most", kMaxPageRows, "rows"},
     {"page, at most", kPageBytes / kMebibyte, "MiB"},
@@ -68,7 +74,13 @@ inline constexpr Limit kTable[] = {
     {"age at which an undecided deletion is taken up again", kIntentRecoveryAge, ""},
     {"bookmark in an idle event stream, every", kBookmarkInterval, ""},
     {"event streams at a time", kFeedSubscribers, "streams"},
+    {"connections of both listeners together", kConnections, "connections"},
+    {"answer waits for its client to read it, at most", kUnreadFor, ""},
+    {"answers that clients have not read", kUnreadAnswers, "answers"},
+    {"answers that clients have not read", kUnreadMebibytes, "MiB"},
     {"reflection streams at a time", kReflectionStreams, "streams"},
+    {"reflection stream, at most", kReflectionStream, ""},
+    {"health watches at a time", kHealthWatches, "watches"},
     {"batch of events", kEventBatch, "events"},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
     {"types of events that a subscriber names", kEventTypes, "types"},

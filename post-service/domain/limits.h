@@ -7,12 +7,14 @@
 
 namespace crosskey::posts {
 
+inline constexpr int kRequestBytes = 4 * limits::kMebibyte;
 inline constexpr int kBatchPostIds = 50;
 inline constexpr int kBatchCreateBytes = 3 * limits::kMebibyte;
 
 // For --help.
 inline std::vector<limits::Limit> OwnLimits() {
-  return {{"ids of BatchGetPosts", kBatchPostIds, "ids"},
+  return {{"request to post-service", kRequestBytes / limits::kMebibyte, "MiB"},
+          {"ids of BatchGetPosts", kBatchPostIds, "ids"},
           {"BatchCreatePosts request", kBatchCreateBytes / limits::kMebibyte, "MiB"}};
 }
 

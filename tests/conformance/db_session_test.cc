@@ -151,7 +151,9 @@ TEST_P(ServerSession, WorksOnceItsDatabaseIsThere) {
   const auto read = [](db::Connection& connection) {
     return connection.QueryOne<int64_t>({"test.one", "SELECT 1"}).status();
   };
-  EXPECT_EQ(db::SqlErrorOf(database.Read(TestCall(), read)), db::SqlError::kRefused);
+  const absl::Status refused = database.Read(TestCall(), read);
+  EXPECT_THAT(refused, StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  EXPECT_THAT(db::TextOf(refused), HasSubstr("Unknown database"));
   admin.Run("CREATE DATABASE " + options.url.database);
   EXPECT_THAT(database.Read(TestCall(), read), IsOk());
 }
@@ -246,9 +248,8 @@ TEST_P(ServerSession, IsRefusedIfPacketsAreTooSmall) {
   };
   const absl::Status refused = database.Read(TestCall(), read);
   own.Run("SET GLOBAL max_allowed_packet = " + std::to_string(before));
-  EXPECT_EQ(db::SqlErrorOf(refused), db::SqlError::kRefused);
-  EXPECT_THAT(std::string(refused.message()),
-              HasSubstr("max_allowed_packet is 4194304, and must be 16777216 at least"));
+  EXPECT_THAT(refused, StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  EXPECT_THAT(db::TextOf(refused), HasSubstr("max_allowed_packet is 4194304, and must be 16777216 at least"));
   EXPECT_THAT(database.Read(TestCall(), read), IsOk());
 }
 

@@ -159,8 +159,8 @@ bool OnlyReads(const std::string& rpc) {
 bool CanMeet(const Case& success, const CommonError& error) {
   if (!success.response.has_value() || EnvironmentOf(success.state) != Environment::kNormal) return false;
   if (success.consumer != "client" && error.consumer_sees.empty()) return false;
-  if (error.of_writes && success.consumer != "client") return error.consumer_sees.count(success.rpc) > 0;
-  if (error.of_writes && OnlyReads(success.rpc)) return false;
+  if (error.of_writes && success.consumer != "client" && error.consumer_sees.count(success.rpc) == 0) return false;
+  if (error.of_writes && success.consumer == "client" && OnlyReads(success.rpc)) return false;
   const auto named = error.calls.find(success.rpc);
   return named == error.calls.end() || fs::path(success.file).stem() == named->second;
 }

@@ -21,23 +21,30 @@ using testing::Side;
 // programs that are shipped.
 bool NeedsFaultPoints(Environment environment) {
   return environment == Environment::kOverloaded || environment == Environment::kDraining ||
-         environment == Environment::kConflict || environment == Environment::kUndecided;
+         environment == Environment::kConflict || environment == Environment::kUndecided ||
+         environment == Environment::kReadOnly;
 }
 
-// Makes a statement of every read and of every write meet a conflict, each time.
-std::vector<std::string> ConflictFlags() {
+// Makes statements fail each time, with an error of a server.
+std::vector<std::string> Failing(const std::vector<const char*>& statements, int error) {
   std::vector<std::string> flags;
-  for (const char* statement :
-       {"users.get",       "users.list",      "users.list_by_name",    "users.lookup",    "users.insert",
-        "users.lock_row",  "users.lock",      "user_deletions.latest", "posts.get",       "posts.page",
-        "posts.page_back", "posts.page_user", "posts.page_user_back",  "posts.scan_user", "likes.of_post",
-        "likes.scan_user", "user_refs.hold",  "user_refs.lock_shared", "user_refs.lock",  "feed.info",
-        "repair.new_feed", "repair.feed_id",  "consumer.consumed"}) {
+  for (const char* statement : statements) {
     flags.emplace_back("--fault");
-    flags.push_back(absl::StrCat("sql:", statement, "=1213@*"));
+    flags.push_back(absl::StrCat("sql:", statement, "=", error, "@*"));
   }
   return flags;
 }
+
+// A statement of every write, and of every read.
+const std::vector<const char*> kOfWrites = {"users.insert",    "users.lock_row",        "users.lock",
+                                            "user_refs.hold",  "user_refs.lock_shared", "user_refs.lock",
+                                            "posts.lock_free", "repair.new_feed"};
+const std::vector<const char*> kOfAll = {
+    "users.get",       "users.list",      "users.list_by_name",    "users.lookup",    "users.insert",
+    "users.lock_row",  "users.lock",      "user_deletions.latest", "posts.get",       "posts.page",
+    "posts.page_back", "posts.page_user", "posts.page_user_back",  "posts.scan_user", "likes.of_post",
+    "likes.scan_user", "user_refs.hold",  "user_refs.lock_shared", "user_refs.lock",  "feed.info",
+    "repair.new_feed", "repair.feed_id",  "consumer.consumed"};
 
 }  // namespace
 
@@ -113,7 +120,10 @@ void Provider::Enter() {
       EXPECT_TRUE(testing::WaitFor([&] { return !cluster_.Healthy(side_); }));
       break;
     case Environment::kConflict:
-      Restart(ConflictFlags());
+      Restart(Failing(kOfAll, 1213));
+      break;
+    case Environment::kReadOnly:
+      Restart(Failing(kOfWrites, 1290));
       break;
     case Environment::kHistoryLost:
       cluster_.AwaitQuiet();

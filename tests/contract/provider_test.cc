@@ -117,6 +117,8 @@ TEST_P(ProviderTest, UserServiceDraining) { Replay(Environment::kDraining, Side:
 TEST_P(ProviderTest, PostServiceDraining) { Replay(Environment::kDraining, Side::kPosts); }
 TEST_P(ProviderTest, UserServiceInConflict) { Replay(Environment::kConflict, Side::kUsers); }
 TEST_P(ProviderTest, PostServiceInConflict) { Replay(Environment::kConflict, Side::kPosts); }
+TEST_P(ProviderTest, UserServiceThatCannotWrite) { Replay(Environment::kReadOnly, Side::kUsers); }
+TEST_P(ProviderTest, PostServiceThatCannotWrite) { Replay(Environment::kReadOnly, Side::kPosts); }
 TEST_P(ProviderTest, UserServiceWithALostHistory) { Replay(Environment::kHistoryLost, Side::kUsers); }
 TEST_P(ProviderTest, PostServiceWithALostHistory) { Replay(Environment::kHistoryLost, Side::kPosts); }
 TEST_P(ProviderTest, UserServiceWithAnUndecidedDeletion) { Replay(Environment::kUndecided, Side::kUsers); }

@@ -28,6 +28,7 @@ const std::map<std::string, Environment>& Environments() {
       {"the service is shutting down", Environment::kDraining},
       {"every transaction meets a conflict", Environment::kConflict},
       {"the history is lost", Environment::kHistoryLost},
+      {"the database takes no changes", Environment::kReadOnly},
   };
   return *environments;
 }

@@ -20,6 +20,7 @@ enum class Environment {
   kDraining,        // "the service is shutting down"
   kConflict,        // "every transaction meets a conflict"
   kHistoryLost,     // "the history is lost"
+  kReadOnly,        // "the database takes no changes"
   kUndecided,       // "the deletion of ada is undecided"
 };
 

@@ -28,6 +28,7 @@ const std::map<std::string, Documented>& Table() {
       {"CONFLICT", {grpc::StatusCode::ABORTED, true}},
       {"PEER_UNAVAILABLE", {grpc::StatusCode::UNAVAILABLE, true}},
       {"DATABASE_UNAVAILABLE", {grpc::StatusCode::UNAVAILABLE, true}},
+      {"DATABASE_NOT_WRITABLE", {grpc::StatusCode::UNAVAILABLE, true}},
       {"OVERLOADED", {grpc::StatusCode::RESOURCE_EXHAUSTED, true}},
       {"DRAINING", {grpc::StatusCode::UNAVAILABLE, true}},
       {"INTERNAL_ERROR", {grpc::StatusCode::INTERNAL, false}},

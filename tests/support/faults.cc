@@ -95,13 +95,12 @@ absl::Status AtCommit(const char* transaction, const char* when) {
 }
 
 // Makes the server itself report the error that is set for this statement. A deadlock undoes the transaction first, a
-// lock timeout does not. SQLite has only one kind of conflict and cannot be made to report it, so that error is made
-// here.
+// lock timeout does not. SQLite cannot be made to report one, so there the error is made here.
 absl::Status Provoke(db::Connection& connection, const std::string& statement) {
   const std::string error = Reach(kStatement + statement);
   if (error.empty()) return absl::OkStatus();
   if (connection.dialect() == db::Dialect::kSqlite) {
-    return db::MakeSqlError(db::SqlError::kRetry, statement, "database is locked");
+    return db::MysqlError(static_cast<unsigned int>(std::stoul(error)), statement, "as a server says it");
   }
   if (error == "1213") {
     if (absl::Status status = connection.Command("test.rollback", "ROLLBACK"); !status.ok()) return status;
@@ -126,7 +125,7 @@ void SetFault(const std::string& spec) {
     action.resize(sign);
   }
   const bool statement = absl::StartsWith(point, kStatement);
-  const bool known = statement ? action == "1213" || action == "1205"
+  const bool known = statement ? action == "1213" || action == "1205" || action == "1290"
                                : action == "die" || action == "fail" || absl::StartsWith(action, "wait:");
   if (!IsKnown(point) || !known) Mistake("no such fault: " + spec);
   State& state = TheState();

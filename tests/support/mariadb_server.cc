@@ -27,8 +27,8 @@ std::string Program(const std::string& name) {
 
 // The name is short, because the path of the socket in this folder may have at most 107 characters.
 std::string NewFolder() {
-  char path[] = "/tmp/crosskey_db_XXXXXX";
-  return mkdtemp(path) == nullptr ? "" : path;
+  std::string path = std::filesystem::temp_directory_path() / "crosskey_db_XXXXXX";
+  return mkdtemp(path.data()) == nullptr ? "" : path;
 }
 
 // The server runs as root only if it is told that this is meant.

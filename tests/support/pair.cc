@@ -85,6 +85,7 @@ server::Hooks Pair::HooksFor(Recorder& sql, const std::atomic<bool>& hold_consum
   hooks.now = [this] { return absl::Now() + absl::Seconds(clock_offset_seconds.load()); };
   hooks.migrate = true;
   hooks.no_drain_grace = true;
+  hooks.deaf_for = deaf_for;
   return hooks;
 }
 

@@ -92,6 +92,7 @@ class Pair {
   int max_in_flight = 256;
   absl::Duration event_retention = limits::kEventRetention;
   int db_pool = 8;
+  absl::Duration deaf_for = absl::Seconds(30);  // see server::Hooks
 
  private:
   struct Addresses {

@@ -98,6 +98,11 @@ std::vector<Row> Table() {
        {},
        {{"what", "the caller"}, {"expected", "user-service/a"}, {"actual", "user-service/b"}}},
       {DatabaseUnavailable(), StatusCode::kUnavailable, "DATABASE_UNAVAILABLE", {"RetryInfo"}, {}},
+      {DatabaseNotWritable("full"),
+       StatusCode::kUnavailable,
+       "DATABASE_NOT_WRITABLE",
+       {"RetryInfo"},
+       {{"why", "full"}}},
       {Overloaded("calls"), StatusCode::kResourceExhausted, "OVERLOADED", {"RetryInfo"}, {{"what", "calls"}}},
       {Draining(), StatusCode::kUnavailable, "DRAINING", {"RetryInfo"}, {}},
       {FeedMismatch("f"), StatusCode::kFailedPrecondition, "FEED_MISMATCH", {}, {{"feed_id", "f"}}},
@@ -264,18 +269,6 @@ TEST(Admission, IsClosedUntilOpenAndAfterDrain) {
   EXPECT_THAT(admission.Enter(), IsOk());
   admission.Drain();
   EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kUnavailable, "DRAINING"));
-}
-
-// Answers that clients do not read take memory, so there is a bound on them as well.
-TEST(Admission, IsRefusedWhileTooManyAnswersAreNotRead) {
-  rpc::Admission admission(2);
-  admission.Open();
-  int answered = 0;
-  for (; answered < 1000 && admission.Enter().ok(); ++answered) admission.Leave();
-  EXPECT_EQ(answered, 257);
-  EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
-  admission.Sent();
-  EXPECT_THAT(admission.Enter(), IsOk());
 }
 
 }  // namespace

@@ -374,7 +374,7 @@ TEST_F(OptionsTest, HelpShowsEveryLimit) {
   const std::string help = Run({"--help"}).out;
   for (const limits::Limit& limit : limits::kTable) EXPECT_THAT(help, HasSubstr(limit.meaning));
   EXPECT_THAT(help, ::testing::ContainsRegex("brings none +30s\n"));
-  EXPECT_THAT(help, ::testing::ContainsRegex("request +4 MiB\n"));
+  EXPECT_THAT(help, ::testing::ContainsRegex("request of the other service +256 KiB\n"));
   EXPECT_THAT(help, ::testing::ContainsRegex("deletion is kept +30 days\n"));
 }
 

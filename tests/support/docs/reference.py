@@ -256,11 +256,15 @@ EVERY = ["CONFLICT", "OVERLOADED", "DATABASE_UNAVAILABLE", "DRAINING", "INTERNAL
 
 # The methods that a service takes although it has lost something: those that read, and those that mend it.
 WITHOUT_WRITES = re.compile(r".*/(Get|List|BatchGet|BeginRepair|FindReferences)\w*")
+# Those that change nothing in the database.
+READS = re.compile(r".*/(Get|List|BatchGet|FindReferences|LookupReferenced|Subscribe)\w*")
 
 
 def unsaid(method, fields):
     """The reasons that the comment of a method with such a request leaves out, besides those of every method."""
     writes = set() if WITHOUT_WRITES.fullmatch(method) else {"HISTORY_MISMATCH"}
+    if not READS.fullmatch(method):
+        writes.add("DATABASE_NOT_WRITABLE")
     return writes | ({"INVALID_FIELD"} if fields else set()) | {
         reason for reason, field in (("REQUEST_ID_REUSED", "request_id"), ("INVALID_PAGE_TOKEN", "page_token"))
         if field in fields}

@@ -1,0 +1,107 @@
+#include "common/rpc/unread.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include "absl/time/clock.h"
+
+namespace crosskey::rpc {
+namespace {
+
+using grpc::experimental::InterceptionHookPoints;
+using grpc::experimental::InterceptorBatchMethods;
+
+}  // namespace
+
+// gRPC destroys it with the call. A call sends one message at a time.
+class Unread::Sent : public grpc::experimental::Interceptor {
+ public:
+  Sent(std::shared_ptr<Unread> unread, grpc::ServerContextBase& context)
+      : unread_(std::move(unread)), context_(context) {}
+  ~Sent() override { Done(); }
+
+  void Intercept(InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_MESSAGE)) {
+      Done();
+      const grpc::ByteBuffer* const bytes = methods->GetSerializedSendMessage();
+      message_ = unread_->Add(context_, bytes == nullptr ? 0 : static_cast<int64_t>(bytes->Length()));
+    }
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::POST_SEND_MESSAGE)) Done();
+    methods->Proceed();
+  }
+
+ private:
+  void Done() {
+    if (message_.has_value()) unread_->Remove(*message_);
+    message_.reset();
+  }
+
+  const std::shared_ptr<Unread> unread_;
+  grpc::ServerContextBase& context_;
+  std::optional<Messages::iterator> message_;
+};
+
+std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> Unread::FactoryFor(
+    std::shared_ptr<Unread> self) {
+  class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
+   public:
+    explicit Factory(std::shared_ptr<Unread> unread) : unread_(std::move(unread)) {}
+    grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+      return new Sent(unread_, *info->server_context());  // gRPC owns it from here on
+    }
+
+   private:
+    const std::shared_ptr<Unread> unread_;
+  };
+  return std::make_unique<Factory>(std::move(self));
+}
+
+Unread::Messages::iterator Unread::Add(grpc::ServerContextBase& context, int64_t bytes) {
+  Messages::iterator message;
+  {
+    std::lock_guard lock(mutex_);
+    message = waiting_.insert(waiting_.end(), Message{CallRef(context), bytes, absl::Now()});
+    bytes_ += bytes;
+    if (waiting_.size() <= bounds_.answers && bytes_ <= bounds_.bytes) return message;
+  }
+  // Not the one that has just been added, which may be large and alone.
+  CancelOldest([this](const Message&) {
+    return waiting_.size() > 1 && (waiting_.size() > bounds_.answers || bytes_ > bounds_.bytes);
+  });
+  return message;
+}
+
+void Unread::Remove(Messages::iterator message) {
+  std::optional<CallRef> call;  // let go without the lock
+  std::lock_guard lock(mutex_);
+  call = std::move(message->call);
+  if (call.has_value()) bytes_ -= message->bytes;
+  (call.has_value() ? waiting_ : gone_).erase(message);
+}
+
+template <typename Goes>
+void Unread::CancelOldest(const Goes& goes) {
+  std::vector<CallRef> calls;
+  {
+    std::lock_guard lock(mutex_);
+    while (!waiting_.empty() && goes(waiting_.front())) {
+      bytes_ -= waiting_.front().bytes;
+      calls.push_back(*std::move(waiting_.front().call));
+      waiting_.front().call.reset();
+      gone_.splice(gone_.end(), waiting_, waiting_.begin());
+    }
+  }
+  for (const CallRef& call : calls) {
+    cancelled_.Increment();
+    call.Cancel("the answer was not read");
+  }
+}
+
+void Unread::Sweep(absl::Time now) {
+  CancelOldest([this, now](const Message& message) { return now - message.since > bounds_.longest; });
+}
+
+}  // namespace crosskey::rpc

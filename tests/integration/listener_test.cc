@@ -1,0 +1,224 @@
+// What the clients of a listener can make it hold, and how it notices that nobody reaches it any more.
+#include "common/rpc/listener.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include <fcntl.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/acceptor.h"
+#include "common/status/limits.h"
+#include "post/v1/post_service.grpc.pb.h"
+#include "tests/support/free_port.h"
+#include "tests/support/http_get.h"
+#include "tests/support/metric_of.h"
+#include "tests/support/pair.h"
+#include "tests/support/raw_http2.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
+
+namespace crosskey::testing {
+namespace {
+
+constexpr char kGetPost[] = "/post.v1.PostService/GetPost";
+constexpr size_t kAnswerBytes = 3 * limits::kMebibyte;
+
+// Answers each GetPost with a post that is as large as an answer gets.
+class LargePosts : public post::v1::PostService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* GetPost(grpc::CallbackServerContext* context, const post::v1::GetPostRequest*,
+                                    post::v1::GetPostResponse* response) override {
+    response->mutable_post()->set_content(std::string(kAnswerBytes, 'x'));
+    auto* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+class ListenerTest : public ::testing::Test {
+ protected:
+  void Start(int most_descriptors = 1024) {
+    rpc::Listener::Options options{"public", "127.0.0.1:0", most_descriptors, limits::kMebibyte};
+    options.max_streams = 2000;
+    auto listener = rpc::Listener::Start(options, {&service_}, metrics_);
+    ASSERT_THAT(listener.status(), IsOk());
+    listener_ = *std::move(listener);
+  }
+  ~ListenerTest() override {
+    if (listener_ != nullptr) listener_->Shutdown(absl::Now() + absl::Seconds(1));
+  }
+
+  grpc::Status GetPost(grpc::ClientContext& context) {
+    post::v1::GetPostResponse response;
+    return post::v1::PostService::NewStub(channel())->GetPost(&context, {}, &response);
+  }
+  std::shared_ptr<grpc::Channel> channel() {
+    if (channel_ == nullptr) {
+      grpc::ChannelArguments arguments;
+      arguments.SetMaxReceiveMessageSize(-1);
+      arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+      channel_ = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", listener_->port()),
+                                           grpc::InsecureChannelCredentials(), arguments);
+    }
+    return channel_;
+  }
+  double Cancelled() { return MetricOf(metrics_, "crosskey_unread_answers_total"); }
+  double Refused() { return MetricOf(metrics_, "crosskey_connections_refused_total"); }
+
+  LargePosts service_;
+  telemetry::Metrics metrics_{"test", "0"};
+  std::unique_ptr<rpc::Listener> listener_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+TEST_F(ListenerTest, EndsACallWhoseAnswerIsNotRead) {
+  Start();
+  RawHttp2 client(listener_->port(), 0);
+  const uint32_t call = client.Call(kGetPost, "");
+  ASSERT_TRUE(client.Await(call, RawHttp2::kHeaders)) << "the answer has begun";
+  const absl::Time now = absl::Now();
+  listener_->Sweep(now + limits::kUnreadFor - absl::Seconds(1));
+  EXPECT_EQ(Cancelled(), 0);
+  listener_->Sweep(now + limits::kUnreadFor + absl::Seconds(1));
+  EXPECT_TRUE(client.Await(call, RawHttp2::kResetStream));
+  EXPECT_EQ(Cancelled(), 1);
+  listener_->Sweep(now + absl::Hours(1));
+  EXPECT_EQ(Cancelled(), 1) << "it is gone";
+}
+
+// One client leaves 120 MiB unread. The oldest answers go, and another client is answered all the time.
+TEST_F(ListenerTest, KeepsNoMoreUnreadAnswersThanItsBound) {
+  Start();
+  RawHttp2 client(listener_->port(), 0);
+  constexpr int kCalls = 40;
+  constexpr int kFit = limits::kUnreadMebibytes * limits::kMebibyte / kAnswerBytes;
+  std::vector<uint32_t> calls;
+  for (int i = 0; i < kCalls; ++i) {
+    calls.push_back(client.Call(kGetPost, ""));
+    grpc::ClientContext context;
+    EXPECT_THAT(GetPost(context), GrpcOk());
+  }
+  EXPECT_TRUE(WaitFor([&] { return Cancelled() >= kCalls - kFit; }));
+  EXPECT_TRUE(client.Await(calls.front(), RawHttp2::kResetStream));
+  EXPECT_LE(Cancelled(), kCalls - kFit + 1);
+  EXPECT_FALSE(client.Await(calls.back(), RawHttp2::kResetStream, absl::ZeroDuration()));
+}
+
+TEST_F(ListenerTest, TakesNoCompressedRequests) {
+  Start();
+  for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    post::v1::GetPostRequest request;
+    post::v1::CreatePostRequest large;
+    large.set_content(std::string(100'000, 'x'));
+    post::v1::CreatePostResponse response;
+    EXPECT_EQ(post::v1::PostService::NewStub(channel())
+                  ->CreatePost(&context, large, &response)
+                  .error_message()
+                  .find("Compression algorithm"),
+              0u);
+  }
+  grpc::ClientContext context;
+  EXPECT_THAT(GetPost(context), GrpcOk());
+}
+
+// The lowest free descriptor, which the next connection would get.
+int NextDescriptor() {
+  const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  close(fd);
+  return fd;
+}
+
+TEST_F(ListenerTest, RefusesConnectionsBeyondItsDescriptorsAndAcceptsAgain) {
+  constexpr int kRoom = 20;
+  Start(NextDescriptor() + 60);
+  grpc::ClientContext first;
+  ASSERT_THAT(GetPost(first), GrpcOk());
+  {
+    // Each takes two descriptors, because the client is this process as well.
+    std::vector<RawConnection> connections;
+    for (int i = 0; i < 100; ++i) connections.emplace_back(listener_->port());
+    EXPECT_TRUE(WaitFor([&] { return Refused() >= kRoom; }));
+    EXPECT_TRUE(WaitFor([&] {
+      const auto ended = std::count_if(connections.begin(), connections.end(),
+                                       [](const RawConnection& connection) { return connection.HasEnded(); });
+      return static_cast<double>(ended) == Refused();
+    }));
+    grpc::ClientContext during;
+    EXPECT_THAT(GetPost(during), GrpcOk()) << "who is connected is answered";
+  }
+  EXPECT_TRUE(WaitFor([&] { return listener_->Answers(absl::Seconds(5)); }));
+  channel_ = nullptr;
+  EXPECT_TRUE(WaitFor([&] {
+    grpc::ClientContext after;
+    return GetPost(after).ok();
+  }));
+}
+
+// Idle streams would keep others out, because few are allowed.
+TEST_F(ListenerTest, AnIdleStreamOfReflectionEnds) {
+  Start();
+  RawHttp2 client(listener_->port(), 65535);
+  const uint32_t reflection = client.Begin("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
+  EXPECT_FALSE(client.Await(reflection, RawHttp2::kResetStream, absl::ZeroDuration()));
+  EXPECT_TRUE(WaitFor([&] {
+    listener_->Sweep(absl::Now() + limits::kReflectionStream + absl::Seconds(1));
+    return client.Await(reflection, RawHttp2::kResetStream, absl::Milliseconds(50));
+  }));
+}
+
+TEST(AcceptorTest, AnswersOnlyWhileSomebodyAccepts) {
+  telemetry::Metrics metrics("test", "0");
+  const auto acceptor = rpc::Acceptor::Listen("127.0.0.1:0", 1024, metrics.Counter("refused", ""));
+  ASSERT_THAT(acceptor.status(), IsOk());
+  EXPECT_FALSE((*acceptor)->Answers(absl::Milliseconds(50))) << "the kernel alone makes connections";
+  const std::string same = absl::StrCat("127.0.0.1:", (*acceptor)->port());
+  EXPECT_EQ(rpc::Acceptor::Listen(same, 1024, metrics.Counter("refused", "")).status().message(),
+            "cannot listen on " + same);
+}
+
+TEST(AcceptorTest, TakesNamesAndBothKindsOfAddresses) {
+  telemetry::Metrics metrics("test", "0");
+  for (const std::string address : {"127.0.0.1:0", "localhost:0", "0.0.0.0:0", "[::1]:0", "[::]:0"}) {
+    const auto acceptor = rpc::Acceptor::Listen(address, 1024, metrics.Counter("refused", ""));
+    ASSERT_THAT(acceptor.status(), IsOk()) << address;
+    EXPECT_GT((*acceptor)->port(), 0);
+  }
+  for (const std::string address : {"no.such.host.example.invalid:0", "192.0.2.1:0"}) {
+    EXPECT_EQ(rpc::Acceptor::Listen(address, 1024, metrics.Counter("refused", "")).status().message(),
+              "cannot listen on " + address);
+  }
+}
+
+class DeafTest : public DatabaseTest {};
+CROSSKEY_ON_EVERY_DATABASE(DeafTest);
+
+TEST_P(DeafTest, AListenerThatServesNoNewConnectionEndsTheProcess) {
+  Pair pair(GetParam(), false);
+  pair.deaf_for = absl::Seconds(2);
+  pair.StartUsers();
+  pair.StartPosts();
+  EXPECT_THAT(pair.post_app().service().failure(), IsOk());
+  ShutDownListeningSockets(pair.post_internal_port());
+  EXPECT_TRUE(WaitFor([&] { return !pair.post_app().service().failure().ok(); }));
+  EXPECT_THAT(pair.user_app().service().failure(), IsOk());
+}
+
+// Two of these would have held all threads of the page for ever.
+TEST(MetricsServerTest, HalfARequestDoesNotHoldThePageOfMetrics) {
+  telemetry::Metrics metrics("test", "0");
+  const auto server = telemetry::MetricsServer::Start(metrics, "127.0.0.1:0");
+  ASSERT_THAT(server.status(), IsOk());
+  std::vector<RawConnection> half;
+  for (int i = 0; i < 16; ++i) half.emplace_back((*server)->port(), "GET /metrics HTTP/1.1\r\nHost: ");
+  EXPECT_THAT(HttpGet((*server)->port(), "/metrics"), ::testing::HasSubstr("crosskey_build_info"));
+}
+
+}  // namespace
+}  // namespace crosskey::testing
