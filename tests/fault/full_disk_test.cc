@@ -32,7 +32,9 @@ INSTANTIATE_TEST_SUITE_P(Databases, FullDiskTest, ::testing::Values("sqlite", "m
 grpc::Status CreateLongPost(PostStub& posts, int64_t user, int64_t* id) {
   post::v1::CreatePostRequest request;
   request.set_title("long");
-  request.set_content(std::string(60'000, 'x'));
+  // MariaDB 10.11 ends itself if the room for a text that does not fit into a page ends in the middle of it ("Out of disk
+  // space in rollback"). A shorter one is refused with 1114.
+  request.set_content(std::string(3'000, 'x'));
   request.set_user_id(user);
   post::v1::CreatePostResponse response;
   const auto context = ContextFor(kCallLimit);
