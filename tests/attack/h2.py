@@ -107,10 +107,11 @@ class Frames:
 
 
 class HeaderReader:
-    """Decodes header blocks. Of the static table it knows the statuses, and it leaves Huffman codes as they are."""
+    """Decodes header blocks. Of the static table it knows little, and it leaves Huffman codes as they are."""
 
     STATIC = {8 + i: (b":status", status) for i, status in
               enumerate((b"200", b"204", b"206", b"304", b"400", b"404", b"500"))}
+    STATIC[31] = (b"content-type", b"")
 
     def __init__(self):
         self.table = []
@@ -229,7 +230,7 @@ class Client:
                     if of == stream:
                         answer += content
                         done |= bool(flags & END_STREAM)
-                elif kind == RST_STREAM and of == stream:
+                elif kind == RST_STREAM and of == stream and not done:
                     raise ConnectionError(f"the call was reset, {int.from_bytes(content, 'big')}")
             if done:
                 return int(fields.get("grpc-status", 2)), fields, answer[5:]
