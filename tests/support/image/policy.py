@@ -38,7 +38,7 @@ class Files:
     def ours(self):
         """(name in compose, its settings, which of our services it is)"""
         return [(name, settings, settings["build"]["target"]) for name, settings in self.services.items()
-                if "build" in settings]
+                if settings.get("build", {}).get("target") in SERVICES]
 
     def serving(self):
         return [(name, settings) for name, settings, service in self.ours() if name == service]
@@ -138,8 +138,11 @@ def ports(files):
     for name, settings in files.serving():
         environment = files.environment(settings, name)
         public = listeners(environment, SERVICES[name])[0][2]
-        if settings.get("ports") != [f"127.0.0.1:{public}:{public}"]:
-            problems.append(f"{name} publishes {settings.get('ports')}, not just its public port, on loopback")
+        if settings.get("ports"):
+            problems.append(f"{name} publishes {settings['ports']}, past the edge")
+        if files.services["edge"].get("environment", {}).get(
+                SERVICES[name].replace("CROSSKEY_", "CROSSKEY_EDGE_").rstrip("_")) != f"{name}:{public}":
+            problems.append(f"the edge does not lead to {name}:{public}")
         for where, peer in (("in compose.yaml", environment.get(SERVICES[name] + "PEER")),
                             ("in the image", files.stages[name].pairs("ENV").get(SERVICES[name] + "PEER"))):
             if peer != f"{PEERS[name]}:{internal[PEERS[name]]}":
@@ -150,6 +153,58 @@ def ports(files):
         problems += [f"{name} publishes {port}, not on 127.0.0.1" for port in settings.get("ports", [])
                      if not re.fullmatch(r"127\.0\.0\.1:\d+:\d+", str(port))]
     return problems
+
+
+def edge(files):
+    """It alone publishes the ports of both services, and is what deploy/edge/haproxy.cfg says."""
+    stage, settings = files.stages["edge"], files.services["edge"]
+    configuration = files.text("deploy/edge/haproxy.cfg")
+    preset = dict(re.findall(r"^  presetenv (\w+) (\S+)$", configuration, re.M))
+    known = set(preset) | set(re.findall(r"^\.if defined\((\w+)\)$", configuration, re.M))
+    variables = {**stage.pairs("ENV"), **settings.get("environment", {})}
+    problems = [f"the edge knows no {name}" for name in variables if name not in known]
+    listen = [variables.get(f"CROSSKEY_EDGE_{name}_LISTEN", "127.0.0.1:0").rpartition(":")
+              for name in ("USER", "POST", "METRICS")]
+    public = [files.environment(files.services[name], name)[SERVICES[name] + "LISTEN"].rpartition(":")[2]
+              for name in SERVICES]
+    path = "/etc/haproxy/crosskey.cfg"
+    words = stage.words("ENTRYPOINT")
+    limit = int(words[words.index("-m") + 1]) if "-m" in words else 1 << 20
+    between = set(settings["networks"])
+    for name in SERVICES:
+        between &= set(files.services[name]["networks"])
+    others = {network for name, other in files.services.items() if name != "edge" for network in other["networks"]}
+    internal = {name for name, network in files.compose["networks"].items() if (network or {}).get("internal") is True}
+    version = files.version()
+    expected = {
+        "it is another version than this": settings["image"] == f"crosskey/edge:{version}" and
+            stage.pairs("LABEL").get("org.opencontainers.image.version") == version and
+            f"crosskey/edge:{version} ." in files.text("deploy/Dockerfile"),
+        "it is not built of deploy/Dockerfile": settings["build"] == {
+            "context": "..", "dockerfile": "deploy/Dockerfile", "target": "edge"},
+        "its configuration is not the one of deploy/edge":
+            f"deploy/edge/haproxy.cfg {path}" in stage.all("COPY") and words[-2:] == ["-f", path],
+        "it listens on one interface": all(host == "0.0.0.0" for host, _, _ in listen),
+        "it listens on other ports than the services": [port for _, _, port in listen[:2]] == public,
+        "EXPOSE is not what it listens on": stage.last("EXPOSE").split() == [port for _, _, port in listen],
+        "it publishes something else than both public ports, on loopback":
+            settings.get("ports") == [f"127.0.0.1:{port}:{port}" for port in public],
+        "USER is not 65532:65532": stage.last("USER") == "65532:65532",
+        "STOPSIGNAL is not SIGUSR1, so it breaks calls off": stage.last("STOPSIGNAL") == "SIGUSR1",
+        "it is killed while it stops":
+            seconds(settings.get("stop_grace_period", "10s")) > seconds(preset["CROSSKEY_EDGE_STOP_TIME"]),
+        "it is killed before it reaches its own limit of memory": limit * 1.1 < int(settings["mem_limit"].rstrip("m")),
+        "it is not started again": settings.get("restart") == "unless-stopped",
+        "it has no health check": bool(stage.words("HEALTHCHECK")),
+        "it has no network to the services that leads nowhere else": bool(between & internal),
+        "it has no network of its own to the outside": bool(set(settings["networks"]) - others - internal),
+        "it reaches a database": not set(settings["networks"]) & set(files.services["mariadb"]["networks"]),
+        "the build of the image does not see its configuration":
+            "!deploy/edge/haproxy.cfg" in files.text(".dockerignore").splitlines(),
+        "a service is reached from outside past it": all(
+            set(files.services[name]["networks"]) <= internal for name in SERVICES),
+    }
+    return problems + [f"edge: {problem}" for problem, fine in expected.items() if not fine]
 
 
 def mounts(files):
@@ -311,6 +366,7 @@ RULES = {
     "variables, flags and commands are those of --help": settings_exist,
     "the images: user, signal, health check, program": program,
     "ports": ports,
+    "the edge": edge,
     "what compose mounts is there": mounts,
     "dashboards are where Grafana looks for them": dashboards,
     "secrets": secrets,

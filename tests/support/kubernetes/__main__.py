@@ -35,7 +35,7 @@ from report import Report  # noqa: E402
 
 MANIFESTS = os.path.join(ROOT, "deploy", "kubernetes")
 KUBERNETES = ("1.30", "1.37")  # the oldest version that the README names, and the newest that there are schemas of
-GROUPS = ("k8s.mariadb.com", "monitoring.coreos.com")
+GROUPS = ("k8s.mariadb.com", "monitoring.coreos.com", "gateway.networking.k8s.io")
 
 
 def folders(kind):
@@ -55,14 +55,17 @@ def render(program, folder):
 def targets(temp):
     """{name: folder}: the overlays, and what no overlay uses by itself."""
     found = {name: os.path.join(MANIFESTS, "overlays", name) for name in folders("overlays")}
-    monitored = os.path.join(temp, "monitored")
-    os.makedirs(monitored)
-    with open(os.path.join(monitored, "kustomization.yaml"), "w", encoding="utf-8") as file:
-        overlay, component = (os.path.relpath(path, os.path.realpath(monitored)) for path in (
-            found["production"], os.path.join(MANIFESTS, "components", "prometheus-operator")))
-        file.write("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: crosskey\n"
-                   f"resources:\n  - {overlay}\ncomponents:\n  - {component}\n")
-    found[self_test.MONITORED] = monitored
+    production = found["production"]
+    for name in (self_test.MONITORED, self_test.ROUTED):
+        component = name.split(", ")[1]
+        folder = os.path.join(temp, component)
+        os.makedirs(folder)
+        with open(os.path.join(folder, "kustomization.yaml"), "w", encoding="utf-8") as file:
+            paths = [os.path.relpath(path, os.path.realpath(folder)) for path in (
+                production, os.path.join(MANIFESTS, "components", component))]
+            file.write("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: crosskey\n"
+                       f"resources:\n  - {paths[0]}\ncomponents:\n  - {paths[1]}\n")
+        found[name] = folder
     return found
 
 

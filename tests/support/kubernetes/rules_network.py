@@ -3,7 +3,7 @@
 import ipaddress
 
 import network
-from objects import service_of
+from objects import service_of, title_of
 from rules import database_of, DATABASE_URL, PEERS, rule
 
 
@@ -14,6 +14,10 @@ def covered(overlay, _):
         for direction in ("Ingress", "Egress"):
             if not network.governing(policies, network.end_of(pod), direction):
                 yield f"no policy is about the {direction} of {pod.name}"
+
+
+# The label that implementations of the Gateway API give to what they make for a Gateway.
+GATEWAY = {"gateway.networking.k8s.io/gateway-name": "crosskey"}
 
 
 def strangers(overlay):
@@ -31,6 +35,8 @@ def strangers(overlay):
         (None, network.pod_end("a pod that calls itself post-service elsewhere", "other", {
             "app.kubernetes.io/name": "post-service", "app.kubernetes.io/component": "server",
             "app.kubernetes.io/part-of": "crosskey"})),
+        ("gateway", network.pod_end("a proxy of the Gateway", here, GATEWAY)),
+        (None, network.pod_end("a proxy of a Gateway elsewhere", "other", GATEWAY)),
         ("monitoring", network.pod_end("Prometheus", "monitoring", {"app.kubernetes.io/name": "prometheus"})),
         ("operator", network.pod_end("the mariadb-operator", "mariadb-operator",
                                      {"app.kubernetes.io/name": "mariadb-operator"})),
@@ -51,16 +57,46 @@ def ingress(overlay, _):
         target = network.end_of(pod)
         wanted = {}
         if pod.owner["kind"] == "Deployment":
-            wanted = {pod.ports.get("grpc"): "client", pod.ports.get("metrics"): "monitoring",
-                      pod.ports.get("internal"): f"Deployment {PEERS.get(service_of(pod))}"}
+            public = ("client", "gateway") if overlay.of_kind("Gateway") else ("client",)
+            wanted = {pod.ports.get("grpc"): public, pod.ports.get("metrics"): ("monitoring",),
+                      pod.ports.get("internal"): (f"Deployment {PEERS.get(service_of(pod))}",)}
         for port in sorted({22, 80, 50051, 50052, 50061, 50062, 9451, 9452} | set(pod.ports.values())):
             for role, source in sources:
-                if port in wanted and wanted[port] == role:
+                if role in wanted.get(port, ()):
                     if not network.allowed(policies, source, target, port):
                         yield f"{source.name} does not reach the port {port} of {pod.name}"
                 # Whatever the source's own policies say.
                 elif network.lets(policies, "Ingress", target, source, target, port, "TCP"):
                     yield f"{source.name} is let in to the port {port} of {pod.name}"
+
+
+@rule("routes lead from a listener to the public port of a Service, and name what is public")
+def routes(overlay, _):
+    everybodys = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    gateways = {each["metadata"]["name"]: each for each in overlay.of_kind("Gateway")}
+    listeners = {(name, listener["name"]): listener["port"] for name, each in gateways.items()
+                 for listener in each["spec"]["listeners"]}
+    used = set()
+    for each in overlay.of_kind("GRPCRoute"):
+        title, name = title_of(each), each["metadata"]["name"]
+        service = overlay.find("Service", name)
+        ports = [port["port"] for port in service["spec"]["ports"]] if service else []
+        for parent in each["spec"]["parentRefs"]:
+            key = (parent["name"], parent.get("sectionName"))
+            used.add(key)
+            if listeners.get(key) not in ports:
+                yield f"{title} hangs on {key}, which is no listener with the port of the Service {name}"
+        short = name.split("-")[0]
+        public = everybodys | {f"{short}.v1.{short.capitalize()}Service"}
+        for entry in each["spec"]["rules"]:
+            named = {match.get("method", {}).get("service") for match in entry.get("matches", [{}])}
+            if not named <= public:
+                yield f"{title} lets in {named - public}"
+            for backend in entry["backendRefs"]:
+                if backend["name"] != name or backend["port"] not in ports:
+                    yield f"{title} leads to {backend['name']}:{backend['port']}"
+    for key in set(listeners) - used:
+        yield f"the listener {key} has no route"
 
 
 @rule("pods reach the other service, DNS and their database, and nothing else")

@@ -8,6 +8,7 @@ from objects import Overlay
 
 DEV, PRODUCTION = "dev", "production"
 OPERATOR, MONITORED = "production-mariadb-operator", "production, prometheus-operator"
+ROUTED = "production, gateway"
 
 
 def deployment(overlay, name="user-service"):
@@ -108,6 +109,21 @@ MISTAKES = {
         (DEV, "a load balancer", lambda o: service(o, "user-service-internal").update(type="LoadBalancer")),
         (DEV, "the internal port among the public ones", lambda o: service(o, "user-service")["ports"].append(
             {"name": "internal", "port": 50061, "targetPort": "internal"})),
+    ],
+    "routes lead from a listener to the public port of a Service, and name what is public": [
+        (ROUTED, "a route of a listener that is not there",
+         lambda o: o.find("GRPCRoute", "user-service")["spec"]["parentRefs"][0].update(sectionName="users")),
+        (ROUTED, "a route of all listeners",
+         lambda o: o.find("GRPCRoute", "user-service")["spec"]["parentRefs"][0].pop("sectionName")),
+        (ROUTED, "a route to the internal Service", lambda o: o.find("GRPCRoute", "user-service")["spec"]["rules"][0][
+            "backendRefs"][0].update(name="user-service-internal", port=50061)),
+        (ROUTED, "a route to the other service", lambda o: o.find("GRPCRoute", "user-service")["spec"]["rules"][0][
+            "backendRefs"][0].update(name="post-service", port=50052)),
+        (ROUTED, "a route of an internal service of gRPC", lambda o: o.find("GRPCRoute", "user-service")["spec"][
+            "rules"][0]["matches"].append({"method": {"service": "event.v1.EventService"}})),
+        (ROUTED, "a route of everything",
+         lambda o: o.find("GRPCRoute", "user-service")["spec"]["rules"][0].pop("matches")),
+        (ROUTED, "a listener without a route", lambda o: remove(o, "GRPCRoute", "post-service")),
     ],
     "ConfigMaps, Secrets, keys, claims and accounts exist, or are documented; none is unused": [
         (DEV, "a ConfigMap that is not there",
