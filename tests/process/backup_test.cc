@@ -125,11 +125,10 @@ class Backup : public ::testing::Test {
 };
 
 TEST_F(Backup, IsForThisUserAlone) {
-  pair_.Migrate();
   const mode_t before = umask(0);
-  EXPECT_EQ(BackUpUsers(File("new.bak")), 0) << output_;
+  BackUpThenAddBob();
   umask(before);
-  EXPECT_EQ(fs::status(File("new.bak")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(fs::status(File("old.bak")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 }
 
 // Each post has an event in the same transaction, and each user too, so a copy of two moments would show.

@@ -21,8 +21,8 @@ class Cluster {
     int replicas = 1;                // of each service; on SQLite one
     bool gates = false;              // between the services, and in front of a database server
     std::vector<std::string> flags;  // of every process
-    std::string database_user;       // the account that the services use; empty: that of the tests
     bool shipped = false;            // the programs that are shipped, which have no fault points
+    std::string database_user = {};  // the account that the services use; empty: that of the tests
   };
 
   // Migrates both databases and starts nothing.
