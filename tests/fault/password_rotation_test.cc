@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <shared_mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -14,8 +13,8 @@
 #include "tests/support/cluster.h"
 #include "tests/support/cut_sessions.h"
 #include "tests/support/mariadb_server.h"
-#include "tests/support/metric_of.h"
 #include "tests/support/wait.h"
+#include "tests/support/watch.h"
 
 namespace crosskey::testing {
 namespace {
@@ -66,7 +65,8 @@ TEST(PasswordRotationTest, FailsNoCall) {
   Outcomes outcomes;
   std::atomic<bool> over = false;
   std::atomic<int64_t> reads = 0, writes = 0;
-  std::shared_mutex may_write;
+  std::atomic<bool> paused = false;  // the clients that write
+  std::atomic<int> writing = 0;
   std::vector<std::thread> clients;
   for (int client = 0; client < 8; ++client) {
     clients.emplace_back([&, client] {
@@ -76,11 +76,15 @@ TEST(PasswordRotationTest, FailsNoCall) {
           ++reads;
           continue;
         }
-        std::shared_lock lock(may_write);
-        int64_t user = 0;
-        outcomes.Add(client == 4 ? TryCreateUser(cluster.users(), absl::StrCat("user ", i), &user)
-                                 : TryCreatePost(cluster.posts(), keeper));
-        ++writes;
+        ++writing;
+        if (!paused) {
+          int64_t user = 0;
+          outcomes.Add(client == 4 ? TryCreateUser(cluster.users(), absl::StrCat("user ", i), &user)
+                                   : TryCreatePost(cluster.posts(), keeper));
+          ++writes;
+        }
+        --writing;
+        EXPECT_TRUE(WaitFor([&] { return !paused; }));
       }
     });
   }
@@ -100,11 +104,11 @@ TEST(PasswordRotationTest, FailsNoCall) {
     secret.Replace(fresh);
     admin.Run(absl::StrCat("ALTER USER ", account, " IDENTIFIED VIA ", Method(fresh)));
     const double users_before = opened(Side::kUsers), posts_before = opened(Side::kPosts);
-    {
-      std::unique_lock lock(may_write);
-      CutSessions(cluster.user_db());
-      CutSessions(cluster.post_db());
-    }
+    paused = true;
+    EXPECT_TRUE(WaitFor([&] { return writing == 0; }));
+    CutSessions(cluster.user_db());
+    CutSessions(cluster.post_db());
+    paused = false;
     await_progress();
     EXPECT_GT(opened(Side::kUsers), users_before);
     EXPECT_GT(opened(Side::kPosts), posts_before);
