@@ -1,11 +1,11 @@
 // How a session logs in to a server: with the password that is in its file now, by a method that does not give the
 // password away, and with TLS only to a server that is the right one.
-#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include <gmock/gmock.h>
