@@ -6,7 +6,6 @@
 #include <soci/soci.h>
 
 #include "absl/random/random.h"
-#include "common/db/open_session.h"
 #include "common/db/sql_error.h"
 #include "common/fault/fault.h"
 #include "common/status/errors.h"
@@ -104,6 +103,7 @@ class Database::Lease {
 
 Database::Database(DatabaseOptions options, telemetry::Metrics& metrics)
     : options_(std::move(options)),
+      opener_(options_),
       counts_(metrics),
       pool_(std::make_unique<soci::connection_pool>(static_cast<size_t>(options_.pool_size))),
       slots_(static_cast<size_t>(options_.pool_size)),
@@ -115,6 +115,7 @@ Database::Database(DatabaseOptions options, telemetry::Metrics& metrics)
 Database::~Database() = default;
 
 absl::Status Database::OpenIfNeeded(size_t position) {
+  if (dialect() == Dialect::kSqlite) CROSSKEY_RETURN_IF_ERROR(opener_.Check());
   uint64_t generation = 0;
   {
     std::lock_guard lock(mutex_);
@@ -124,8 +125,7 @@ absl::Status Database::OpenIfNeeded(size_t position) {
   }
   std::unique_ptr<Statements>& statements = slots_[position].statements;
   statements = nullptr;  // before the session is closed that they belong to
-  CROSSKEY_RETURN_IF_ERROR(
-      OpenSession(pool_->at(position), options_.url, options_.password, options_.statement_timeout));
+  CROSSKEY_RETURN_IF_ERROR(opener_.Open(pool_->at(position)));
   statements = Statements::Of(pool_->at(position), dialect());
   instruments_->reconnects.Increment();
   std::lock_guard lock(mutex_);

@@ -14,9 +14,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/db/connection.h"
+#include "common/db/open_session.h"
 #include "common/db/statement_counts.h"
 #include "common/db/transaction_result.h"
-#include "common/db/url.h"
 #include "common/db/write_health.h"
 #include "common/db/writer_queue.h"
 #include "common/status/call.h"
@@ -28,11 +28,8 @@ class connection_pool;
 
 namespace crosskey::db {
 
-struct DatabaseOptions {
-  Url url;
-  std::string password;
+struct DatabaseOptions : SessionOptions {
   int pool_size = 16;
-  absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a single statement may take
 };
 
 // Thread-safe. A session is opened when it is first used, so a database that is away at start is no error.
@@ -118,6 +115,7 @@ class Database {
   bool SaysNotCommitted(const absl::Status& status) const;
 
   const DatabaseOptions options_;
+  SessionOpener opener_;
   StatementSeam seam_;
   StatementCounts counts_;
   std::unique_ptr<soci::connection_pool> pool_;

@@ -1,5 +1,8 @@
 #include "common/db/open_session.h"
 
+#include <utility>
+
+#include <errmsg.h>
 #include <soci/mysql/soci-mysql.h>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
@@ -7,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/db/password_file.h"
 #include "common/db/sql_error.h"
 #include "common/status/macros.h"
 
@@ -17,15 +21,38 @@ constexpr char kOpen[] = "session.open";
 constexpr int kLockWaitSeconds = 5;
 constexpr int kConnectSeconds = 2;
 constexpr char kCharacterSet[] = "utf8mb4";
+// The methods of login that do not send the password as it is. The names are those of the driver's plugins; it looks
+// whether what the server asks for is a part of this text.
+constexpr char kLoginMethods[] = "mysql_native_password, client_ed25519, caching_sha2_password";
 constexpr int64_t kPacketBytes = 16 * 1024 * 1024;  // a statement with a full request, and its escapes
 
-void OpenSqlite(soci::session& session, const Url& url) {
-  session.open(soci::sqlite3, absl::StrCat("dbname=\"", url.path, "\" timeout=", kLockWaitSeconds));
-  auto* backend = static_cast<soci::sqlite3_session_backend*>(session.get_backend());
-  sqlite_api::sqlite3_extended_result_codes(backend->conn_, 1);
+// SOCI can open a file only so that it is made if it is gone. So it opens none, and gets a connection to the file.
+absl::Status OpenFile(soci::session& session, const std::string& path) {
+  using namespace sqlite_api;  // SOCI includes sqlite3.h in this namespace
+  session.open(soci::sqlite3, ":memory:");
+  sqlite3*& connection = static_cast<soci::sqlite3_session_backend*>(session.get_backend())->conn_;
+  sqlite3_close(connection);
+  connection = nullptr;
+  const int result = sqlite3_open_v2(path.c_str(), &connection, SQLITE_OPEN_READWRITE, nullptr);
+  if (result != SQLITE_OK) return SqliteError(result, kOpen, absl::StrCat("cannot open ", path));
+  sqlite3_extended_result_codes(connection, 1);
+  sqlite3_busy_timeout(connection, kLockWaitSeconds * 1000);
+  return absl::OkStatus();
+}
+
+// An error of a file, which may be mended at any time.
+absl::Status Unavailable(const absl::Status& status) {
+  return status.ok() ? status : MakeSqlError(SqlError::kRefused, kOpen, std::string(status.message()));
+}
+
+absl::Status OpenSqlite(soci::session& session, const std::string& path, SqlitePlace& place) {
+  const absl::StatusOr<SqlitePlace::File> file = place.Find();
+  if (!file.ok()) return Unavailable(file.status());
+  CROSSKEY_RETURN_IF_ERROR(OpenFile(session, path));
   session.once << "PRAGMA journal_mode = WAL";
   session.once << "PRAGMA synchronous = FULL";
   session.once << "PRAGMA foreign_keys = ON";
+  return Unavailable(place.Keep(*file));
 }
 
 // A value in SOCI's connection string, where only a single quote ends it, and a backslash takes the next character as
@@ -72,17 +99,51 @@ absl::Status CheckVariables(soci::session& session, std::string& version) {
   return absl::OkStatus();
 }
 
-absl::Status OpenMysql(soci::session& session, const Url& url, const std::string& password,
-                       absl::Duration statement_timeout) {
-  const int64_t timeout = absl::ToInt64Seconds(statement_timeout);
+// The options that SOCI does not know. The driver takes them in the place of the host, with braces around each value.
+std::string HostWithOptions(const SessionOptions& options) {
+  std::string text = absl::StrCat("host={", options.url.host, "};restricted-auth={", kLoginMethods, "}");
+  if (options.tls_ca.empty()) return text;
+  return absl::StrCat(text, ";ssl-ca={", options.tls_ca, "};ssl-enforce=1;ssl-verify-server-cert=1");
+}
+
+absl::Status Connect(soci::session& session, const SessionOptions& options, const std::string& password) {
+  const Url& url = options.url;
+  const int64_t timeout = absl::ToInt64Seconds(options.statement_timeout);
   std::string parameters =
-      absl::StrCat("host=", Quoted(url.host), " port=", url.port, " user=", Quoted(url.user),
+      absl::StrCat("host=", Quoted(HostWithOptions(options)), " port=", url.port, " user=", Quoted(url.user),
                    " db=", Quoted(url.database), " charset=", kCharacterSet, " connect_timeout=", kConnectSeconds);
   absl::StrAppend(&parameters, " read_timeout=", timeout, " write_timeout=", timeout);
   if (!password.empty()) absl::StrAppend(&parameters, " password=", Quoted(password));
-  session.open(soci::mysql, parameters);
+  try {
+    session.open(soci::mysql, parameters);
+  } catch (const soci::mysql_soci_error& error) {
+    // Nothing but the server is wrong, and the next connection may lead to another one.
+    if (error.err_num_ == CR_SSL_CONNECTION_ERROR) {
+      return MakeSqlError(SqlError::kRefused, kOpen,
+                          absl::StrCat("the server is not trusted: ", error.get_error_message()));
+    }
+    if (error.err_num_ == CR_PLUGIN_NOT_ALLOWED) {
+      return MakeSqlError(SqlError::kRefused, kOpen,
+                          absl::StrCat("the server asks for a login by another method than ", kLoginMethods));
+    }
+    throw;
+  }
+  return absl::OkStatus();
+}
 
-  CROSSKEY_RETURN_IF_ERROR(SetCharacterSet(static_cast<soci::mysql_session_backend*>(session.get_backend())->conn_));
+absl::Status OpenMysql(soci::session& session, const SessionOptions& options) {
+  std::string password;
+  if (!options.password_file.empty()) {
+    absl::StatusOr<std::string> read = ReadPasswordFile(options.password_file);
+    if (!read.ok()) return Unavailable(read.status());
+    password = *std::move(read);
+  }
+  CROSSKEY_RETURN_IF_ERROR(Connect(session, options, password));
+  MYSQL* const connection = static_cast<soci::mysql_session_backend*>(session.get_backend())->conn_;
+  if (!options.tls_ca.empty() && mysql_get_ssl_cipher(connection) == nullptr) {
+    return MakeSqlError(SqlError::kRefused, kOpen, "the session is not encrypted");
+  }
+  CROSSKEY_RETURN_IF_ERROR(SetCharacterSet(connection));
   SetVariables(session);
   std::string version;
   CROSSKEY_RETURN_IF_ERROR(CheckVariables(session, version));
@@ -100,21 +161,21 @@ absl::Status OpenMysql(soci::session& session, const Url& url, const std::string
 
 }  // namespace
 
-absl::Status OpenSession(soci::session& session, const Url& url, const std::string& password,
-                         absl::Duration statement_timeout) {
+SessionOpener::SessionOpener(SessionOptions options) : options_(std::move(options)), place_(options_.url.path) {}
+
+absl::Status SessionOpener::Open(soci::session& session) {
   absl::Status status;
   try {
     session.close();
-    if (url.dialect == Dialect::kSqlite) {
-      OpenSqlite(session, url);
-    } else {
-      status = OpenMysql(session, url, password, statement_timeout);
-    }
+    status = options_.url.dialect == Dialect::kSqlite ? OpenSqlite(session, options_.url.path, place_)
+                                                      : OpenMysql(session, options_);
   } catch (...) {
     status = StatusOfCurrentException(kOpen);
   }
   if (!status.ok()) session.close();
   return status;
 }
+
+absl::Status SessionOpener::Check() const { return Unavailable(place_.Check()); }
 
 }  // namespace crosskey::db

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/db/sqlite_place.h"
 #include "common/db/url.h"
 
 namespace soci {
@@ -13,13 +14,39 @@ class session;
 
 namespace crosskey::db {
 
-// Opens `session`, after closing it if it was open, and prepares it:
-//  SQLite: WAL, synchronous=FULL, foreign keys enforced, waits up to 5 s for another process.
-//  MySQL:  utf8mb4, READ COMMITTED, lock waits of 5 s, TCP, and whatever else a server or its init_connect may have
-//          chosen otherwise: autocommit, a strict sql_mode, checks on, no limits of rows. A server that does not take
-//          utf8mb4, or packets of 16 MiB, is refused (SqlError::kRefused).
-// On an error the session is closed and must not be used.
-absl::Status OpenSession(soci::session& session, const Url& url, const std::string& password,
-                         absl::Duration statement_timeout);
+struct SessionOptions {
+  Url url;
+  std::string password_file;  // MySQL: read for each session; empty: no password
+  // MySQL: a file with the certificates that the server's own one must be signed by. Empty: no TLS. It may have no
+  // braces in its name, because the driver takes them for the end of the name.
+  std::string tls_ca;
+  absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a single statement may take
+};
+
+// Thread-safe.
+class SessionOpener {
+ public:
+  explicit SessionOpener(SessionOptions options);
+
+  // Opens `session`, after closing it if it was open, and prepares it:
+  //  SQLite: WAL, synchronous=FULL, foreign keys enforced, waits up to 5 s for another process. Only the first session
+  //          may make the file, and later ones take no other file.
+  //  MySQL:  utf8mb4, READ COMMITTED, lock waits of 5 s, TCP, and whatever else a server or its init_connect may have
+  //          chosen otherwise: autocommit, a strict sql_mode, checks on, no limits of rows. A server that does not take
+  //          utf8mb4, or packets of 16 MiB, is refused (SqlError::kRefused).
+  //          The password is what is in its file now. It is proved by one of a few methods, none of which sends it as
+  //          it is. With `tls_ca` the session is encrypted, and the server's certificate is signed by one of those and
+  //          has the name or the address of the URL; else there is no session, and no password is sent
+  //          (SqlError::kRefused).
+  // On an error the session is closed and must not be used.
+  absl::Status Open(soci::session& session);
+
+  // Whether what the sessions have open is still the database: SqlitePlace::Check.
+  absl::Status Check() const;
+
+ private:
+  const SessionOptions options_;
+  SqlitePlace place_;
+};
 
 }  // namespace crosskey::db

@@ -119,6 +119,7 @@ const std::vector<MysqlNumber> kMysqlNumbers = {
     {3118, SqlError::kRefused},  // MySQL: the account is locked
     {3159, SqlError::kRefused},  // MySQL: only with TLS
     {4151, SqlError::kRefused},  // MariaDB: the account is locked
+    {5010, SqlError::kRefused},  // the client: a login method that it may not use
 
     {1146, SqlError::kNoTable},
 };

@@ -66,6 +66,11 @@ std::string CheckReadableFile(const std::string& path) {
   return absl::StrCat("cannot read '", path, "': ", std::generic_category().message(errno));
 }
 
+std::string CheckCertificates(const std::string& path) {
+  if (path.find_first_of("{}") != std::string::npos) return absl::StrCat("'", path, "' has a brace in its name");
+  return CheckReadableFile(path);
+}
+
 std::string CheckNumber(const std::string& text, int min, int max) {
   if (IsNumber(text, min, max)) return "";
   return absl::StrCat("'", text, "' is not a whole number from ", min, " to ", max);

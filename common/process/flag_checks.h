@@ -16,6 +16,9 @@ std::string CheckDatabase(const std::string& text);
 // A file that this process may read.
 std::string CheckReadableFile(const std::string& path);
 
+// The same; its name has no braces, see db::SessionOptions.
+std::string CheckCertificates(const std::string& path);
+
 // Decimal digits without sign or leading zero, from `min` to `max`.
 std::string CheckNumber(const std::string& text, int min, int max);
 

@@ -104,6 +104,9 @@ void AddFlags(Flags* flags, Options* options, Words* words) {
   flags->Add("--db", &words->db, "URL", "sqlite:PATH or mysql://user@host:port/database", CheckDatabase);
   flags->Add("--db-password-file", &options->db_password_file, "PATH", "file with the password of the database",
              CheckReadableFile);
+  flags->Add("--db-tls-ca", &options->db_tls_ca, "PATH",
+             "file with the certificates that vouch for the database server; given, TLS is required",
+             CheckCertificates);
   flags->Add("--db-pool", &options->db_pool, "N", "database sessions, 1 to 512", NumberIn(1, 512));
   flags->Add("--listen", &options->listen, "HOST:PORT", "public gRPC", CheckAddress);
   flags->Add("--internal-listen", &options->internal_listen, "HOST:PORT", "gRPC for the other service", CheckAddress);

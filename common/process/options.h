@@ -20,6 +20,7 @@ struct Options {
   std::string file;  // of "backup" and "restore"; else empty
   db::Url db;
   std::string db_password_file;  // empty: no password
+  std::string db_tls_ca;         // empty: no TLS to the database
   int db_pool = 16;              // sessions
   std::string listen;
   std::string internal_listen;

@@ -1,8 +1,6 @@
 #include "common/server/service.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include <unistd.h>
 
@@ -32,17 +30,6 @@ constexpr int kDescriptorsOfASession = 4;
 constexpr int kDescriptors = 128;
 constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
 
-absl::StatusOr<std::string> ReadPassword(const std::string& path) {
-  if (path.empty()) return "";
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) return absl::InvalidArgumentError("--db-password-file: cannot read " + path);
-  std::string password = text.str();
-  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) password.pop_back();
-  return password;
-}
-
 // Names the place and not the process, so that a process that is started there again gets its leases back at once.
 std::string LeaseHolder(const std::string& internal_listen) {
   char host[256] = "";
@@ -50,12 +37,20 @@ std::string LeaseHolder(const std::string& internal_listen) {
   return absl::StrCat(host, " ", internal_listen);
 }
 
+// Without the mark a service can serve all the same.
+void MarkFile(const std::string& path) {
+  const absl::Status status = db::MarkDatabase(path);
+  if (!status.ok()) log::Warning("could not mark the database", {{"error", std::string(status.message())}});
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Service>> Service::Create(Settings settings) {
   db::DatabaseOptions database;
   database.url = settings.options.db;
-  CROSSKEY_ASSIGN_OR_RETURN(database.password, ReadPassword(settings.options.db_password_file));
+  if (database.url.dialect == db::Dialect::kSqlite) CROSSKEY_RETURN_IF_ERROR(db::CheckMark(database.url.path));
+  database.password_file = settings.options.db_password_file;
+  database.tls_ca = settings.options.db_tls_ca;
   database.pool_size = settings.options.db_pool;
   database.statement_timeout = settings.statement_timeout;
   return std::unique_ptr<Service>(new Service(std::move(settings), std::move(database)));
@@ -139,6 +134,7 @@ absl::Status Service::PrepareDatabase(const Call& call) {
   const absl::Status tables = database_.Read(call, settings_.check_tables);
   if (absl::IsFailedPrecondition(tables)) Fail(tables);
   CROSSKEY_RETURN_IF_ERROR(tables);
+  if (database_.dialect() == db::Dialect::kSqlite) MarkFile(settings_.options.db.path);
   CROSSKEY_RETURN_IF_ERROR(leases_.Add(call, background_.lease_names()));
   CROSSKEY_RETURN_IF_ERROR(pairing_.Load(call));
   return feed_.EnsureNamed(call);

@@ -1,8 +1,11 @@
-// db::ParseUrl and db::OpenSession: which databases are accepted, and what every session of the pool is like.
+// db::ParseUrl and db::SessionOpener: which databases are accepted, and what every session of the pool is like.
 #include <filesystem>
+#include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "absl/strings/str_replace.h"
 #include "common/db/sql_error.h"
@@ -110,6 +113,82 @@ TEST(SqliteSession, WorksOnceItsFolderIsThere) {
   EXPECT_THAT(database.Read(TestCall(), read), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
   std::filesystem::create_directory(folder);
   EXPECT_THAT(database.Read(TestCall(), read), IsOk());
+}
+
+namespace fs = std::filesystem;
+
+absl::Status ReadOne(db::Connection& connection) {
+  return connection.QueryOne<int64_t>({"test.one", "SELECT 1"}).status();
+}
+
+TEST(SqliteSession, HasFilesForThisUserAlone) {
+  const TestDatabase own("sqlite");
+  telemetry::Metrics metrics("test", "0");
+  db::Database database(OptionsFor(own), metrics);
+  const mode_t before = umask(0);
+  const auto make = [](db::Tx& tx) { return tx.Command("test.make", "CREATE TABLE t (x INT)"); };
+  EXPECT_THAT(database.Transact(TestCall(), "test", make), IsOk());
+  umask(before);
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    EXPECT_EQ(fs::status(OptionsFor(own).url.path + suffix).permissions(),
+              fs::perms::owner_read | fs::perms::owner_write)
+        << suffix;
+  }
+}
+
+// What is written to a file without a name is lost.
+TEST(SqliteSession, WorksOnlyWhileItsFileIsThere) {
+  Storage storage("sqlite", 1);
+  const std::string path = OptionsFor(storage.own).url.path, away = path + ".away";
+  const auto insert = [](db::Tx& tx) { return tx.Execute(kInsertItem, "a").status(); };
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", insert), IsOk());
+  fs::rename(path, away);
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", insert),
+              StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  EXPECT_THAT(storage.database.Read(TestCall(), ReadOne), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  EXPECT_FALSE(fs::exists(path));
+  fs::copy_file(away, path);
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", insert),
+              StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  fs::rename(away, path);
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test", insert), IsOk());
+  EXPECT_EQ(storage.Names(), "a,a");
+}
+
+TEST(SqliteSession, TakesTheFileOfTheFirstOneAndNoOther) {
+  const TestDatabase own("sqlite");
+  const db::DatabaseOptions options = OptionsFor(own);
+  const std::string away = options.url.path + ".away";
+  db::SessionOpener opener(options);
+  soci::session first, second;
+  EXPECT_THAT(opener.Open(first), IsOk());
+  fs::rename(options.url.path, away);
+  const absl::Status missing = opener.Open(second);
+  EXPECT_EQ(db::SqlErrorOf(missing), db::SqlError::kConnection);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("cannot find the database file"));
+  EXPECT_FALSE(fs::exists(options.url.path));
+  fs::copy_file(away, options.url.path);
+  const absl::Status other = opener.Open(second);
+  EXPECT_EQ(db::SqlErrorOf(other), db::SqlError::kConnection);
+  EXPECT_THAT(std::string(other.message()), HasSubstr("is another file than this process has opened"));
+  fs::rename(away, options.url.path);
+  EXPECT_THAT(opener.Open(second), IsOk());
+}
+
+// SQLite would throw the log away.
+TEST(SqliteSession, IsNotANewOneWhereALogIsLeft) {
+  const TestDatabase own("sqlite");
+  const db::DatabaseOptions options = OptionsFor(own);
+  for (const char* suffix : {"-wal", "-journal"}) {
+    const std::string log = options.url.path + suffix;
+    std::ofstream(log) << "what was written last";
+    soci::session session;
+    EXPECT_THAT(std::string(db::SessionOpener(options).Open(session).message()),
+                HasSubstr("is missing, but " + log + " is there"));
+    EXPECT_FALSE(fs::exists(options.url.path));
+    EXPECT_EQ(fs::file_size(log), 21U);
+    fs::remove(log);
+  }
 }
 
 class ServerSession : public DatabaseTest {};
@@ -258,7 +337,9 @@ TEST_P(ServerSession, TakesEveryCharacterInNamesAndPassword) {
   db::DatabaseOptions options = OptionsFor(own);
   options.url.user = "we ird'\"\\=@/%:";
   options.url.database = "od d'\"=@%:;";
-  options.password = "p w'\"\\=;%' port=1";
+  const std::string password = "p w'\"\\=;%' port=1";
+  options.password_file = std::filesystem::temp_directory_path() / ("crosskey_password_" + std::to_string(getpid()));
+  std::ofstream(options.password_file) << password;
   EXPECT_EQ(db::ParseUrl(db::ToText(options.url)).value().user, options.url.user);
   EXPECT_EQ(db::ParseUrl(db::ToText(options.url)).value().database, options.url.database);
   const auto quoted = [](const std::string& text) {
@@ -266,7 +347,7 @@ TEST_P(ServerSession, TakesEveryCharacterInNamesAndPassword) {
   };
   const std::string user = quoted(options.url.user) + "@127.0.0.1", database = "`" + options.url.database + "`";
   own.Run("CREATE DATABASE " + database);
-  own.Run("CREATE USER " + user + " IDENTIFIED BY " + quoted(options.password));
+  own.Run("CREATE USER " + user + " IDENTIFIED BY " + quoted(password));
   own.Run("GRANT ALL PRIVILEGES ON " + database + ".* TO " + user);
   telemetry::Metrics metrics("test", "0");
   {
@@ -281,6 +362,7 @@ TEST_P(ServerSession, TakesEveryCharacterInNamesAndPassword) {
                            }),
                 IsOk());
   }
+  std::filesystem::remove(options.password_file);
   own.Run("DROP USER " + user);
   own.Run("DROP DATABASE " + database);
 }

@@ -35,7 +35,7 @@ std::string Storage::Names() const {
 
 OtherSession::OtherSession(const TestDatabase& database) {
   const db::DatabaseOptions options = OptionsFor(database);
-  EXPECT_THAT(db::OpenSession(session_, options.url, "", options.statement_timeout), IsOk());
+  EXPECT_THAT(db::SessionOpener(options).Open(session_), IsOk());
 }
 
 void OtherSession::Run(const std::string& sql) {

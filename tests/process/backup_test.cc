@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/pair.h"
@@ -122,6 +123,13 @@ class Backup : public ::testing::Test {
   const std::string users_db_;
   std::string output_;
 };
+
+TEST_F(Backup, IsForThisUserAlone) {
+  const mode_t before = umask(0);
+  BackUpThenAddBob();
+  umask(before);
+  EXPECT_EQ(fs::status(File("old.bak")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
 
 // Each post has an event in the same transaction, and each user too, so a copy of two moments would show.
 TEST_F(Backup, IsOneStateWhileTheServiceWrites) {

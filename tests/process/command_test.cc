@@ -1,5 +1,6 @@
 // The binaries as an operator meets them: commands, flags, logs, metrics, signals.
 #include <atomic>
+#include <filesystem>
 #include <sstream>
 #include <thread>
 
@@ -20,6 +21,7 @@ namespace crosskey::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kUserService[] = "user-service/user-service";
 
@@ -108,6 +110,33 @@ TEST(Command, LogsAreJsonAndMetricsAreCounted) {
     EXPECT_TRUE(entry.contains("ts") && entry.contains("level") && entry.contains("message")) << line;
   }
   EXPECT_GT(count, 3);
+}
+
+TEST(Command, ADatabaseThatIsGoneIsNotMadeAnew) {
+  namespace fs = std::filesystem;
+  ProcessPair pair("sqlite");
+  const std::string file = pair.user_db().url().substr(std::string("sqlite:").size());
+  const auto start = [&] { pair.StartUsers(); };
+  const auto stop = [&] {
+    pair.user_process().Signal(SIGTERM);
+    EXPECT_EQ(pair.user_process().Wait(), 0);
+  };
+  start();
+  EXPECT_THAT(pair.user_process().Output(), Not(HasSubstr("others may write the database file")));
+  stop();
+  fs::remove(file);
+  for (const char* command : {"serve", "migrate", "check"}) {
+    std::string output;
+    EXPECT_EQ(RunProgram(kUserService, {command, "--db", pair.user_db().url()}, &output), 1) << command;
+    EXPECT_THAT(output, HasSubstr(file + " is missing, and has been there: " + file + ".exists says so")) << command;
+    EXPECT_FALSE(fs::exists(file)) << command;
+  }
+  fs::remove(file + ".exists");
+  start();
+  stop();
+  fs::permissions(file, fs::perms::others_write, fs::perm_options::add);
+  start();
+  EXPECT_THAT(pair.user_process().Output(), HasSubstr("others may write the database file"));
 }
 
 class ServiceProcess : public DatabaseTest {};

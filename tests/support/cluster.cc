@@ -70,7 +70,7 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
   const auto& gate = user ? user_db_gate_ : post_db_gate_;
   const TestDatabase& database = user ? user_db_ : post_db_;
   std::vector<std::string> flags = {"--db",
-                                    database.UrlThrough(gate ? gate->port() : 0),
+                                    database.UrlThrough(gate ? gate->port() : 0, options_.database_user),
                                     "--listen",
                                     Loopback(own.port),
                                     "--internal-listen",

@@ -22,6 +22,7 @@ class Cluster {
     bool gates = false;              // between the services, and in front of a database server
     std::vector<std::string> flags;  // of every process
     bool shipped = false;            // the programs that are shipped, which have no fault points
+    std::string database_user = {};  // the account that the services use; empty: that of the tests
   };
 
   // Migrates both databases and starts nothing.

@@ -62,13 +62,22 @@ MariadbServer::~MariadbServer() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-void MariadbServer::Start() {
-  process_ = std::make_unique<ChildProcess>(
-      Program("mariadbd"), Arguments({"--no-defaults", "--datadir=" + folder_ + "/data", "--tmpdir=" + folder_,
-                                      "--socket=" + folder_ + "/socket", "--pid-file=" + folder_ + "/pid",
-                                      "--bind-address=127.0.0.1", absl::StrCat("--port=", port_), "--skip-name-resolve",
-                                      "--skip-log-bin", "--character-set-server=utf8mb4", "--max-connections=500",
-                                      "--innodb-autoinc-lock-mode=2", "--innodb-flush-log-at-trx-commit=1"}));
+void MariadbServer::Start(const std::vector<std::string>& more) {
+  std::vector<std::string> options = {"--no-defaults",
+                                      "--datadir=" + folder_ + "/data",
+                                      "--tmpdir=" + folder_,
+                                      "--socket=" + folder_ + "/socket",
+                                      "--pid-file=" + folder_ + "/pid",
+                                      "--bind-address=127.0.0.1",
+                                      absl::StrCat("--port=", port_),
+                                      "--skip-name-resolve",
+                                      "--skip-log-bin",
+                                      "--character-set-server=utf8mb4",
+                                      "--max-connections=500",
+                                      "--innodb-autoinc-lock-mode=2",
+                                      "--innodb-flush-log-at-trx-commit=1"};
+  options.insert(options.end(), more.begin(), more.end());
+  process_ = std::make_unique<ChildProcess>(Program("mariadbd"), Arguments(std::move(options)));
   EXPECT_TRUE(WaitFor([&] { return Answers(); })) << process_->Output();
 }
 

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/child_process.h"
 
@@ -22,8 +23,8 @@ class MariadbServer {
   MariadbServer(const MariadbServer&) = delete;
   MariadbServer& operator=(const MariadbServer&) = delete;
 
-  // Starts the server again, on the same port and data, and returns once it answers.
-  void Start();
+  // Starts the server again, on the same port and data and with more options, and returns once it answers.
+  void Start(const std::vector<std::string>& more = {});
   // Sends SIGTERM or SIGKILL, and returns when the server has ended.
   void Stop(int signal);
   // Stop the process and let it go on (SIGSTOP, SIGCONT). In between, connections stay open and nothing is answered.

@@ -126,10 +126,12 @@ TestDatabase::~TestDatabase() {
 
 int TestDatabase::port() const { return db::ParseUrl(url_)->port; }
 
-std::string TestDatabase::UrlThrough(int gate) const {
-  if (gate == 0) return url_;
-  const auto url = db::ParseUrl(url_);
-  return "mysql://" + url->user + "@" + url->host + ":" + std::to_string(gate) + "/" + url->database;
+std::string TestDatabase::UrlThrough(int gate, const std::string& user) const {
+  if (gate == 0 && user.empty()) return url_;
+  auto url = db::ParseUrl(url_);
+  if (gate != 0) url->port = gate;
+  if (!user.empty()) url->user = user;
+  return db::ToText(*url);
 }
 
 std::string TestDatabase::Backup() const {
@@ -149,7 +151,7 @@ std::string TestDatabase::Backup() const {
 
 void TestDatabase::Clear() const {
   if (is_sqlite()) {
-    for (const char* suffix : {"-wal", "-shm", ""}) std::filesystem::remove(name_ + suffix);
+    for (const char* suffix : {"-wal", "-shm", "", ".exists"}) std::filesystem::remove(name_ + suffix);
   } else {
     RunMysql(server_, "", "DROP DATABASE " + name_);
     RunMysql(server_, "", "CREATE DATABASE " + name_);

@@ -36,8 +36,9 @@ class TestDatabase {
 
   // The value of the flag --db.
   const std::string& url() const { return url_; }
-  // The URL with the port of a TcpGate in front of the server, so servers only; 0: url() as it is.
-  std::string UrlThrough(int gate) const;
+  // The URL with the port of a TcpGate in front of the server, and with another user, so servers only; 0 and "": as
+  // url() has them.
+  std::string UrlThrough(int gate, const std::string& user = "") const;
   // The server's port.
   int port() const;
   bool is_sqlite() const { return server_.empty(); }

@@ -40,6 +40,7 @@ std::vector<FlagCase> Cases() {
   return {
       {"--db", "CROSSKEY_USER_DB", "sqlite:/tmp/x.db", "mysql://u@h:3306/d", "postgres://u@h:1/d"},
       {"--db-password-file", "CROSSKEY_USER_DB_PASSWORD_FILE", PasswordFile("a"), PasswordFile("b"), "/no/such/file"},
+      {"--db-tls-ca", "CROSSKEY_USER_DB_TLS_CA", PasswordFile("a"), PasswordFile("b"), "/no/such{file"},
       {"--db-pool", "CROSSKEY_USER_DB_POOL", "3", "4", "0"},
       {"--listen", "CROSSKEY_USER_LISTEN", "0.0.0.0:1", "[::]:2", "50051"},
       {"--internal-listen", "CROSSKEY_USER_INTERNAL_LISTEN", "0.0.0.0:1", "h:2", "h:65536"},
@@ -57,6 +58,7 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   const std::vector<std::string> levels = {"debug", "info", "warning", "error"};
   if (flag == "--db") return db::ToText(options.db);
   if (flag == "--db-password-file") return options.db_password_file;
+  if (flag == "--db-tls-ca") return options.db_tls_ca;
   if (flag == "--db-pool") return std::to_string(options.db_pool);
   if (flag == "--listen") return options.listen;
   if (flag == "--internal-listen") return options.internal_listen;
@@ -331,6 +333,11 @@ TEST_F(OptionsTest, Durations) {
 TEST_F(OptionsTest, ThePasswordFileMustBeAFile) {
   EXPECT_THAT(Bad({"--db-password-file", "/no/such/file"}), HasSubstr("No such file or directory"));
   EXPECT_THAT(Bad({"--db-password-file", ::testing::TempDir()}), HasSubstr("is a directory"));
+}
+
+TEST_F(OptionsTest, TheFileOfCertificatesMustBeAFileWithoutBracesInItsName) {
+  EXPECT_THAT(Bad({"--db-tls-ca", "/no/such/file"}), HasSubstr("No such file or directory"));
+  EXPECT_THAT(Bad({"--db-tls-ca", "/no/such}file"}), HasSubstr("has a brace in its name"));
 }
 
 TEST_F(OptionsTest, ThePasswordFileMustBeReadableByThisUser) {
