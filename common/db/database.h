@@ -60,9 +60,9 @@ class Database {
   //
   // On SQLite the transaction holds the write lock from its beginning. After a deadlock, a lock timeout, a lost
   // connection or another error that passes, the whole body is run again, at most 5 times with a growing pause, so its
-  // side effects can happen several times. OK: committed and durable (or rolled back as asked). An error: nothing is stored, with one
-  // exception: UNAVAILABLE can mean that the answer to the COMMIT was lost. The body is not run again then, because the
-  // COMMIT may have taken effect.
+  // side effects can happen several times. OK: committed and durable (or rolled back as asked). An error: nothing is
+  // stored, with one exception: UNAVAILABLE can mean that the answer to the COMMIT was lost. The body is not run again
+  // then, because the COMMIT may have taken effect.
   template <typename Body>
   std::invoke_result_t<Body&, Tx&> Transact(const Call& call, const char* name, Body&& body) {
     std::optional<std::invoke_result_t<Body&, Tx&>> result;

@@ -43,8 +43,8 @@ const ForBoth kIndexes{
 
 }  // namespace
 
-// A server hides in its information_schema what the account may not use. A table that is only hidden must not look as if
-// it had never been made, so a server is asked for the table itself.
+// A server hides in its information_schema what the account may not use. A table that is only hidden must not look as
+// if it had never been made, so a server is asked for the table itself.
 absl::StatusOr<bool> HasTable(Connection& connection, const std::string& table) {
   if (connection.dialect() == Dialect::kSqlite) {
     CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(kTable, table));

@@ -69,7 +69,7 @@ void Writes::Add(rpc::PendingCall* call, const std::string& method, rpc::Waits w
 
 std::optional<Request> Writes::KeyOf(const std::string& method, const Message& request) const {
   const std::string id = RequestIdOf(request);
-  if (!rpc::IsUuid(id)) return std::nullopt;
+  if (!rpc::IsUuid(id) || id == rpc::kZeroUuid) return std::nullopt;
   return Request{absl::AsciiStrToLower(id), Fingerprint(absl::StrCat(service_, "/", method), request)};
 }
 

@@ -22,7 +22,7 @@ class Writes {
   // Runs `body` by rpc::Calls::Unary, on the line that `waits` names, with one effect for each request_id (a string
   // field of that name in `request`). `body` fills `response` and passes the recorder to the transaction of its effect.
   // Of concurrent calls with the same request_id one has an effect, and all get its answer. Without a request_id every
-  // call has its own effect. A request_id that is not a UUID is not looked at here: `body` has to refuse it.
+  // call has its own effect. A request_id that is no UUID, or zero, is not looked at here: `body` has to refuse it.
   //
   // INVALID_ARGUMENT REQUEST_ID_REUSED, ABORTED CONFLICT (concurrent calls with the same request_id were faster too
   // often), and the errors of `body`.

@@ -8,6 +8,7 @@ namespace {
 constexpr int kWriteThreads = 3;
 constexpr int kPeerThreads = 4;
 constexpr int kInternalWriteThreads = 3;
+constexpr int kPreviewThreads = 1;
 constexpr int kReservedForInternal = 2;
 constexpr int kFewestThreads = 12;
 // The background tasks need sessions as well.
@@ -32,7 +33,8 @@ CallLines::CallLines(batch::Workers& workers)
       may_ask_(workers, {"may_ask", 1, kWriteThreads, absl::ZeroDuration(), true}, Run),
       peer_(workers, {"peer", 1, kPeerThreads, absl::ZeroDuration(), true}, Run),
       internal_(workers, {"internal", 1, workers.threads()}, Run),
-      internal_writes_(workers, {"internal_writes", 1, kInternalWriteThreads, absl::ZeroDuration(), true}, Run) {}
+      internal_writes_(workers, {"internal_writes", 1, kInternalWriteThreads, absl::ZeroDuration(), true}, Run),
+      previews_(workers, {"previews", 1, kPreviewThreads, absl::ZeroDuration(), true}, Run) {}
 
 void CallLines::Add(Waits waits, PendingCall* call, Body body) {
   if (waits == Waits::kMayAsk) return Try(call, std::move(body), std::make_shared<Attempt>());
@@ -66,6 +68,8 @@ void CallLines::AddStep(Waits waits, PendingCall* call, std::function<void(Pendi
       return internal_.Add(std::move(item));
     case Waits::kInternalWrites:
       return internal_writes_.Add(std::move(item));
+    case Waits::kPreviews:
+      return previews_.Add(std::move(item));
   }
 }
 

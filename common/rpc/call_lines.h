@@ -19,6 +19,7 @@ enum class Waits {
   kPeer,            // for the other service
   kInternal,        // what the other service asks; as kReads, but reads cannot take all threads from it
   kInternalWrites,  // the same, as kWrites
+  kPreviews,        // for a count of many rows, here or at the other service: nobody else should wait for that
 };
 
 // Runs `body`. An exception, which only comes if memory runs out, becomes INTERNAL.
@@ -62,6 +63,7 @@ class CallLines {
   batch::Line<Item> peer_;
   batch::Line<Item> internal_;
   batch::Line<Item> internal_writes_;
+  batch::Line<Item> previews_;
 };
 
 }  // namespace crosskey::rpc

@@ -13,7 +13,10 @@ void FieldErrors::RequireId(const std::string& field, int64_t id) {
 }
 
 void FieldErrors::CheckRequestId(const std::string& field, const std::string& request_id) {
-  if (!request_id.empty() && !IsUuid(request_id)) Add(field, "must be a UUID");
+  if (request_id.empty()) return;
+  if (!IsUuid(request_id)) Add(field, "must be a UUID");
+  // What a client sends that has forgotten to make one: it would be taken for the same request each time (AIP-155).
+  if (request_id == kZeroUuid) Add(field, "must not be the zero UUID");
 }
 
 bool FieldErrors::RequireCount(const std::string& field, int64_t count, int64_t min, int64_t max) {

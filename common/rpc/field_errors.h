@@ -14,7 +14,7 @@ class FieldErrors {
   void Add(const std::string& field, const std::string& description) { violations_.push_back({field, description}); }
   // Adds a violation unless the id is positive.
   void RequireId(const std::string& field, int64_t id);
-  // Adds a violation unless the request_id is empty or a UUID.
+  // Adds a violation unless the request_id is empty or a UUID that is not zero.
   void CheckRequestId(const std::string& field, const std::string& request_id);
   // Adds a violation unless there are `min` to `max` ids; if so, one for each id that is not positive.
   template <typename Ids>
@@ -36,6 +36,8 @@ class FieldErrors {
 
 // 36 characters: hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 bool IsUuid(const std::string& text);
+// The UUID that says nothing (RFC 9562, section 5.9).
+inline constexpr char kZeroUuid[] = "00000000-0000-0000-0000-000000000000";
 
 // How many rows a page has. 0 means the default, more than the maximum means the maximum, a negative number is added to
 // `errors`.

@@ -32,8 +32,8 @@ INSTANTIATE_TEST_SUITE_P(Databases, FullDiskTest, ::testing::Values("sqlite", "m
 grpc::Status CreateLongPost(PostStub& posts, int64_t user, int64_t* id) {
   post::v1::CreatePostRequest request;
   request.set_title("long");
-  // MariaDB 10.11 ends itself if the room for a text that does not fit into a page ends in the middle of it ("Out of disk
-  // space in rollback"). A shorter one is refused with 1114.
+  // MariaDB 10.11 ends itself if the room for a text that does not fit into a page ends in the middle of it ("Out of
+  // disk space in rollback"). A shorter one is refused with 1114.
   request.set_content(std::string(3'000, 'x'));
   request.set_user_id(user);
   post::v1::CreatePostResponse response;

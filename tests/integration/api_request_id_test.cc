@@ -6,6 +6,7 @@
 #include "common/events/uuid.h"
 #include "tests/integration/api_client.h"
 #include "tests/support/faults.h"
+#include "tests/support/metric_of.h"
 #include "tests/support/wait.h"
 
 namespace crosskey::testing {
@@ -145,7 +146,7 @@ TEST_P(RequestId, ErrorsAreNotKept) {
 
 TEST_P(RequestId, MustBeAUuid) {
   for (const char* bad : {"x", "00000000-0000-0000-0000-00000000000g", "000000000000000000000000000000000000",
-                          "{0000000-0000-0000-0000-000000000000}"}) {
+                          "{0000000-0000-0000-0000-000000000000}", "00000000-0000-0000-0000-000000000000"}) {
     ExpectBadFields(Send<CreateUserRequest>(pair_, absl::StrCat("request_id: '", bad, "'")).status,
                     {"username", "request_id"});
     ExpectBadFields(Send<DeleteUserRequest>(pair_, absl::StrCat("id: 1 request_id: '", bad, "'")).status,
@@ -175,6 +176,22 @@ TEST_P(RequestId, OfAPreviewMeansNothing) {
   pair_.CreatePost(ada);
   EXPECT_EQ(Send<DeleteUserRequest>(pair_, preview)->deletion().posts(), 1);
   EXPECT_THAT(Send<DeleteUserRequest>(pair_, absl::StrCat("id: ", ada, " request_id: '", id, "'")).status, GrpcOk());
+}
+
+// A count of a million rows takes a while. Deletions, and what the other service asks, do not wait for it.
+TEST_P(RequestId, PreviewsWaitInLinesOfTheirOwn) {
+  const int64_t ada = pair_.CreateUser("ada");
+  const auto waited = [](auto& app, const std::string& line) {
+    return ObservedOf(app.service().metrics(), "crosskey_line_wait_seconds", {{"line", line}}).count;
+  };
+  EXPECT_THAT(Send<DeleteUserRequest>(pair_, absl::StrCat("id: ", ada, " validate_only: true")).status, GrpcOk());
+  EXPECT_EQ(waited(pair_.user_app(), "previews"), 1u);
+  EXPECT_EQ(waited(pair_.user_app(), "peer"), 0u);
+  EXPECT_EQ(waited(pair_.post_app(), "previews"), 1u);
+  EXPECT_EQ(waited(pair_.post_app(), "internal_writes"), 0u);
+  EXPECT_THAT(Send<DeleteUserRequest>(pair_, absl::StrCat("id: ", ada)).status, GrpcOk());
+  EXPECT_EQ(waited(pair_.user_app(), "previews"), 1u);
+  EXPECT_EQ(waited(pair_.post_app(), "previews"), 1u);
 }
 
 TEST_P(RequestId, IsForgottenAfterADay) {

@@ -7,8 +7,8 @@
 //   fail        an error, as if the peer or the database were away; at a commit point the answer to the COMMIT is lost
 //   wait:PATH   wait until the file PATH exists; "fault point POINT reached" is written to stderr before
 //   1213, 1205, 1290
-//               for POINT sql:NAME, the statement of that name: the server itself reports a deadlock, a lock timeout, or
-//               that it is read-only; on SQLite the error is made here
+//               for POINT sql:NAME, the statement of that name: the server itself reports a deadlock, a lock timeout,
+//               or that it is read-only; on SQLite the error is made here
 #pragma once
 
 #include <functional>

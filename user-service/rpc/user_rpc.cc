@@ -134,7 +134,7 @@ grpc::ServerUnaryReactor* UserRpc::DeleteUser(grpc::CallbackServerContext* conte
                                               user::v1::DeleteUserResponse* response) {
   using Response = user::v1::DeleteUserResponse;
   if (request->validate_only()) {
-    return calls_.Unary(*context, "DeleteUser", rpc::Waits::kPeer, [this, request, response](const Call& call) {
+    return calls_.Unary(*context, "DeleteUser", rpc::Waits::kPreviews, [this, request, response](const Call& call) {
       return Delete(call, *request, nullptr, nullptr, *response);
     });
   }

@@ -94,23 +94,22 @@ grpc::ServerUnaryReactor* ReferenceRpc::LookupReferenced(grpc::CallbackServerCon
 grpc::ServerUnaryReactor* ReferenceRpc::ReleaseReferenced(grpc::CallbackServerContext* context,
                                                           const v1::ReleaseReferencedRequest* wire,
                                                           v1::ReleaseReferencedResponse* response) {
-  return calls_.Unary(*context, "ReleaseReferenced", rpc::Waits::kInternalWrites,
-                      [this, wire, response](const Call& call) -> absl::Status {
-                        if (!wire->validate_only()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseReceived));
-                        const auto release = releases_.find(wire->type());
-                        if (release == releases_.end())
-                          return errors::InvalidField("type", "is not referred to by this service");
-                        CROSSKEY_ASSIGN_OR_RETURN(const ReleaseRequest request, FromWire(*wire));
-                        CROSSKEY_ASSIGN_OR_RETURN(const ReleaseAnswer answer, release->second->Run(call, request));
-                        response->set_released(answer.released);
-                        for (const errors::Referencing& count : answer.counts) {
-                          auto* item = response->add_counts();
-                          item->set_relationship(count.relationship);
-                          item->set_rows(count.rows);
-                          item->set_is_minimum(count.is_minimum);
-                        }
-                        return absl::OkStatus();
-                      });
+  const rpc::Waits waits = wire->validate_only() ? rpc::Waits::kPreviews : rpc::Waits::kInternalWrites;
+  return calls_.Unary(*context, "ReleaseReferenced", waits, [this, wire, response](const Call& call) -> absl::Status {
+    if (!wire->validate_only()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseReceived));
+    const auto release = releases_.find(wire->type());
+    if (release == releases_.end()) return errors::InvalidField("type", "is not referred to by this service");
+    CROSSKEY_ASSIGN_OR_RETURN(const ReleaseRequest request, FromWire(*wire));
+    CROSSKEY_ASSIGN_OR_RETURN(const ReleaseAnswer answer, release->second->Run(call, request));
+    response->set_released(answer.released);
+    for (const errors::Referencing& count : answer.counts) {
+      auto* item = response->add_counts();
+      item->set_relationship(count.relationship);
+      item->set_rows(count.rows);
+      item->set_is_minimum(count.is_minimum);
+    }
+    return absl::OkStatus();
+  });
 }
 
 grpc::ServerUnaryReactor* ReferenceRpc::BeginRepair(grpc::CallbackServerContext* context,
