@@ -109,8 +109,7 @@ void Acceptor::Start(std::unique_ptr<grpc::experimental::ExternalConnectionAccep
 
 void Acceptor::Stop() {
   if (!thread_.joinable()) return;
-  const uint64_t one = 1;
-  static_cast<void>(write(stop_, &one, sizeof(one)));
+  eventfd_write(stop_, 1);
   thread_.join();
   // Whoever has connected and was not accepted hears at once that nobody will.
   for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);

@@ -28,8 +28,20 @@ constexpr int kReflectionThreads = limits::kReflectionStreams + 16;
 // become debug entries.
 std::atomic<bool> hung_up = false;
 
+// Who connects and goes again makes gRPC complain each time, so there are no more than so many entries in a second.
+constexpr int kEntries = 10;
+
+bool IsTooMuch() {
+  static std::atomic<int64_t> second = 0;
+  static std::atomic<int> entries = 0;
+  const int64_t now = absl::ToUnixSeconds(absl::Now());
+  if (second.exchange(now) != now) entries = 0;
+  return ++entries > kEntries;
+}
+
 // Writes gRPC's log entries to our log, all of them at one level, because they are about connections of others.
 void Log(gpr_log_func_args* entry) {
+  if (IsTooMuch()) return;
   (hung_up ? log::Debug : log::Info)("gRPC", {{"text", std::string(entry->message)}});
 }
 

@@ -25,12 +25,12 @@ namespace crosskey::rpc {
 class Listener {
  public:
   struct Options {
-    std::string name;                       // for metrics
-    std::string address;                    // "host:port"; port 0: any free one
-    int most_descriptors = 1024;            // see Acceptor
-    int request_bytes = 0;                  // a larger request is refused
-    int max_streams = 256;                  // calls and streams of one connection at a time
-    bool rotate = false;                    // end connections after 15 minutes, so that clients find new replicas
+    std::string name;                         // for metrics
+    std::string address;                      // "host:port"; port 0: any free one
+    int most_descriptors = 1024;              // see Acceptor
+    int request_bytes = 0;                    // a larger request is refused
+    int max_streams = 256;                    // calls and streams of one connection at a time
+    bool rotate = false;                      // end connections after 15 minutes, so that clients find new replicas
     std::vector<std::string> health_names{};  // full names of the services, besides "", "readiness" and "liveness"
   };
 
