@@ -57,7 +57,6 @@ absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vect
   listen.max_streams = (options_.max_in_flight + kStreamReserve) / 2;
   listen.rotate = true;
   CROSSKEY_ASSIGN_OR_RETURN(listener_, Listen(listen, endpoints, metrics_));
-  heard_[0] = heard_[1] = absl::Now();
   SetPeerHealth(true);
   SetHistoryHealth(true);
   return absl::OkStatus();
@@ -88,8 +87,13 @@ absl::Status Front::Watch(absl::Time now) {
   if (now - dialled_ < std::min(kDialPeriod, options_.deaf_for)) return absl::OkStatus();
   dialled_ = now;
   for (int i = 0; i < 2; ++i) {
-    if (listeners[i]->Answers(kDial)) heard_[i] = now;
-    if (now - heard_[i] >= options_.deaf_for) {
+    if (listeners[i]->Answers(kDial)) {
+      silent_since_[i] = absl::InfiniteFuture();
+      continue;
+    }
+    // A process that was suspended for a while may fail once, and is not deaf for that.
+    silent_since_[i] = std::min(silent_since_[i], now);
+    if (now - silent_since_[i] >= options_.deaf_for) {
       return absl::UnavailableError(absl::StrCat("nobody can connect to port ", listeners[i]->port(), " any more"));
     }
   }

@@ -77,7 +77,8 @@ class Front {
   std::unique_ptr<rpc::Listener> internal_listener_;
   telemetry::Metrics& metrics_;
   absl::Time dialled_ = absl::InfinitePast();
-  absl::Time heard_[2];  // when each listener has last answered
+  // By listener: the first dial without an answer since the last one that had one.
+  absl::Time silent_since_[2] = {absl::InfiniteFuture(), absl::InfiniteFuture()};
 };
 
 }  // namespace crosskey::server

@@ -246,10 +246,10 @@ void Service::Stop() {
   if (stopped_) return;
   stopped_ = true;
   const absl::Time deadline = absl::Now() + kDrain;
-  front_watch_.Stop();
   front_.BeginDrain();
   monitor_.Stop();  // may take a while if the database does not answer
   front_.SetServing(false);
+  front_watch_.Stop();
   feed_.news().Notify();
   front_.FinishCalls(deadline);
   front_.Close();

@@ -1,8 +1,8 @@
 // Both services at full load under random faults for a long time: soak [MINUTES [FLAG OF THE SERVICES...]]
 //
-// Runs a quarter of the time on SQLite with one replica of each service, and the rest on MariaDB with two, if there is
-// a server. Ends with exit code 1 if an invariant of common/relation/README.md did not hold, a process ended by itself,
-// or a resource grows.
+// Besides the load there are 200 clients that never read an answer. Runs a quarter of the time on SQLite with one
+// replica of each service, and the rest on MariaDB with two, if there is a server. Ends with exit code 1 if an
+// invariant of common/relation/README.md did not hold, a process ended by itself, or a resource grows.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/soak/resources.h"
+#include "tests/soak/slow_readers.h"
 #include "tests/workload/round.h"
 #include "tests/workload/settings.h"
 
@@ -19,6 +20,7 @@ namespace crosskey::testing {
 namespace {
 
 constexpr int kPhases = 5;
+constexpr int kSlowReaders = 200;
 
 void Print(const Tally& tally, const Nemesis& nemesis, const std::vector<Violation>& violations,
            const std::vector<std::string>& grown) {
@@ -57,6 +59,7 @@ bool Soak(const std::string& backend, absl::Duration time, uint64_t seed, std::v
   cluster.StartAll();
   Nemesis nemesis(cluster, {seed, true, 2500});  // few faults, because a service that is away leaks nothing
   Rounds rounds(cluster, options, &nemesis);
+  const SlowReaders slow(cluster, kSlowReaders);
   Resources resources;
   Tally all;
   std::vector<Violation> violations;
@@ -71,6 +74,8 @@ bool Soak(const std::string& backend, absl::Duration time, uint64_t seed, std::v
   }
   const std::vector<std::string> grown = resources.Grown(trimmed);
   Print(all, nemesis, violations, grown);
+  std::printf("%d slow readers: %lld calls, %lld connections\n", kSlowReaders, static_cast<long long>(slow.calls()),
+              static_cast<long long>(slow.connections()));
   resources.Print(kPhases);
   std::fflush(stdout);
   return violations.empty() && grown.empty() && nemesis.crashes().empty();

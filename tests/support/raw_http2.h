@@ -12,6 +12,7 @@ namespace crosskey::testing {
 class RawHttp2 {
  public:
   // Connects to a port of the loopback address, and says that no answer may be sent on streams beyond `window` bytes.
+  // If nobody listens there, or ends the connection later, calls do nothing and nothing comes.
   RawHttp2(int port, uint32_t window);
   ~RawHttp2();
   RawHttp2(const RawHttp2&) = delete;
@@ -22,6 +23,9 @@ class RawHttp2 {
   // Begins a call, and sends nothing more.
   uint32_t Begin(const std::string& path);
 
+  // Whether something could not be sent.
+  bool has_ended() const { return ended_; }
+
   // Reads frames until one of this type (RFC 9113, section 6) has come on this stream. False: not within that time, or
   // the connection has ended.
   bool Await(uint32_t stream, uint8_t type, absl::Duration limit = absl::Seconds(30));
@@ -30,9 +34,11 @@ class RawHttp2 {
   static constexpr uint8_t kSettings = 4;
 
  private:
-  void Send(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload) const;
+  void Send(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload);
+  void SendBytes(const std::string& bytes);
 
-  int fd_;
+  const int fd_;
+  bool ended_ = false;
   uint32_t next_ = 1;
   std::string unread_;
   std::vector<std::pair<uint32_t, uint8_t>> seen_;  // stream and type of each frame that has come
