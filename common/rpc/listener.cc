@@ -67,6 +67,9 @@ Listener::Listener(const Options& options, telemetry::Metrics& metrics)
           std::make_shared<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams, limits::kReflectionStream)),
       watches_(std::make_shared<StreamLimit>("/grpc.health.v1.Health/Watch", limits::kHealthWatches,
                                              absl::InfiniteDuration())),
+      not_handled_(metrics.Gauge("crosskey_calls_not_handled",
+                                 "Calls that gRPC itself has refused, or whose requests are not complete.",
+                                 {{"listener", options.name}})),
       health_names_(options.health_names) {}
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options,
@@ -103,6 +106,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   interceptors.push_back(StreamLimit::FactoryFor(listener->reflection_));
   interceptors.push_back(StreamLimit::FactoryFor(listener->watches_));
   interceptors.push_back(Unread::FactoryFor(listener->unread_));
+  interceptors.push_back(listener->library_calls_.CountThoseThatComeThrough());
   interceptors.push_back(std::make_unique<Undecodable>());
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (grpc::Service* service : services) builder.RegisterService(service);
@@ -110,6 +114,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   listener->server_ = builder.BuildAndStart();
   if (listener->server_ == nullptr) return absl::UnavailableError("cannot serve on " + options.address);
   listener->health_names_.insert(listener->health_names_.end(), {"", "readiness"});
+  listener->library_calls_.TakeNewestServer();
   listener->SetServing(false);
   listener->server_->GetHealthCheckService()->SetServingStatus("liveness", true);
   listener->acceptor_->Start(std::move(accepted));
@@ -129,6 +134,7 @@ void Listener::SetHealth(const std::string& name, bool serving) {
 void Listener::Sweep(absl::Time now) {
   unread_->Sweep(now);
   reflection_->Sweep(now);
+  not_handled_.Set(static_cast<double>(library_calls_.NotHandled()));
 }
 
 void Listener::Shutdown(absl::Time deadline) {

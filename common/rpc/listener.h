@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/rpc/acceptor.h"
+#include "common/rpc/library_calls.h"
 #include "common/rpc/stream_limit.h"
 #include "common/rpc/unread.h"
 #include "common/telemetry/metrics.h"
@@ -60,6 +61,8 @@ class Listener {
   const std::shared_ptr<Unread> unread_;
   const std::shared_ptr<StreamLimit> reflection_;
   const std::shared_ptr<StreamLimit> watches_;
+  prometheus::Gauge& not_handled_;
+  LibraryCalls library_calls_;
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<std::string> health_names_;

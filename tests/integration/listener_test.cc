@@ -128,6 +128,29 @@ TEST_F(ListenerTest, TakesNoCompressedRequests) {
   EXPECT_THAT(GetPost(context), GrpcOk());
 }
 
+// No handler, and so none of our counters, ever sees these.
+TEST_F(ListenerTest, CountsWhatTheLibraryRefuses) {
+  Start();
+  const auto not_handled = [this] {
+    listener_->Sweep(absl::Now());
+    return MetricOf(metrics_, "crosskey_calls_not_handled");
+  };
+  for (int i = 0; i < 3; ++i) {
+    grpc::ClientContext context;
+    EXPECT_THAT(GetPost(context), GrpcOk());
+  }
+  EXPECT_EQ(not_handled(), 0);
+  post::v1::CreatePostRequest large;
+  large.set_content(std::string(2 * limits::kMebibyte, 'x'));
+  post::v1::CreatePostResponse response;
+  for (int i = 0; i < 2; ++i) {
+    grpc::ClientContext context;
+    EXPECT_EQ(post::v1::PostService::NewStub(channel())->CreatePost(&context, large, &response).error_code(),
+              grpc::StatusCode::RESOURCE_EXHAUSTED);
+  }
+  EXPECT_EQ(not_handled(), 2);
+}
+
 // The lowest free descriptor, which the next connection would get.
 int NextDescriptor() {
   const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
