@@ -29,6 +29,7 @@ absl::StatusOr<Result> Connection::Change(const Sql& sql, Rendered rendered) {
   CROSSKEY_RETURN_IF_ERROR(Before(sql, rendered));
   CROSSKEY_ASSIGN_OR_RETURN(Result result, statements_.Run(sql.name, rendered, {}));
   After(sql, rendered, result.changed);
+  has_changed_ = true;
   return result;
 }
 

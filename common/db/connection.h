@@ -106,6 +106,9 @@ class Connection {
     return result.last_insert_id;
   }
 
+  // Whether a statement that changes rows has succeeded, even if it found none to change.
+  bool has_changed() const { return has_changed_; }
+
   // Runs a command that has no values and no result: BEGIN, COMMIT, SET, DDL. `name` is as in Sql.
   absl::Status Command(const std::string& name, const std::string& text);
 
@@ -154,6 +157,7 @@ class Connection {
   const Dialect dialect_;
   const StatementSeam& seam_;
   StatementCounts* const counts_;
+  bool has_changed_ = false;
 };
 
 // A transaction that has begun. The body that gets it must not commit or roll back: Database does that.

@@ -30,25 +30,27 @@ bool MayRunAgain(const absl::Status& status) {
 }
 
 // What a client is told of an error that stays for all the retries. Every other error is returned as it is.
-absl::Status ForClients(const absl::Status& status) {
+absl::Status ForClients(const absl::Status& status, bool writes) {
   switch (SqlErrorOf(status).value_or(SqlError::kOther)) {
     case SqlError::kRetry:
       return WithCause(errors::Conflict(), status);
+    case SqlError::kFull:
+      if (writes) return WithCause(errors::DatabaseNotWritable("full"), status);
+      break;
+    case SqlError::kReadOnly:
+      if (writes) return WithCause(errors::DatabaseNotWritable("read_only"), status);
+      break;
     case SqlError::kConnection:
     case SqlError::kLater:
     case SqlError::kRefused:
-      return WithCause(errors::DatabaseUnavailable(), status);
-    case SqlError::kFull:
-      return WithCause(errors::DatabaseNotWritable("full"), status);
-    case SqlError::kReadOnly:
-      return WithCause(errors::DatabaseNotWritable("read_only"), status);
+      break;
     case SqlError::kDuplicate:
     case SqlError::kForeignKey:
     case SqlError::kNoTable:
     case SqlError::kOther:
-      break;
+      return status;
   }
-  return status;
+  return WithCause(errors::DatabaseUnavailable(), status);
 }
 
 }  // namespace
@@ -161,7 +163,7 @@ void Database::NoteError(size_t position, const absl::Status& status) {
   } else if (kind == SqlError::kReadOnly && absl::Now() - read_only_since_ > kLookForPrimary) {
     read_only_since_ = absl::Now();
     DiscardAll(position);
-  } else if (kind == SqlError::kReadOnly || kind == SqlError::kRefused) {
+  } else if (kind == SqlError::kRefused) {
     slots_[position].generation = 0;
   }
 }
@@ -241,6 +243,8 @@ absl::Status Database::TransactOnce(const Call& call, const char* name,
     if (!tx.Command("transaction.rollback", "ROLLBACK").ok()) Discard(lease.position());
     return status;
   }
+  // Without a change a transaction says nothing of whether the database takes some.
+  if (tx.has_changed()) write_health_.Committed(absl::Now());
   on_commit = std::move(tx.on_commit_);
   return status;
 }
@@ -253,7 +257,8 @@ absl::Status Database::ReadOnce(const Call& call, absl::FunctionRef<absl::Status
   return status;
 }
 
-absl::Status Database::Retry(const Call& call, const char* name, absl::FunctionRef<absl::Status(Outcome&)> attempt) {
+absl::Status Database::Retry(const Call& call, const char* name, bool writes,
+                             absl::FunctionRef<absl::Status(Outcome&)> attempt) {
   static thread_local absl::BitGen random;
   absl::Status status;
   for (int tries = 0; tries <= limits::kTransactionRetries; ++tries) {
@@ -268,33 +273,35 @@ absl::Status Database::Retry(const Call& call, const char* name, absl::FunctionR
     if (outcome == Outcome::kUnknown) {
       log::Warning("the answer to a COMMIT was lost",
                    {{"transaction", name}, {"error", std::string(status.message())}});
-      write_health_.Failed(SqlErrorOf(status).value_or(SqlError::kOther), std::string(status.message()), absl::Now());
+      if (writes) NoteFailure(status);
       return WithCause(errors::DatabaseUnavailable(), status);
     }
     if (!MayRunAgain(status)) break;
   }
   if (status.ok()) return status;
-  const SqlError kind = SqlErrorOf(status).value_or(SqlError::kOther);
-  write_health_.Failed(kind, std::string(status.message()), absl::Now());
+  if (writes) NoteFailure(status);
   if (MayRunAgain(status) && write_health_.Problem().empty()) {
     log::Warning("gave up after retries", {{"transaction", name}, {"error", std::string(status.message())}});
   }
-  return ForClients(status);
+  return ForClients(status, writes);
+}
+
+void Database::NoteFailure(const absl::Status& status) {
+  write_health_.Failed(SqlErrorOf(status).value_or(SqlError::kOther), std::string(status.message()), absl::Now());
 }
 
 absl::Status Database::RunTransaction(const Call& call, const char* name,
                                       absl::FunctionRef<absl::StatusOr<End>(Tx&)> body) {
   std::vector<std::function<void()>> on_commit;
   CROSSKEY_RETURN_IF_ERROR(
-      Retry(call, name, [&](Outcome& outcome) { return TransactOnce(call, name, body, outcome, on_commit); }));
-  write_health_.Committed(absl::Now());
+      Retry(call, name, true, [&](Outcome& outcome) { return TransactOnce(call, name, body, outcome, on_commit); }));
   // The session has been given back by now, so these functions may use the database.
   for (const auto& then : on_commit) then();
   return absl::OkStatus();
 }
 
 absl::Status Database::RunRead(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body) {
-  return Retry(call, "read", [&](Outcome&) { return ReadOnce(call, body); });
+  return Retry(call, "read", false, [&](Outcome&) { return ReadOnce(call, body); });
 }
 
 }  // namespace crosskey::db

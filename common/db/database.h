@@ -44,6 +44,8 @@ struct DatabaseOptions : SessionOptions {
 // read-only server can mean that another server is the primary by now. So after either every session that was opened
 // before that moment is opened anew before its next use; after the latter once a second at most, because a server can
 // stay read-only.
+//
+// A read that finds the database full or read-only (a temporary table, for example) gets DATABASE_UNAVAILABLE.
 class Database {
  public:
   Database(DatabaseOptions options, telemetry::Metrics& metrics);
@@ -103,7 +105,9 @@ class Database {
   absl::Status RunRead(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body);
   absl::StatusOr<Lease> Acquire(const Call& call);
   absl::Status OpenIfNeeded(size_t position);
-  absl::Status Retry(const Call& call, const char* name, absl::FunctionRef<absl::Status(Outcome&)> attempt);
+  absl::Status Retry(const Call& call, const char* name, bool writes,
+                     absl::FunctionRef<absl::Status(Outcome&)> attempt);
+  void NoteFailure(const absl::Status& status);
   absl::Status Commit(Tx& tx, const char* name);
   absl::StatusOr<std::optional<WriterQueue::Turn>> EnterWriters(const Call& call);
   absl::Status TransactOnce(const Call& call, const char* name, absl::FunctionRef<absl::StatusOr<End>(Tx&)> body,

@@ -177,7 +177,7 @@ absl::StatusOr<Result> RunPrepared(const std::string& name, MYSQL_STMT* statemen
 absl::StatusOr<MysqlStatements::Statement> MysqlStatements::Prepare(const std::string& name, const std::string& text,
                                                                     unsigned int& error) {
   Statement prepared(mysql_stmt_init(connection_));
-  if (prepared == nullptr) return MakeSqlError(SqlError::kOther, name, "no memory for a statement");
+  if (prepared == nullptr) return MakeSqlError(SqlError::kLater, name, "no memory for a statement");
   if (mysql_stmt_prepare(prepared.get(), text.data(), text.size()) != 0) return Error(name, prepared.get(), error);
   return prepared;
 }

@@ -65,13 +65,16 @@ const std::vector<MysqlNumber> kMysqlNumbers = {
     {1927, SqlError::kConnection},  // connection was killed
     {2002, SqlError::kConnection},
     {2003, SqlError::kConnection},
+    {2004, SqlError::kConnection},  // no socket: no descriptor is left, for example
     {2005, SqlError::kConnection},
     {2006, SqlError::kConnection},
+    {2012, SqlError::kConnection},  // the handshake broke off
     {2013, SqlError::kConnection},
     {2014, SqlError::kConnection},  // commands out of sync
     {2020, SqlError::kConnection},  // a packet larger than the client takes
     {2027, SqlError::kConnection},  // malformed packet
     {2055, SqlError::kConnection},
+    {3032, SqlError::kConnection},  // MySQL: offline_mode
     {4031, SqlError::kConnection},  // MySQL 8: closed after being idle
 
     {1037, SqlError::kLater},  // 1037, 1038, 1041: out of memory
@@ -86,6 +89,7 @@ const std::vector<MysqlNumber> kMysqlNumbers = {
     {1297, SqlError::kLater},  // temporary error of the storage engine
     {1317, SqlError::kLater},  // KILL QUERY
     {1969, SqlError::kLater},  // MariaDB: max_statement_time
+    {2008, SqlError::kLater},  // the client is out of memory
     {3024, SqlError::kLater},  // MySQL: max_execution_time
 
     {1021, SqlError::kFull},  // the disk

@@ -20,8 +20,8 @@ class WriteHealth {
   // A transaction has failed for good. `text` is logged, once for each kind. Most kinds say nothing of the next one.
   void Failed(SqlError kind, const std::string& text, absl::Time now);
 
-  // A transaction was committed. A full database may still have room for a small change, so it counts as full until
-  // none has failed for kFullFor.
+  // A transaction that changes something was committed. A full database may still have room for a small change, so it
+  // counts as full until none has failed for kFullFor.
   void Committed(absl::Time now);
 
   // "full", "read_only" or "not_allowed"; empty if the database takes changes.

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/fault/fault.h"
+#include "common/rpc/call_ref.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/field_errors.h"
 #include "common/rpc/timestamp.h"
@@ -71,7 +72,8 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
         read_id(request.after_event_id()),
         calls_(calls),
         news_(news),
-        call_(calls.Stream(context, kName)) {
+        call_(calls.Stream(context, kName)),
+        ref_(context) {
     feed_id = request.feed_id();
   }
 
@@ -83,7 +85,13 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
   // The client is gone: it takes no more.
   bool broken() const { return broken_; }
 
+  // A subscriber that does not read holds a batch.
+  void EndIfUnread(absl::Time now) const {
+    if (now - write_begin_ > limits::kUnreadFor) ref_.End(GRPC_STATUS_RESOURCE_EXHAUSTED, "the events were not read");
+  }
+
   void Write() {
+    write_begin_ = absl::Now();
     writing_ = true;
     StartWrite(&response);
   }
@@ -118,7 +126,9 @@ class EventRpc::Stream final : public grpc::ServerWriteReactor<event::v1::Subscr
   rpc::Calls& calls_;
   Signal& news_;
   const Call call_;
+  const rpc::CallRef ref_;
   const absl::Time begin_ = absl::Now();
+  absl::Time write_begin_ = absl::InfinitePast();
   std::atomic<bool> writing_ = false;
   std::atomic<bool> broken_ = false;
   std::shared_ptr<Stream> self_;
@@ -178,7 +188,10 @@ void EventRpc::FeedAll() {
     }
     absl::Time next = absl::Now() + kPoll;
     for (const auto& stream : streams) {
-      if (stream->writing()) continue;
+      if (stream->writing()) {
+        stream->EndIfUnread(absl::Now());
+        continue;
+      }
       const absl::StatusOr<absl::Time> again = FeedNext(*stream);
       if (again.ok()) {
         next = std::min(next, *again);

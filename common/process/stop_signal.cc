@@ -48,7 +48,8 @@ bool HasStopSignal() {
   return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
 }
 
-ExitAfter::ExitAfter(absl::Duration limit) : thread_([this, limit] { Run(limit); }) {}
+ExitAfter::ExitAfter(absl::Duration limit, int exit_code)
+    : thread_([this, limit, exit_code] { Run(limit, exit_code); }) {}
 
 ExitAfter::~ExitAfter() {
   {
@@ -59,11 +60,11 @@ ExitAfter::~ExitAfter() {
   thread_.join();
 }
 
-void ExitAfter::Run(absl::Duration limit) {
+void ExitAfter::Run(absl::Duration limit, int exit_code) {
   std::unique_lock lock(mutex_);
   if (changed_.wait_for(lock, absl::ToChronoMilliseconds(limit), [this] { return in_time_; })) return;
   log::Warning("stopped while something was still at work: it did not end in time");
-  std::_Exit(0);
+  std::_Exit(exit_code);
 }
 
 }  // namespace crosskey::process

@@ -29,14 +29,14 @@ bool HasStopSignal();
 // as after a lost connection.
 class ExitAfter {
  public:
-  // Ends the process with exit code 0 unless this object is destroyed before `limit` has passed.
-  explicit ExitAfter(absl::Duration limit);
+  // Ends the process with this exit code unless this object is destroyed before `limit` has passed.
+  ExitAfter(absl::Duration limit, int exit_code);
   ~ExitAfter();
   ExitAfter(const ExitAfter&) = delete;
   ExitAfter& operator=(const ExitAfter&) = delete;
 
  private:
-  void Run(absl::Duration limit);
+  void Run(absl::Duration limit, int exit_code);
 
   std::mutex mutex_;
   std::condition_variable changed_;

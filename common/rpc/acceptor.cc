@@ -1,5 +1,6 @@
 #include "common/rpc/acceptor.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <utility>
@@ -46,7 +47,7 @@ void SetPort(sockaddr* address, int port) {
   }
 }
 
-// A socket that listens on one address of the host; -1: the address cannot be bound.
+// A socket that listens on one address of the host; -1: the address cannot be bound, and errno says why.
 int ListenOn(const addrinfo& info) {
   const int fd = socket(info.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
@@ -57,8 +58,41 @@ int ListenOn(const addrinfo& info) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // its connections inherit this
   if (info.ai_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
   if (bind(fd, info.ai_addr, info.ai_addrlen) == 0 && listen(fd, kBacklog) == 0) return fd;
+  const int error = errno;
   close(fd);
+  errno = error;
   return -1;
+}
+
+// A name can have an address that this machine does not have, ::1 where IPv6 is off.
+bool IsOfNoUseHere(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPORT; }
+
+// Whether a connection to a listening socket is served. True also if no connection can be made for a reason that says
+// nothing of the socket: no descriptor or port is left, or the machine has no loopback address of this kind.
+bool AnswersAt(int listening, absl::Duration timeout) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (getsockname(listening, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
+  // A socket on all addresses, which are all zero, is reached on the loopback address.
+  if (address.ss_family == AF_INET6) {
+    auto& any = reinterpret_cast<sockaddr_in6&>(address).sin6_addr;
+    if (IN6_IS_ADDR_UNSPECIFIED(&any)) any = in6addr_loopback;
+  } else {
+    auto& any = reinterpret_cast<sockaddr_in&>(address).sin_addr;
+    if (any.s_addr == htonl(INADDR_ANY)) any.s_addr = htonl(INADDR_LOOPBACK);
+  }
+  const int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return true;
+  int error = connect(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 ? 0 : errno;
+  bool silent = false;
+  if (error == 0 || error == EINPROGRESS) {
+    pollfd polled = {fd, POLLIN, 0};
+    silent = poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) != 1;
+    size = sizeof(error);
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  }
+  close(fd);
+  return !silent && error != ECONNREFUSED;
 }
 
 }  // namespace
@@ -82,6 +116,7 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(const std::string& ad
   for (addrinfo* info = found; info != nullptr; info = info->ai_next) {
     if (port != 0) SetPort(info->ai_addr, port);
     const int fd = ListenOn(*info);
+    if (fd < 0 && IsOfNoUseHere(errno)) continue;
     if (fd < 0) {
       CloseAll(sockets);
       return failed;
@@ -116,28 +151,7 @@ void Acceptor::Stop() {
 }
 
 bool Acceptor::Answers(absl::Duration timeout) const {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(address);
-  if (getsockname(sockets_.front(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
-  // A socket on all addresses, which are all zero, is reached on the loopback address.
-  if (address.ss_family == AF_INET6) {
-    auto& any = reinterpret_cast<sockaddr_in6&>(address).sin6_addr;
-    if (IN6_IS_ADDR_UNSPECIFIED(&any)) any = in6addr_loopback;
-  } else {
-    auto& any = reinterpret_cast<sockaddr_in&>(address).sin_addr;
-    if (any.s_addr == htonl(INADDR_ANY)) any.s_addr = htonl(INADDR_LOOPBACK);
-  }
-  const int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return true;  // no descriptor: that says nothing of the listener
-  const int connected = connect(fd, reinterpret_cast<sockaddr*>(&address), size);
-  pollfd polled = {fd, POLLIN, 0};
-  const bool spoke = (connected == 0 || errno == EINPROGRESS) &&
-                     poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) == 1;
-  int error = 0;
-  size = sizeof(error);
-  const bool answered = spoke && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != ECONNREFUSED;
-  close(fd);
-  return answered;
+  return std::all_of(sockets_.begin(), sockets_.end(), [&](int socket) { return AnswersAt(socket, timeout); });
 }
 
 void Acceptor::Run() {

@@ -31,8 +31,8 @@ class Acceptor {
 
   int port() const { return port_; }
 
-  // Connects to itself. Whether somebody on the other side speaks, or ends the connection, within that time: a gRPC
-  // server begins with its settings. A connection alone says nothing, because the kernel makes it.
+  // Connects to each of its sockets. Whether somebody on the other side speaks, or ends the connection, within that
+  // time: a gRPC server begins with its settings. A connection alone says nothing, because the kernel makes it.
   bool Answers(absl::Duration timeout) const;
 
   // Begins to hand connections to the server that `server` belongs to. It must be running.

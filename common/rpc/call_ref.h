@@ -9,8 +9,8 @@
 
 namespace crosskey::rpc {
 
-// A context is gone as soon as its call has ended, and the end may come in another thread, or within Cancel. gRPC's own
-// reference keeps the call itself, so it can be cancelled whenever that may be.
+// A context is gone as soon as its call has ended, and the end may come in another thread, or within End. gRPC's own
+// reference keeps the call itself, so it can be ended whenever that may be.
 class CallRef {
  public:
   // To be made while the context is there, by an interceptor for example.
@@ -24,9 +24,10 @@ class CallRef {
     if (call_ != nullptr) grpc_call_unref(call_);
   }
 
-  // The caller must hold no lock that the end of the call takes.
-  void Cancel(const std::string& why) const {
-    grpc_call_cancel_with_status(call_, GRPC_STATUS_CANCELLED, why.c_str(), nullptr);
+  // Ends the call with this status, unless it has one already. The caller must hold no lock that the end of the call
+  // takes.
+  void End(grpc_status_code code, const std::string& why) const {
+    grpc_call_cancel_with_status(call_, code, why.c_str(), nullptr);
   }
 
  private:

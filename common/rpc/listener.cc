@@ -61,12 +61,12 @@ void EnablePlugins() {
 Listener::Listener(const Options& options, telemetry::Metrics& metrics)
     : unread_(std::make_shared<Unread>(
           Unread::Bounds{}, metrics.Counter("crosskey_unread_answers_total",
-                                            "Calls that were cancelled because their clients did not read the answer.",
+                                            "Calls that were ended because their clients did not read the answer.",
                                             {{"listener", options.name}}))),
       reflection_(
           std::make_shared<StreamLimit>("/grpc.reflection.", limits::kReflectionStreams, limits::kReflectionStream)),
-      watches_(std::make_shared<StreamLimit>("/grpc.health.v1.Health/Watch", limits::kHealthWatches,
-                                             absl::InfiniteDuration())),
+      watches_(
+          std::make_shared<StreamLimit>("/grpc.health.v1.Health/Watch", limits::kHealthWatches, limits::kHealthWatch)),
       not_handled_(metrics.Gauge("crosskey_calls_not_handled",
                                  "Calls that gRPC itself has refused, or whose requests are not complete.",
                                  {{"listener", options.name}})),
@@ -134,6 +134,7 @@ void Listener::SetHealth(const std::string& name, bool serving) {
 void Listener::Sweep(absl::Time now) {
   unread_->Sweep(now);
   reflection_->Sweep(now);
+  watches_->Sweep(now);
   not_handled_.Set(static_cast<double>(library_calls_.NotHandled()));
 }
 

@@ -66,7 +66,9 @@ void StreamLimit::Sweep(absl::Time now) {
       if (now - open->since > longest_) old.push_back(open);
     }
   }
-  for (const auto& open : old) open->call.Cancel("the stream has been open for too long");
+  for (const auto& open : old) {
+    open->call.End(GRPC_STATUS_CANCELLED, "the stream has been open for too long");
+  }
 }
 
 }  // namespace crosskey::rpc

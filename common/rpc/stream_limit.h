@@ -17,7 +17,7 @@ namespace crosskey::rpc {
 // An open stream of a synchronous service holds a thread even if it is idle, every other one some memory, and a limit
 // for each connection does not bound them all. Without this a few clients could take all threads of a listener. So this
 // interceptor factory counts the open calls whose method begins with `prefix`, and cancels those beyond `limit` as they
-// begin, so that they hold no thread. Their clients get CANCELLED. Thread-safe.
+// begin, so that they hold a thread for a moment only. Their clients get CANCELLED. Thread-safe.
 class StreamLimit {
  public:
   // `longest`: Sweep cancels calls that have been open for that long, so that idle ones do not keep others out.

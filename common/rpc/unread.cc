@@ -16,29 +16,24 @@ using grpc::experimental::InterceptorBatchMethods;
 
 }  // namespace
 
-// gRPC destroys it with the call. A call sends one message at a time.
+// gRPC destroys it when it is done with the call.
 class Unread::Sent : public grpc::experimental::Interceptor {
  public:
   Sent(std::shared_ptr<Unread> unread, grpc::ServerContextBase& context)
       : unread_(std::move(unread)), context_(context) {}
-  ~Sent() override { Done(); }
+  ~Sent() override {
+    if (message_.has_value()) unread_->Remove(*message_);
+  }
 
   void Intercept(InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_MESSAGE)) {
-      Done();
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_MESSAGE) && !message_.has_value()) {
       const grpc::ByteBuffer* const bytes = methods->GetSerializedSendMessage();
       message_ = unread_->Add(context_, bytes == nullptr ? 0 : static_cast<int64_t>(bytes->Length()));
     }
-    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::POST_SEND_MESSAGE)) Done();
     methods->Proceed();
   }
 
  private:
-  void Done() {
-    if (message_.has_value()) unread_->Remove(*message_);
-    message_.reset();
-  }
-
   const std::shared_ptr<Unread> unread_;
   grpc::ServerContextBase& context_;
   std::optional<Messages::iterator> message_;
@@ -50,6 +45,7 @@ std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> Unread::F
    public:
     explicit Factory(std::shared_ptr<Unread> unread) : unread_(std::move(unread)) {}
     grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+      if (info->type() != grpc::experimental::ServerRpcInfo::Type::UNARY) return nullptr;
       return new Sent(unread_, *info->server_context());  // gRPC owns it from here on
     }
 
@@ -68,7 +64,7 @@ Unread::Messages::iterator Unread::Add(grpc::ServerContextBase& context, int64_t
     if (waiting_.size() <= bounds_.answers && bytes_ <= bounds_.bytes) return message;
   }
   // Not the one that has just been added, which may be large and alone.
-  CancelOldest([this](const Message&) {
+  EndOldest([this](const Message&) {
     return waiting_.size() > 1 && (waiting_.size() > bounds_.answers || bytes_ > bounds_.bytes);
   });
   return message;
@@ -83,7 +79,7 @@ void Unread::Remove(Messages::iterator message) {
 }
 
 template <typename Goes>
-void Unread::CancelOldest(const Goes& goes) {
+void Unread::EndOldest(const Goes& goes) {
   std::vector<CallRef> calls;
   {
     std::lock_guard lock(mutex_);
@@ -95,13 +91,13 @@ void Unread::CancelOldest(const Goes& goes) {
     }
   }
   for (const CallRef& call : calls) {
-    cancelled_.Increment();
-    call.Cancel("the answer was not read");
+    ended_.Increment();
+    call.End(GRPC_STATUS_RESOURCE_EXHAUSTED, "the answer was not read in time");
   }
 }
 
 void Unread::Sweep(absl::Time now) {
-  CancelOldest([this, now](const Message& message) { return now - message.since > bounds_.longest; });
+  EndOldest([this, now](const Message& message) { return now - message.since > bounds_.longest; });
 }
 
 }  // namespace crosskey::rpc

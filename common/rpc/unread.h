@@ -17,9 +17,11 @@
 namespace crosskey::rpc {
 
 // A client whose flow-control window is closed lets its answers lie in this process. gRPC keeps them, and the call,
-// until the connection ends. This interceptor factory knows every message that a listener is sending. A call is
-// cancelled if its message is not read for `longest`, and if all of them together are too many or too large, those that
-// lie longest are. Who reads is not touched by that: an answer that is read lies for a few milliseconds. Thread-safe.
+// until the connection ends. This interceptor factory knows the answer of every unary call from the moment that it is
+// sent until gRPC is done with the call. A call ends with RESOURCE_EXHAUSTED if its answer is not read for `longest`,
+// and if all of them together are too many or too large, those that lie longest do. Who reads is seldom touched by
+// that: what fits into the client's window lies for a few milliseconds. Streams have other bounds: gRPC does not tell
+// when a message of theirs has been sent. Thread-safe.
 class Unread {
  public:
   struct Bounds {
@@ -27,20 +29,20 @@ class Unread {
     size_t answers = limits::kUnreadAnswers;
     int64_t bytes = int64_t{limits::kUnreadMebibytes} * limits::kMebibyte;
   };
-  Unread(const Bounds& bounds, prometheus::Counter& cancelled) : bounds_(bounds), cancelled_(cancelled) {}
+  Unread(const Bounds& bounds, prometheus::Counter& ended) : bounds_(bounds), ended_(ended) {}
 
   // An interceptor factory for one listener. `self` outlives the listener's calls.
   static std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> FactoryFor(
       std::shared_ptr<Unread> self);
 
-  // Cancels what has not been read for too long. To be called every now and then.
+  // Ends what has not been read for too long. To be called every now and then.
   void Sweep(absl::Time now);
 
  private:
-  class Sent;  // the interceptor of one call
+  class Sent;  // the interceptor of one unary call
 
   struct Message {
-    std::optional<CallRef> call;  // none: cancelled
+    std::optional<CallRef> call;  // none: ended
     int64_t bytes;
     absl::Time since;
   };
@@ -48,15 +50,15 @@ class Unread {
 
   Messages::iterator Add(grpc::ServerContextBase& context, int64_t bytes);
   void Remove(Messages::iterator message);
-  // Cancels the calls of the oldest messages, as long as `goes` says so of the oldest.
+  // Ends the calls of the oldest messages, as long as `goes` says so of the oldest.
   template <typename Goes>
-  void CancelOldest(const Goes& goes);
+  void EndOldest(const Goes& goes);
 
   const Bounds bounds_;
-  prometheus::Counter& cancelled_;
+  prometheus::Counter& ended_;
   std::mutex mutex_;
   Messages waiting_;
-  Messages gone_;      // cancelled, until their calls have ended
+  Messages gone_;      // ended, until gRPC is done with their calls
   int64_t bytes_ = 0;  // of those that wait
 };
 

@@ -98,8 +98,8 @@ int Main(int argc, char** argv, const Program& program) {
   if (!running.ok()) return Fail("cannot serve", running.status());
   process::WaitForStopSignal();
   log::Info("stopping");
-  const process::ExitAfter limit(kStop);
   const absl::Status failure = (*running)->service().failure();
+  const process::ExitAfter limit(kStop, failure.ok() ? 0 : 1);
   running->reset();
   return failure.ok() ? 0 : Fail("cannot serve", failure);
 }

@@ -48,7 +48,9 @@ Front::Front(Options options, Identity& identity, const std::function<absl::Stat
 
 absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vector<Endpoint>& internal_endpoints) {
   const int all = rpc::RaiseDescriptorLimit() - kReserve;
-  const int internal = std::min(all, limits::kConnections + options_.descriptors);
+  // What the rest of the process needs may be opened later, so room is left for it. Half are for connections at least.
+  const int internal =
+      std::max(all / 2, std::min(all - options_.descriptors, limits::kConnections + options_.descriptors));
   rpc::Listener::Options listen{"internal", options_.internal_listen, internal,
                                 limits::kInternalRequestKibibytes * 1024};
   listen.max_streams = (kInternalInFlight + kStreamReserve) / 2;

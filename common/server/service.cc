@@ -135,9 +135,16 @@ absl::Status Service::PrepareDatabase(const Call& call) {
   if (absl::IsFailedPrecondition(tables)) Fail(tables);
   CROSSKEY_RETURN_IF_ERROR(tables);
   if (database_.dialect() == db::Dialect::kSqlite) MarkFile(settings_.options.db.path);
-  CROSSKEY_RETURN_IF_ERROR(leases_.Add(call, background_.lease_names()));
+  CROSSKEY_RETURN_IF_ERROR(AddLeases(call));
   CROSSKEY_RETURN_IF_ERROR(pairing_.Load(call));
   return feed_.EnsureNamed(call);
+}
+
+// Where the database takes no changes, reads can be answered all the same. The rows are usually there from before.
+absl::Status Service::AddLeases(const Call& call) {
+  const absl::Status status = leases_.Add(call, background_.lease_names());
+  leases_added_ = status.ok();
+  return errors::Is(status, errors::Reason::kDatabaseNotWritable) ? absl::OkStatus() : status;
 }
 
 void Service::Fail(const absl::Status& failure) {
@@ -175,6 +182,7 @@ absl::Duration Service::Monitor(const Call& call) {
     ready_ = true;
     log::Info("serving");
   }
+  if (ready_ && !leases_added_) static_cast<void>(AddLeases(probe));
   LogProblem(status.ok() ? "" : db::TextOf(status));
   // A busy database is no reason to stop serving: every replica sees the same database, so none would be left. One that
   // takes no changes is, because this process may be the only one that still talks to a former primary.

@@ -94,6 +94,7 @@ class Service {
   void Fail(const absl::Status& failure);
   void LogProblem(const std::string& problem);
   absl::Status PrepareDatabase(const Call& call);
+  absl::Status AddLeases(const Call& call);
   void AskPeerFirst(const Call& call);
   absl::Duration NumberEvents(const Call& call);
   absl::Duration WatchPeer(const Call& call);
@@ -126,6 +127,7 @@ class Service {
   Worker monitor_;
   std::atomic<bool> ready_ = false;
   absl::Time last_numbered_ = absl::InfinitePast();  // only for the sequencer's thread
+  bool leases_added_ = false;                        // only for the monitor
   std::string last_problem_;                         // what the monitor has logged last, so that it is logged once
   mutable std::mutex mutex_;                         // guards failure_
   absl::Status failure_;

@@ -35,6 +35,7 @@ inline constexpr int kFeedSubscribers = 64;
 inline constexpr int kReflectionStreams = 16;
 inline constexpr absl::Duration kReflectionStream = absl::Seconds(30);
 inline constexpr int kHealthWatches = 1000;
+inline constexpr absl::Duration kHealthWatch = absl::Hours(1);
 inline constexpr int kConnections = 2000;
 inline constexpr absl::Duration kUnreadFor = absl::Seconds(30);
 inline constexpr int kUnreadAnswers = 1000;
@@ -83,6 +84,7 @@ inline constexpr Limit kTable[] = {
     {"reflection streams at a time", kReflectionStreams, "streams"},
     {"reflection stream, at most", kReflectionStream, ""},
     {"health watches at a time", kHealthWatches, "watches"},
+    {"health watch, at most", kHealthWatch, ""},
     {"batch of events", kEventBatch, "events"},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
     {"types of events that a subscriber names", kEventTypes, "types"},

@@ -194,7 +194,7 @@ TEST(LoginOfASession, DoesNotSendThePasswordToWhoAsksForIt) {
   CuriousServer server;
   options.url.port = server.port();
   const absl::Status status = Open(options);
-  EXPECT_EQ(db::SqlErrorOf(status), db::SqlError::kConnection);
+  EXPECT_EQ(db::SqlErrorOf(status), db::SqlError::kRefused);
   EXPECT_THAT(std::string(status.message()), HasSubstr("the server asks for a login by another method than"));
   EXPECT_EQ(server.logins(), 1);
   EXPECT_THAT(server.heard(), HasSubstr("crosskey"));
@@ -237,7 +237,7 @@ class TlsOfASession : public ::testing::Test {
 
   void ExpectNotTrusted(const std::string& why) const {
     const absl::Status status = Open(options_);
-    EXPECT_EQ(db::SqlErrorOf(status), db::SqlError::kConnection);
+    EXPECT_EQ(db::SqlErrorOf(status), db::SqlError::kRefused);
     EXPECT_THAT(std::string(status.message()), HasSubstr("the server is not trusted: "));
     EXPECT_THAT(std::string(status.message()), HasSubstr(why));
   }

@@ -164,12 +164,12 @@ TEST(SqliteSession, TakesTheFileOfTheFirstOneAndNoOther) {
   EXPECT_THAT(opener.Open(first), IsOk());
   fs::rename(options.url.path, away);
   const absl::Status missing = opener.Open(second);
-  EXPECT_EQ(db::SqlErrorOf(missing), db::SqlError::kConnection);
+  EXPECT_EQ(db::SqlErrorOf(missing), db::SqlError::kRefused);
   EXPECT_THAT(std::string(missing.message()), HasSubstr("cannot find the database file"));
   EXPECT_FALSE(fs::exists(options.url.path));
   fs::copy_file(away, options.url.path);
   const absl::Status other = opener.Open(second);
-  EXPECT_EQ(db::SqlErrorOf(other), db::SqlError::kConnection);
+  EXPECT_EQ(db::SqlErrorOf(other), db::SqlError::kRefused);
   EXPECT_THAT(std::string(other.message()), HasSubstr("is another file than this process has opened"));
   fs::rename(away, options.url.path);
   EXPECT_THAT(opener.Open(second), IsOk());
