@@ -64,7 +64,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(const Metric
   try {
     // A client that sends half a request holds a thread until the time-out.
     auto exposer = std::make_unique<prometheus::Exposer>(
-        std::vector<std::string>{"listening_ports", address, "num_threads", "8", "request_timeout_ms", "2000"});
+        std::vector<std::string>{"listening_ports", address, "num_threads", "3", "request_timeout_ms", "2000"});
     exposer->RegisterCollectable(metrics.registry_);
     const std::vector<int> ports = exposer->GetListeningPorts();
     if (ports.empty()) return absl::UnavailableError(absl::StrCat("metrics: nothing listens on ", address));
