@@ -8,6 +8,7 @@ namespace crosskey::testing {
 namespace {
 
 constexpr absl::Duration kRound = absl::Seconds(2);  // in which each of them calls once
+constexpr absl::Duration kGo = absl::Seconds(5);
 constexpr int kRows = 1000;
 
 template <typename Request>
@@ -33,10 +34,12 @@ SlowReaders::~SlowReaders() {
   thread_.join();
 }
 
+void SlowReaders::GoOn() { until_ = absl::ToUnixSeconds(absl::Now() + kGo); }
+
 void SlowReaders::Run() {
   const absl::Duration step = kRound / static_cast<double>(readers_.size());
   for (size_t i = 0; !over_; ++i) {
-    Call(readers_[i % readers_.size()]);
+    if (absl::ToUnixSeconds(absl::Now()) < until_) Call(readers_[i % readers_.size()]);
     absl::SleepFor(step);
   }
 }

@@ -20,6 +20,9 @@ class SlowReaders {
   SlowReaders(const SlowReaders&) = delete;
   SlowReaders& operator=(const SlowReaders&) = delete;
 
+  // They call for the next few seconds. In between a round waits until all calls have ended.
+  void GoOn();
+
   int64_t calls() const { return calls_; }
   int64_t connections() const { return connections_; }
 
@@ -36,6 +39,7 @@ class SlowReaders {
   std::vector<Reader> readers_;
   std::atomic<int64_t> calls_ = 0;
   std::atomic<int64_t> connections_ = 0;
+  std::atomic<int64_t> until_ = 0;  // seconds since 1970
   std::atomic<bool> over_ = false;
   std::thread thread_;
 };

@@ -59,12 +59,15 @@ bool Soak(const std::string& backend, absl::Duration time, uint64_t seed, std::v
   cluster.StartAll();
   Nemesis nemesis(cluster, {seed, true, 2500});  // few faults, because a service that is away leaks nothing
   Rounds rounds(cluster, options, &nemesis);
-  const SlowReaders slow(cluster, kSlowReaders);
+  SlowReaders slow(cluster, kSlowReaders);
   Resources resources;
   Tally all;
   std::vector<Violation> violations;
   for (int round = 1; round <= rounds_wanted; ++round) {
-    const std::vector<Violation> found = rounds.Run(time / rounds_wanted, [&] { resources.LookAtProcesses(cluster); });
+    const std::vector<Violation> found = rounds.Run(time / rounds_wanted, [&] {
+      resources.LookAtProcesses(cluster);
+      slow.GoOn();
+    });
     resources.LookAtOutboxes(cluster);
     all.Add(rounds.last());
     violations.insert(violations.end(), found.begin(), found.end());
