@@ -3,12 +3,14 @@
 
 #include <any>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/status/caller.h"
 
 namespace crosskey {
 
@@ -33,8 +35,14 @@ struct Call {
   // Null: may wait for the other service by itself.
   Attempt* attempt = nullptr;
 
+  // Null: this process itself, or the other service.
+  std::shared_ptr<const Caller> caller = nullptr;
+
   // A call that this process makes by itself. Its deadline is `limit` from now.
-  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr}; }
+  static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr, nullptr}; }
+
+  // The user in whose name alone this call may write; 0: any.
+  int64_t BoundUser() const { return caller == nullptr ? 0 : caller->user; }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "google/rpc/error_details.pb.h"
 
 namespace crosskey::errors {
@@ -58,6 +59,8 @@ const std::map<std::string, Reason>& Reasons() {
       {"DATABASE_NOT_WRITABLE", Reason::kDatabaseNotWritable},
       {"OVERLOADED", Reason::kOverloaded},
       {"DRAINING", Reason::kDraining},
+      {"UNAUTHENTICATED", Reason::kUnauthenticated},
+      {"PERMISSION_DENIED", Reason::kPermissionDenied},
       {"FEED_MISMATCH", Reason::kFeedMismatch},
       {"EVENTS_TRIMMED", Reason::kEventsTrimmed},
       {"INTERNAL_ERROR", Reason::kInternalError},
@@ -266,6 +269,16 @@ absl::Status Draining() {
   absl::Status status = Make(absl::StatusCode::kUnavailable, "DRAINING", "the server is about to stop");
   AttachRetry(status, absl::Seconds(1));
   return status;
+}
+
+absl::Status Unauthenticated(const std::string& why) {
+  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
+              "the caller has not proved who it is: " + absl::StrReplaceAll(why, {{"_", " "}}), {{"why", why}});
+}
+
+absl::Status PermissionDenied(const std::string& method, const std::string& why) {
+  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED",
+              "the caller may not make this call of " + method + ": " + why, {{"method", method}, {"why", why}});
 }
 
 absl::Status FeedMismatch(const std::string& feed_id) {
