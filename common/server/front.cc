@@ -41,8 +41,10 @@ void AwaitNone(const rpc::Admission& admission, absl::Time deadline) {
 Front::Front(Options options, Identity& identity, const std::function<absl::Status()>& may_write,
              telemetry::Metrics& metrics)
     : options_(std::move(options)),
-      admission_(std::make_shared<rpc::Admission>(options_.max_in_flight, nullptr, may_write)),
-      internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight, &identity, may_write)),
+      admission_(std::make_shared<rpc::Admission>(rpc::Admission::Options{
+          options_.max_in_flight, nullptr, may_write, options_.gate, options_.audit, options_.caller_rate})),
+      internal_admission_(std::make_shared<rpc::Admission>(
+          rpc::Admission::Options{kInternalInFlight, &identity, may_write, nullptr, options_.audit, 0})),
       serving_(metrics.Gauge("crosskey_ready", "1 while the service is SERVING.")),
       metrics_(metrics) {}
 

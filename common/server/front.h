@@ -32,6 +32,9 @@ class Front {
     int request_bytes = 0;    // of the public listener
     bool no_drain_grace = false;
     absl::Duration deaf_for = absl::Seconds(30);
+    int caller_rate = 0;                   // see rpc::Admission
+    rpc::Gate* gate = nullptr;             // of the public listener
+    telemetry::AuditLog* audit = nullptr;  // of both
   };
 
   // `identity` decides whose calls the internal listener takes.

@@ -47,11 +47,12 @@ class Service {
     absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a statement may take
   };
 
-  // Builds everything that needs no database. INVALID_ARGUMENT: the password file cannot be read.
+  // Builds everything that needs no database. INVALID_ARGUMENT: a file cannot be read or written, or says nothing right.
   static absl::StatusOr<std::unique_ptr<Service>> Create(Settings settings);
   ~Service();  // Stop()
 
   telemetry::Metrics& metrics() { return metrics_; }
+  telemetry::AuditLog* audit() { return audit_.get(); }
   db::Database& database() { return database_; }
   events::Outbox& outbox() { return outbox_; }
   const rpc::PeerChannel& peer() const { return peer_; }
@@ -87,7 +88,9 @@ class Service {
   void Stop();
 
  private:
-  Service(Settings settings, db::DatabaseOptions database);
+  struct Opened;
+
+  Service(Settings settings, Opened opened);
 
   absl::Duration Monitor(const Call& call);
   absl::Duration WatchFront();
@@ -104,6 +107,7 @@ class Service {
   const Settings settings_;
   const std::function<absl::Time()> now_;
   telemetry::Metrics metrics_;
+  const std::unique_ptr<telemetry::AuditLog> audit_;  // null: there is no record
   db::Database database_;
   db::Leases leases_;
   idempotency::Answers answers_;

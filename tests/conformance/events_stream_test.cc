@@ -40,7 +40,7 @@ struct Publisher {
       : log(backend),
         workers(rpc::CallLines::Threads(4), log.storage.metrics),
         lines(workers),
-        admission(std::make_shared<rpc::Admission>(16)),
+        admission(std::make_shared<rpc::Admission>(rpc::Admission::Options{16})),
         rpc(log.feed, log.history, identity, admission, lines, log.storage.metrics) {
     EXPECT_THAT(log.feed.EnsureNamed(TestCall()), IsOk());
     admission->Open();
