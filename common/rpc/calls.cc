@@ -6,7 +6,9 @@
 #include <google/protobuf/descriptor.h>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/rpc/caller_of.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/to_wire.h"
 #include "common/status/errors.h"
@@ -65,6 +67,12 @@ Call MakeCall(grpc::CallbackServerContext& context, absl::Duration unset, absl::
 absl::Status Admission::Check() const {
   if (draining_) return errors::Draining();
   return open_ ? absl::OkStatus() : errors::DatabaseUnavailable();
+}
+
+bool Admission::IsPeer(const grpc::CallbackServerContext& context) const {
+  if (!peers_.has_value()) return true;
+  const std::optional<std::string> identity = IdentityOf(CallerOf(context, true).names);
+  return identity.has_value() && std::find(peers_->begin(), peers_->end(), *identity) != peers_->end();
 }
 
 absl::Status Admission::CheckCaller(const grpc::CallbackServerContext& context, bool may_be_nobody) const {
@@ -162,8 +170,9 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
   method.started.Increment();
   in_flight_.Increment();
   auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
-  // The admission is asked first: before it opens, this process may not even know its own identity.
-  absl::Status admitted = admission_->Check();
+  absl::Status admitted = CheckPeer(context, name);
+  // The admission is asked before the caller: before it opens, this process may not even know its own identity.
+  if (admitted.ok()) admitted = admission_->Check();
   if (admitted.ok() && !method.from_anybody) admitted = admission_->CheckCaller(context);
   if (admitted.ok() && !method.is_read) admitted = admission_->CheckWrites();
   if (admitted.ok()) admitted = admission_->Enter();
@@ -171,6 +180,11 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
   // gRPC deletes it only after the handler has returned it, so it can still be asked.
   if (!admitted.ok()) call->End(admitted);
   return call;
+}
+
+absl::Status Calls::CheckPeer(const grpc::CallbackServerContext& context, const std::string& method) const {
+  if (admission_->IsPeer(context)) return absl::OkStatus();
+  return errors::PermissionDenied(absl::StrCat("/", service_, "/", method), "peer");
 }
 
 grpc::ServerUnaryReactor* Calls::Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,

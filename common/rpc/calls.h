@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
@@ -26,8 +28,18 @@ class Admission {
   // `identity`, for the internal listener, decides whose calls are taken.
   // `may_write` decides, for each call that is not a read, whether this service takes writes now, and vouches for what
   // it has. Must not wait. Empty: always.
-  explicit Admission(int max_in_flight, Identity* identity = nullptr, std::function<absl::Status()> may_write = nullptr)
-      : max_in_flight_(max_in_flight), identity_(identity), may_write_(std::move(may_write)) {}
+  // `peers`, for a listener that requires certificates, are the identities that one must have to make any call. None
+  // at all: nobody may. nullopt: certificates do not matter.
+  explicit Admission(int max_in_flight, Identity* identity = nullptr, std::function<absl::Status()> may_write = nullptr,
+                     std::optional<std::vector<std::string>> peers = std::nullopt)
+      : max_in_flight_(max_in_flight),
+        identity_(identity),
+        may_write_(std::move(may_write)),
+        peers_(std::move(peers)) {}
+
+  // Whether the caller's certificate has the identity of a peer. To be asked for every call, also one that is taken
+  // from anybody: what a call says of its caller can be copied, a certificate cannot.
+  bool IsPeer(const grpc::CallbackServerContext& context) const;
 
   // Whether whoever makes this call may make it: see Identity::MayTake. OK on the public listener.
   // `may_be_nobody`: a caller that does not say who it is may make it too.
@@ -53,6 +65,7 @@ class Admission {
   const int max_in_flight_;
   Identity* const identity_;
   const std::function<absl::Status()> may_write_;
+  const std::optional<std::vector<std::string>> peers_;
   std::atomic<int> in_flight_ = 0;
   std::atomic<bool> open_ = false;
   std::atomic<bool> streams_end_ = false;
@@ -92,6 +105,9 @@ class Calls {
 
   // Takes calls of this method even if the service takes no writes: it mends that. Before the first call.
   void TakeWithoutWrites(const std::string& method);
+
+  // PERMISSION_DENIED: the caller is not a peer, see Admission::IsPeer. Who serves a stream has to ask.
+  absl::Status CheckPeer(const grpc::CallbackServerContext& context, const std::string& method) const;
 
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
   // who serves it has to ask Admission::CheckCaller and CheckStream.
