@@ -7,8 +7,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "common/rpc/caller_of.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/resources_of.h"
 #include "common/rpc/to_wire.h"
@@ -47,12 +47,6 @@ std::string CodeName(grpc::StatusCode code) {
       "DataLoss", "Unauthenticated"};
   const auto index = static_cast<size_t>(code);
   return index < std::size(kNames) ? kNames[index] : "Unknown";
-}
-
-// "ipv4:127.0.0.1:4711" or "ipv6:%5B::1%5D:4711", as gRPC writes it, without the kind and with plain brackets.
-std::string AddressOf(const std::string& peer) {
-  const size_t kind = peer.find(':');
-  return absl::StrReplaceAll(kind == std::string::npos ? peer : peer.substr(kind + 1), {{"%5B", "["}, {"%5D", "]"}});
 }
 
 // `longest` caps the deadline; `unset` is for clients that set none (gRPC then gives a time far in the future).
@@ -194,10 +188,11 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
   method.started.Increment();
   in_flight_.Increment();
   auto* call = new PendingCall(*this, method, context, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
-  // The admission is asked first: before it opens, this process may not even know its own identity.
-  absl::Status admitted = admission_->Check();
+  // The gate first, so that whoever may not pass learns nothing. Then the admission, because before it opens this
+  // process may not even know its own identity.
+  absl::Status admitted = admission_->PassGate(context, method.path, call->call_.caller);
+  if (admitted.ok()) admitted = admission_->Check();
   if (admitted.ok() && !method.from_anybody) admitted = admission_->CheckCaller(context);
-  if (admitted.ok()) admitted = admission_->PassGate(context, method.path, call->call_.caller);
   if (admitted.ok() && !method.is_read) admitted = admission_->CheckWrites();
   if (admitted.ok()) admitted = admission_->Enter(call->call_.caller.get());
   call->admitted_ = admitted.ok();
@@ -239,6 +234,14 @@ grpc::Status Calls::StreamEnds(const std::string& method, const Call& call, absl
   return Ends(*methods_.at(method), call, begin, status);
 }
 
+absl::Status Calls::PassGate(const grpc::CallbackServerContext& context, const std::string& method) const {
+  const Method& asked = *methods_.at(method);
+  Call call;
+  const absl::Status status = admission_->PassGate(context, asked.path, call.caller);
+  if (!status.ok()) Record(context, asked, call, {}, status, ToWire(status, method).error_code());
+  return status;
+}
+
 // A record of who changed something, and of who was refused.
 void Calls::Record(const grpc::CallbackServerContext& context, const Method& method, const Call& call,
                    const Messages& messages, const absl::Status& status, grpc::StatusCode code) const {
@@ -250,7 +253,7 @@ void Calls::Record(const grpc::CallbackServerContext& context, const Method& met
   if (messages.request == nullptr && !is_refusal) return;
   telemetry::AuditLog::Entry entry;
   if (call.caller != nullptr) entry.principal = call.caller->principal;
-  entry.address = AddressOf(context.peer());
+  entry.address = AddressOf(context);
   entry.method = method.path;
   if (messages.request != nullptr) {
     Resources resources = ResourcesOf(method.name, *messages.request, status.ok() ? messages.response : nullptr);

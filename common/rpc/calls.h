@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
@@ -109,6 +111,9 @@ class Calls {
 
   // Takes calls of this method even if the service takes no writes: it mends that. Before the first call.
   void TakeWithoutWrites(const std::string& method);
+
+  // Whether the caller of a stream may pass the gate. Who serves a stream has to ask, before anything else.
+  absl::Status PassGate(const grpc::CallbackServerContext& context, const std::string& method) const;
 
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
   // who serves it has to ask Admission::CheckCaller and CheckStream.

@@ -6,6 +6,7 @@
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
@@ -52,14 +53,23 @@ void EnablePlugins() {
     // Debian builds Abseil so that each lock looks for deadlocks, which costs 5 % of a call. We do not debug gRPC here.
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
 }
+
+// Reflection for one server. The function that gRPC has for it gives it to all servers of the process.
+class WithReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+  }
+};
 
 }  // namespace
 
 Listener::Listener(const Options& options, telemetry::Metrics& metrics)
-    : unread_(std::make_shared<Unread>(
+    : tls_(options.tls),
+      unread_(std::make_shared<Unread>(
           Unread::Bounds{}, metrics.Counter("crosskey_unread_answers_total",
                                             "Calls that were ended because their clients did not read the answer.",
                                             {{"listener", options.name}}))),
@@ -83,7 +93,9 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   CROSSKEY_ASSIGN_OR_RETURN(listener->acceptor_, Acceptor::Listen(options.address, options.most_descriptors, refused));
   grpc::ServerBuilder builder;
   auto accepted = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      options.tls == nullptr ? grpc::InsecureServerCredentials() : options.tls->ForServer(options.client_certificates));
+  if (options.reflection) builder.SetOption(std::make_unique<WithReflection>());
   builder.SetMaxReceiveMessageSize(options.request_bytes);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);

@@ -28,6 +28,7 @@
 #include "common/server/background.h"
 #include "common/server/front.h"
 #include "common/server/hooks.h"
+#include "common/server/security.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::server {
@@ -51,8 +52,8 @@ class Service {
   static absl::StatusOr<std::unique_ptr<Service>> Create(Settings settings);
   ~Service();  // Stop()
 
-  telemetry::Metrics& metrics() { return metrics_; }
-  telemetry::AuditLog* audit() { return audit_.get(); }
+  telemetry::Metrics& metrics() { return *metrics_; }
+  telemetry::AuditLog* audit() { return security_->audit(); }
   db::Database& database() { return database_; }
   events::Outbox& outbox() { return outbox_; }
   const rpc::PeerChannel& peer() const { return peer_; }
@@ -88,7 +89,12 @@ class Service {
   void Stop();
 
  private:
-  struct Opened;
+  // What has to be there before the rest can be built.
+  struct Opened {
+    db::DatabaseOptions database;
+    std::unique_ptr<telemetry::Metrics> metrics;
+    std::unique_ptr<Security> security;
+  };
 
   Service(Settings settings, Opened opened);
 
@@ -106,8 +112,8 @@ class Service {
 
   const Settings settings_;
   const std::function<absl::Time()> now_;
-  telemetry::Metrics metrics_;
-  const std::unique_ptr<telemetry::AuditLog> audit_;  // null: there is no record
+  const std::unique_ptr<telemetry::Metrics> metrics_;
+  const std::unique_ptr<Security> security_;
   db::Database database_;
   db::Leases leases_;
   idempotency::Answers answers_;
