@@ -13,6 +13,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "common/rpc/hang_up.h"
+#include "common/rpc/reflection_gate.h"
 #include "common/rpc/stream_limit.h"
 #include "common/rpc/undecodable.h"
 #include "common/status/limits.h"
@@ -115,6 +116,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   quota.SetMaxThreads(kReflectionThreads);
   builder.SetResourceQuota(quota);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  if (options.gate != nullptr) interceptors.push_back(ReflectionGate(*options.gate));
   interceptors.push_back(StreamLimit::FactoryFor(listener->reflection_));
   interceptors.push_back(StreamLimit::FactoryFor(listener->watches_));
   interceptors.push_back(Unread::FactoryFor(listener->unread_));

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/rpc/acceptor.h"
+#include "common/rpc/gate.h"
 #include "common/rpc/library_calls.h"
 #include "common/rpc/stream_limit.h"
 #include "common/rpc/tls_files.h"
@@ -37,6 +38,7 @@ class Listener {
     std::shared_ptr<TlsFiles> tls = nullptr;  // null: no TLS
     ClientCertificates client_certificates = ClientCertificates::kNone;
     bool reflection = true;
+    Gate* gate = nullptr;  // decides about reflection; null: it is for everybody. See Admission for other calls
   };
 
   // UNAVAILABLE: the address cannot be bound; the message names it.

@@ -65,6 +65,7 @@ absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vect
   listen.max_streams = (options_.max_in_flight + kStreamReserve) / 2;
   listen.rotate = true;
   listen.tls = options_.tls;
+  listen.gate = options_.gate;
   const bool asks = options_.tls != nullptr && options_.tls->has_ca();
   listen.client_certificates = asks ? rpc::ClientCertificates::kOptional : rpc::ClientCertificates::kNone;
   CROSSKEY_ASSIGN_OR_RETURN(listener_, Listen(listen, endpoints, metrics_));
