@@ -36,11 +36,11 @@ class Anybody final : public Identity {
 
 // An event log and its service.
 struct Publisher {
-  explicit Publisher(const std::string& backend)
+  explicit Publisher(const std::string& backend, std::optional<std::vector<std::string>> peers = std::nullopt)
       : log(backend),
         workers(rpc::CallLines::Threads(4), log.storage.metrics),
         lines(workers),
-        admission(std::make_shared<rpc::Admission>(16)),
+        admission(std::make_shared<rpc::Admission>(16, nullptr, nullptr, std::move(peers))),
         rpc(log.feed, log.history, identity, admission, lines, log.storage.metrics) {
     EXPECT_THAT(log.feed.EnsureNamed(TestCall()), IsOk());
     admission->Open();
@@ -277,6 +277,17 @@ TEST_P(FeedStream, RefusesBadTypesByName) {
   Subscriber subscriber(publisher, many);
   subscriber.Await(1);
   EXPECT_THAT(subscriber.events(), ElementsAre("1t.A"));
+}
+
+// Both methods are open to a caller that does not say who it is, but not to one whose certificate is not a peer's.
+TEST_P(FeedStream, WithoutThePeersCertificateNothingIsTold) {
+  Publisher publisher(GetParam(), std::vector<std::string>{"spiffe://crosskey/post"});
+  Subscriber subscriber(publisher, {"t.A"});
+  EXPECT_FALSE(subscriber.Next());
+  EXPECT_THAT(subscriber.Leave(), GrpcError(grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED"));
+  event::v1::GetFeedInfoResponse info;
+  EXPECT_THAT(Invoke(*publisher.stub, &EventService::Stub::GetFeedInfo, {}, &info),
+              GrpcError(grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED"));
 }
 
 }  // namespace
