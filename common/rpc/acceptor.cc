@@ -84,13 +84,12 @@ std::string TlsGreeting() {
   return std::string(text, static_cast<size_t>(size));
 }
 
-// Sends the greeting once the connection stands. False: not within the time.
-bool Greet(int fd, const std::string& greeting, int milliseconds) {
-  pollfd polled = {fd, POLLOUT, 0};
-  if (poll(&polled, 1, milliseconds) != 1) return false;
-  // A new connection has room for it. Who has ended the connection already is alive, which shows at the next look.
-  static_cast<void>(send(fd, greeting.data(), greeting.size(), MSG_NOSIGNAL));
-  return true;
+// What has become of a connection; 0: nothing is wrong. Asking takes the error away.
+int ErrorOf(int fd) {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
 }
 
 // Whether a connection to a listening socket is served. True also if no connection can be made for a reason that says
@@ -111,12 +110,17 @@ bool AnswersAt(int listening, absl::Duration timeout, const std::string& greetin
   if (fd < 0) return true;
   int error = connect(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 ? 0 : errno;
   bool silent = false;
+  const auto await = [&](int16_t event) {
+    pollfd polled = {fd, event, 0};
+    silent = poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) != 1;
+    error = ErrorOf(fd);
+    return !silent && error == 0;
+  };
   if (error == 0 || error == EINPROGRESS) {
-    const int milliseconds = static_cast<int>(absl::ToInt64Milliseconds(timeout));
-    pollfd polled = {fd, POLLIN, 0};
-    silent = (!greeting.empty() && !Greet(fd, greeting, milliseconds)) || poll(&polled, 1, milliseconds) != 1;
-    size = sizeof(error);
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    // A new connection has room for the greeting.
+    if (greeting.empty() || (await(POLLOUT) && send(fd, greeting.data(), greeting.size(), MSG_NOSIGNAL) > 0)) {
+      await(POLLIN);
+    }
   }
   close(fd);
   return !silent && error != ECONNREFUSED;

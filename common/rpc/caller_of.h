@@ -17,8 +17,8 @@ struct CertificateNames {
   std::vector<std::string> dns;
 };
 
-// The identity of a certificate: its only URI, or without any URI its only DNS name, compared byte by byte. nullopt: it
-// has several, or none.
+// The identity of a certificate: its only URI, or without any URI its only DNS name, compared byte by byte. Names of
+// other kinds do not count. nullopt: it has several, or none.
 std::optional<std::string> IdentityOf(const CertificateNames& names);
 
 // The certificate of the connection and the header `authorization`. The header is good for as long as the context is,

@@ -1,5 +1,6 @@
 #include "common/rpc/listener.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -54,15 +55,19 @@ void EnablePlugins() {
     // Debian builds Abseil so that each lock looks for deadlocks, which costs 5 % of a call. We do not debug gRPC here.
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });
 }
 
-// Reflection for one server. The function that gRPC has for it gives it to all servers of the process.
-class WithReflection final : public grpc::ServerBuilderOption {
+// Takes reflection from one server: who links gRPC's library for it has it in all servers.
+class WithoutReflection final : public grpc::ServerBuilderOption {
  public:
   void UpdateArguments(grpc::ChannelArguments*) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->push_back(std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>());
+    const auto is_reflection = [](const std::unique_ptr<grpc::ServerBuilderPlugin>& plugin) {
+      return dynamic_cast<const grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    };
+    plugins->erase(std::remove_if(plugins->begin(), plugins->end(), is_reflection), plugins->end());
   }
 };
 
@@ -96,7 +101,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   auto accepted = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
       options.tls == nullptr ? grpc::InsecureServerCredentials() : options.tls->ForServer(options.client_certificates));
-  if (options.reflection) builder.SetOption(std::make_unique<WithReflection>());
+  if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   builder.SetMaxReceiveMessageSize(options.request_bytes);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);

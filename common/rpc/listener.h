@@ -19,8 +19,8 @@
 
 namespace crosskey::rpc {
 
-// Serves gRPC services together with health and, if wanted, reflection. Every health name except "liveness" begins as NOT_SERVING.
-// The services must outlive it.
+// Serves gRPC services together with health and, if wanted, reflection. Every health name except "liveness" begins as
+// NOT_SERVING. The services must outlive it.
 //
 // What clients can make it hold is bounded: connections (Acceptor), answers that are not read (Unread), streams of
 // reflection and health (StreamLimit), the size of a request, and the calls of one connection. It takes no compressed

@@ -77,7 +77,8 @@ absl::StatusOr<Certificates> CertificatesIn(const std::string& path, const std::
   ERR_clear_error();
   while (X509* const one = PEM_read_bio_X509(reader.get(), nullptr, NoPassword, nullptr))
     certificates.emplace_back(one);
-  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  const auto error = ERR_peek_last_error();
+  const bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
   const std::string why = WhyOpenSsl();
   if (!at_end) return Bad(path, absl::StrCat("certificate ", certificates.size() + 1, " cannot be read: ", why));
   if (certificates.empty()) return Bad(path, "has no certificate");

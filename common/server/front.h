@@ -59,7 +59,8 @@ class Front {
   // The health of "history": whether the histories of both services go on.
   void SetHistoryHealth(bool goes_on);
   // To be called often. Ends what clients have left lying, takes new certificates, and dials both listeners every few
-  // seconds. UNAVAILABLE: one of them has served no new connection for `deaf_for`, so the process is of no use any more.
+  // seconds. UNAVAILABLE: one of them has served no new connection for `deaf_for`, so the process is of no use any
+  // more.
   absl::Status Watch(absl::Time now);
 
   int port() const { return listener_->port(); }
