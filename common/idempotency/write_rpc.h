@@ -35,8 +35,8 @@ class Writes {
            const google::protobuf::Message& request, google::protobuf::Message& response,
            std::function<absl::Status(const Call&, Recorder&)> body);
 
-  // What identifies a request; nullopt if it has no request_id. A request_id belongs to the principal of its caller: the
-  // same id of another one is another id.
+  // What identifies a request; nullopt if it has no request_id. A request_id belongs to the principal of its caller:
+  // the same id of another one is another id.
   std::optional<Request> KeyOf(const Call& call, const std::string& method,
                                const google::protobuf::Message& request) const;
 

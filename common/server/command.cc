@@ -58,13 +58,16 @@ int RunHealthcheck(const process::Options& options) {
   std::string address = options.listen;
   if (address.rfind("0.0.0.0:", 0) == 0) address = "127.0.0.1" + address.substr(7);
   const bool tls = !options.tls_cert.empty();
-  const absl::Status status = rpc::CheckHealth(address, "readiness", absl::Seconds(3), tls);
+  const auto health = [&](const char* name, absl::Duration timeout) {
+    return rpc::CheckHealth(address, name, timeout, tls);
+  };
+  const absl::Status status = health("readiness", absl::Seconds(3));
   std::cout << (status.ok() ? "SERVING" : std::string(status.message())) << std::endl;
   // A restart would not mend it, and reads and most writes go on: so it is said, and is no failure.
-  if (status.ok() && absl::IsFailedPrecondition(rpc::CheckHealth(address, rpc::kPeerHealth, absl::Seconds(1), tls))) {
+  if (status.ok() && absl::IsFailedPrecondition(health(rpc::kPeerHealth, absl::Seconds(1)))) {
     std::cout << "PEER_MISMATCH: another one than the paired service answers at the peer's address" << std::endl;
   }
-  if (status.ok() && absl::IsFailedPrecondition(rpc::CheckHealth(address, rpc::kHistoryHealth, absl::Seconds(1), tls))) {
+  if (status.ok() && absl::IsFailedPrecondition(health(rpc::kHistoryHealth, absl::Seconds(1)))) {
     std::cout << "HISTORY_MISMATCH: a database has lost something that the other service has seen; run `check`"
               << std::endl;
   }

@@ -48,7 +48,7 @@ class Service {
     absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a statement may take
   };
 
-  // Builds everything that needs no database. INVALID_ARGUMENT: a file cannot be read or written, or says nothing right.
+  // Builds everything that needs no database. INVALID_ARGUMENT: a file cannot be read or written, or is wrong.
   static absl::StatusOr<std::unique_ptr<Service>> Create(Settings settings);
   ~Service();  // Stop()
 

@@ -15,6 +15,7 @@ namespace crosskey {
 struct Caller {
   std::string principal;  // empty: nobody, who has not said who it is
   int64_t user = 0;       // the only user in whose name it may write; 0: it may write in any name
+  bool may_write = true;  // false: its token should name a user, and does not
 };
 
 }  // namespace crosskey

@@ -15,8 +15,9 @@
 namespace crosskey::telemetry {
 
 // A line is written when the call ends, after its transaction. A process that is killed in between leaves a change
-// without a line; of a deletion, its row says who asked for it all the same. If a line cannot be written, because a disk
-// is full for example, the call goes on, crosskey_audit_failures_total counts it, and the log says so. Thread-safe.
+// without a line; of a deletion, its row says who asked for it all the same. If a line cannot be written, because a
+// disk is full for example, the call goes on, crosskey_audit_failures_total counts it, and the log says so.
+// Thread-safe.
 class AuditLog {
  public:
   // What a line says. Empty texts and lists are left out.

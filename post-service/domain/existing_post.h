@@ -20,7 +20,7 @@ class ExistingPost {
  public:
   ExistingPost(PostStore& store, relation::Guard& users) : store_(store), users_(users) {}
 
-  // In whose name a write is: one that only the author, or only `Target::user`, may do, if the caller is bound to a user.
+  // In whose name a write is, if the caller is bound to a user: only the author, or only `Target::user`, may do it.
   // Whoever changes a post's author has to be both.
   enum class Writer { kAuthor, kUser };
 

@@ -1,5 +1,5 @@
-// Who may do what, on the wire: every method of both listeners with every kind of caller, owners, request_ids, the audit
-// record, and files that change while calls go on.
+// Who may do what, on the wire: every method of both listeners with every kind of caller, owners, request_ids, the
+// audit record, and files that change while calls go on.
 #include <fstream>
 
 #include <grpcpp/impl/client_unary_call.h>
@@ -25,7 +25,7 @@ using user::v1::UserService;
 constexpr char kCaller[] = "spiffe://crosskey/caller";
 constexpr char kId[] = "6f1c9a52-5a0e-4f0b-9d35-7a1f2f3c4d5e";
 
-// "OK", or the code and the `why` of the ErrorInfo: "UNAUTHENTICATED expired". What the handler itself says is "passed".
+// The reason and the `why` of a refusal: "UNAUTHENTICATED expired". What the handler itself says is "passed".
 std::string Outcome(const grpc::Status& status) {
   const auto code = status.error_code();
   const bool is_refusal = code == grpc::StatusCode::UNAUTHENTICATED || code == grpc::StatusCode::PERMISSION_DENIED;
