@@ -53,6 +53,7 @@ const std::vector<const char*> kOfAll = {
 // keeps a fault.
 Cluster& Clusters::For(Environment environment, Side side) {
   Cluster::Options options;
+  options.secured = secured_;
   options.shipped = !NeedsFaultPoints(environment);
   std::string name = options.shipped ? "shipped" : "with fault points";
   if (environment == Environment::kNormal) name = side == Side::kUsers ? "normal users" : "normal posts";
@@ -65,7 +66,7 @@ Provider::Provider(Cluster& cluster, Environment environment, Side side)
       environment_(environment),
       side_(side),
       hold_(side == Side::kUsers ? "deletion.intent.before_commit" : "guarded_write.before_commit", 1),
-      public_channel_(testing::OpenChannel(cluster_.port(side))),
+      public_channel_(cluster_.OpenPublic(side)),
       internal_channel_(cluster_.OpenInternal(side)) {
   // With this fault, the recovery leaves the deletion undecided, too.
   if (environment == Environment::kUndecided && !cluster_.Running(Side::kUsers)) {
@@ -144,11 +145,11 @@ void Provider::StartWithoutDatabase() {
   cluster_.Kill(side_);
   const std::string name = side_ == Side::kUsers ? "user-service" : "post-service";
   const std::string db = database().is_sqlite() ? "sqlite:/no/such/folder/x.db" : "mysql://crosskey@127.0.0.1:1/none";
-  without_database_ = std::make_unique<testing::ChildProcess>(
-      name + "/" + name,
-      std::vector<std::string>{"serve", "--db", db, "--listen", Loopback(cluster_.port(side_)), "--internal-listen",
+  std::vector<std::string> words = cluster_.SecurityFlags(side_);
+  words.insert(words.begin(), {"serve", "--db", db, "--listen", Loopback(cluster_.port(side_)), "--internal-listen",
                                Loopback(cluster_.internal_port(side_)), "--metrics-listen",
                                Loopback(cluster_.metrics_port(side_)), "--peer", Loopback(testing::FreePort())});
+  without_database_ = std::make_unique<testing::ChildProcess>(name + "/" + name, words);
 }
 
 void Provider::RenameTables(const std::string& before, const std::string& after) {

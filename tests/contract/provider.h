@@ -16,13 +16,15 @@ namespace crosskey::contract {
 // few.
 class Clusters {
  public:
-  explicit Clusters(const std::string& backend) : backend_(backend) {}
+  explicit Clusters(const std::string& backend, std::shared_ptr<const testing::Secured> secured = nullptr)
+      : backend_(backend), secured_(std::move(secured)) {}
 
   // Returns a cluster in which nothing runs, or all is well.
   testing::Cluster& For(Environment environment, testing::Side side);
 
  private:
   const std::string backend_;
+  const std::shared_ptr<const testing::Secured> secured_;
   std::map<std::string, testing::Cluster> clusters_;
 };
 

@@ -8,6 +8,7 @@
 #include "tests/support/integrity.h"
 #include "tests/support/internal_channel.h"
 #include "tests/support/pair.h"
+#include "tests/support/secured.h"
 #include "tests/support/wait.h"
 
 namespace crosskey::testing {
@@ -24,8 +25,8 @@ Cluster::Cluster(const std::string& backend, Options options)
   for (int i = 0; i < options_.replicas; ++i) {
     user_replicas_.push_back({FreePort(), FreePort(), FreePort(), nullptr, nullptr});
     post_replicas_.push_back({FreePort(), FreePort(), FreePort(), nullptr, nullptr});
-    users_.push_back(user::v1::UserService::NewStub(OpenChannel(port(Side::kUsers, i))));
-    posts_.push_back(post::v1::PostService::NewStub(OpenChannel(port(Side::kPosts, i))));
+    users_.push_back(user::v1::UserService::NewStub(OpenPublic(Side::kUsers, i)));
+    posts_.push_back(post::v1::PostService::NewStub(OpenPublic(Side::kPosts, i)));
   }
   if (options_.gates) {
     for (int i = 0; i < options_.replicas; ++i) {
@@ -46,7 +47,18 @@ Cluster::Cluster(const std::string& backend, Options options)
 Cluster::~Cluster() = default;
 
 std::shared_ptr<grpc::Channel> Cluster::OpenInternal(Side side, int replica) const {
-  return OpenInternalChannel(internal_port(side, replica), user_db_, post_db_, side == Side::kPosts);
+  const auto credentials =
+      options_.secured == nullptr ? grpc::InsecureChannelCredentials() : options_.secured->AsPeerOf(side);
+  return OpenInternalChannel(internal_port(side, replica), user_db_, post_db_, side == Side::kPosts, credentials);
+}
+
+std::shared_ptr<grpc::Channel> Cluster::OpenPublic(Side side, int replica) const {
+  const int at = port(side, replica);
+  return options_.secured == nullptr ? OpenChannel(at) : options_.secured->OpenAs(at, "both");
+}
+
+std::vector<std::string> Cluster::SecurityFlags(Side side) const {
+  return options_.secured == nullptr ? std::vector<std::string>() : options_.secured->Flags(side);
 }
 
 Cluster::Replica& Cluster::At(Side side, int replica) {
@@ -81,6 +93,7 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
                                     Loopback(peer),
                                     "--log-format",
                                     "json"};
+  Append(flags, SecurityFlags(side));
   Append(flags, options_.flags);
   // For tests/mutants: a guard that is left out is left out in every process.
   const char* without = std::getenv("CROSSKEY_WITHOUT");
@@ -124,7 +137,9 @@ bool Cluster::Running(Side side, int replica) const {
 }
 
 bool Cluster::Healthy(Side side, int replica) const {
-  return RunProgram(Program(side), {"healthcheck", "--listen", Loopback(port(side, replica))}, nullptr) == 0;
+  std::vector<std::string> words = {"healthcheck", "--listen", Loopback(port(side, replica))};
+  Append(words, SecurityFlags(side));
+  return RunProgram(Program(side), words, nullptr) == 0;
 }
 
 void Cluster::AwaitQuiet() {

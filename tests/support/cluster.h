@@ -15,6 +15,8 @@ namespace crosskey::testing {
 
 enum class Side { kUsers, kPosts };
 
+class Secured;
+
 class Cluster {
  public:
   struct Options {
@@ -23,6 +25,8 @@ class Cluster {
     std::vector<std::string> flags;  // of every process
     bool shipped = false;            // the programs that are shipped, which have no fault points
     std::string database_user = {};  // the account that the services use; empty: that of the tests
+    // With TLS and a policy; the stubs and channels of the cluster are allowed everything. Null: without.
+    std::shared_ptr<const Secured> secured = nullptr;
   };
 
   // Migrates both databases and starts nothing.
@@ -56,8 +60,12 @@ class Cluster {
   int internal_port(Side side, int replica = 0) const { return At(side, replica).internal_port; }
   int metrics_port(Side side, int replica = 0) const { return At(side, replica).metrics_port; }
 
+  std::shared_ptr<grpc::Channel> OpenPublic(Side side, int replica = 0) const;
   // A channel to the internal listener, whose calls say that they come from the other service.
   std::shared_ptr<grpc::Channel> OpenInternal(Side side, int replica = 0) const;
+
+  // The flags of TLS and policy, if there are any.
+  std::vector<std::string> SecurityFlags(Side side) const;
 
   // See integrity.h; the test fails if it does not become quiet.
   void AwaitQuiet();

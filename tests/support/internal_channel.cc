@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/rpc/channel.h"
 #include "tests/support/free_port.h"
+#include "tests/support/secured.h"
 
 namespace crosskey::testing {
 namespace {
@@ -78,17 +79,19 @@ Instance InstanceOf(const TestDatabase& database, const std::string& service) {
 }
 
 std::shared_ptr<grpc::Channel> OpenInternalChannel(int port, const TestDatabase& users, const TestDatabase& posts,
-                                                   bool from_users) {
+                                                   bool from_users,
+                                                   const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetSslTargetNameOverride(Secured::kHost);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
   std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(std::make_unique<SignerFactory>(
       std::make_shared<Sides>(from_users ? users : posts, from_users ? posts : users, from_users)));
-  return grpc::experimental::CreateCustomChannelWithInterceptors(Loopback(port), grpc::InsecureChannelCredentials(),
-                                                                 arguments, std::move(interceptors));
+  return grpc::experimental::CreateCustomChannelWithInterceptors(Loopback(port), credentials, arguments,
+                                                                 std::move(interceptors));
 }
 
 }  // namespace crosskey::testing

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include "common/status/identity.h"
 #include "tests/support/test_database.h"
@@ -14,8 +15,9 @@ namespace crosskey::testing {
 Instance InstanceOf(const TestDatabase& database, const std::string& service);
 
 // A channel whose calls say that they are of one of these services for the other one: of user-service for post-service,
-// or the other way round. The databases must outlive it.
-std::shared_ptr<grpc::Channel> OpenInternalChannel(int port, const TestDatabase& users, const TestDatabase& posts,
-                                                   bool from_users);
+// or the other way round. The databases must outlive it. With TLS the server is called Secured::kHost.
+std::shared_ptr<grpc::Channel> OpenInternalChannel(
+    int port, const TestDatabase& users, const TestDatabase& posts, bool from_users,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials = grpc::InsecureChannelCredentials());
 
 }  // namespace crosskey::testing

@@ -40,7 +40,7 @@ constexpr char kPolicy[] = R"({
 
 }  // namespace
 
-Secured::Secured() : user_(ca_.Issue({{kUserService}, {}})), post_(ca_.Issue({{kPostService}, {}})) {
+Secured::Secured() : user_(ca_.Issue({{kUserService}, {kHost}})), post_(ca_.Issue({{kPostService}, {kHost}})) {
   const KeyAndCertificate front = ca_.Issue({{}, {kHost}});
   folder_.Write("front.crt", front.certificate);
   folder_.Write("front.key", front.key);
@@ -104,6 +104,21 @@ void Secured::Apply(Side side, process::Options& options) const {
 }
 
 std::shared_ptr<grpc::Channel> Secured::Open(int port, const KeyAndCertificate& certificate) const {
+  return OpenWith(port, grpc::SslCredentials({ca_.certificate(), certificate.key, certificate.certificate}));
+}
+
+std::shared_ptr<grpc::Channel> Secured::OpenAs(int port, const std::string& name) const {
+  return OpenWith(port, grpc::CompositeChannelCredentials(grpc::SslCredentials({ca_.certificate(), "", ""}),
+                                                          grpc::AccessTokenCredentials(Token(name))));
+}
+
+std::shared_ptr<grpc::ChannelCredentials> Secured::AsPeerOf(Side side) const {
+  const KeyAndCertificate& peer = PeerOf(side);
+  return grpc::SslCredentials({ca_.certificate(), peer.key, peer.certificate});
+}
+
+std::shared_ptr<grpc::Channel> Secured::OpenWith(int port,
+                                                 const std::shared_ptr<grpc::ChannelCredentials>& credentials) const {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
@@ -111,8 +126,7 @@ std::shared_ptr<grpc::Channel> Secured::Open(int port, const KeyAndCertificate& 
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetSslTargetNameOverride(kHost);
-  return grpc::CreateCustomChannel(
-      Loopback(port), grpc::SslCredentials({ca_.certificate(), certificate.key, certificate.certificate}), arguments);
+  return grpc::CreateCustomChannel(Loopback(port), credentials, arguments);
 }
 
 }  // namespace crosskey::testing

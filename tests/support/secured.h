@@ -43,13 +43,18 @@ class Secured {
 
   // A channel to a port of the loopback address that verifies the server, and presents what it is given.
   std::shared_ptr<grpc::Channel> Open(int port, const KeyAndCertificate& certificate = {}) const;
+  // The same with the token of that name on each call.
+  std::shared_ptr<grpc::Channel> OpenAs(int port, const std::string& name) const;
+  // What makes a channel that the internal listener of `side` takes for the other service.
+  std::shared_ptr<grpc::ChannelCredentials> AsPeerOf(Side side) const;
   // What the other service than `side` presents to it.
   const KeyAndCertificate& PeerOf(Side side) const { return side == Side::kUsers ? post_ : user_; }
 
-  // The name in the public certificates.
+  // A name in all certificates of the services' public listeners, and in those of the internal ones.
   static constexpr char kHost[] = "crosskey.test";
 
  private:
+  std::shared_ptr<grpc::Channel> OpenWith(int port, const std::shared_ptr<grpc::ChannelCredentials>& credentials) const;
   void WritePolicy(int64_t owner) const;
 
   Folder folder_;
