@@ -158,7 +158,8 @@ grpc::ServerWriteReactor<event::v1::SubscribeResponse>* EventRpc::Subscribe(
     grpc::CallbackServerContext* context, const event::v1::SubscribeRequest* request) {
   const auto stream = std::make_shared<Stream>(calls_, feed_.news(), *context, *request);
   stream->KeepUntilDone(stream);
-  absl::Status status = calls_.admission().CheckStream();
+  absl::Status status = calls_.PassGate(*context, "Subscribe");
+  if (status.ok()) status = calls_.admission().CheckStream();
   if (status.ok()) status = calls_.admission().CheckCaller(*context, true);
   if (status.ok()) status = CheckTypes(*request);
   if (!status.ok()) {

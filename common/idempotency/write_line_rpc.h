@@ -56,6 +56,7 @@ class WriteLine {
   // What the handler returns to gRPC.
   grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const Request* request, Response* response) {
     return writes_.calls().Take(context, method_.name, [&](rpc::PendingCall* call) {
+      call->Changes({request, response});
       absl::StatusOr<Write> write = method_.read(*request);
       if (!write.ok()) return call->End(write.status());
       line_.Add({call, request, response, *std::move(write), std::nullopt});
@@ -89,7 +90,7 @@ class WriteLine {
     std::set<std::string> ids;
     std::vector<Item> first, out;
     for (Item& each : items) {
-      each.key = writes_.KeyOf(method_.name, *each.request);
+      each.key = writes_.KeyOf(each.call->call(), method_.name, *each.request);
       const bool is_first = !each.key.has_value() || ids.insert(each.key->id).second;
       (is_first ? first : out).push_back(std::move(each));
     }

@@ -22,6 +22,23 @@ std::string RequestIdOf(const Message& request) {
   return field == nullptr ? "" : request.GetReflection()->GetString(request, field);
 }
 
+std::string Sha256(const std::string& text) {
+  std::string digest(SHA256_DIGEST_LENGTH, '\0');
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
+// The UUID under which the answer to this request_id of this principal is stored: one made of a hash (RFC 9562, version
+// 8), so that nobody can guess the id of another's, or meet it by chance.
+std::string ScopedTo(const std::string& principal, const std::string& request_id) {
+  std::string hash = absl::BytesToHexString(Sha256(absl::StrCat(principal, "\n", request_id))).substr(0, 32);
+  hash[12] = '8';
+  hash[16] = '8';
+  for (const size_t dash : {8, 13, 18, 23}) hash.insert(dash, "-");
+  return hash;
+}
+
 // A hash of the method and of every field except the request_id.
 std::string Fingerprint(const std::string& method, const Message& request) {
   const std::unique_ptr<Message> asked(request.New());
@@ -34,9 +51,7 @@ std::string Fingerprint(const std::string& method, const Message& request) {
     out.SetSerializationDeterministic(true);
     asked->SerializeToCodedStream(&out);
   }
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
+  return absl::BytesToHexString(Sha256(bytes));
 }
 
 }  // namespace
@@ -59,6 +74,7 @@ grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, cons
 
 void Writes::Add(rpc::PendingCall* call, const std::string& method, rpc::Waits waits, const Message& request,
                  Message& response, std::function<absl::Status(const Call&, Recorder&)> body) {
+  call->Changes({&request, &response});
   calls_.lines().Add(
       waits, call,
       Once(
@@ -67,10 +83,12 @@ void Writes::Add(rpc::PendingCall* call, const std::string& method, rpc::Waits w
           [] { return false; }));
 }
 
-std::optional<Request> Writes::KeyOf(const std::string& method, const Message& request) const {
-  const std::string id = RequestIdOf(request);
+std::optional<Request> Writes::KeyOf(const Call& call, const std::string& method, const Message& request) const {
+  std::string id = RequestIdOf(request);
   if (!rpc::IsUuid(id) || id == rpc::kZeroUuid) return std::nullopt;
-  return Request{absl::AsciiStrToLower(id), Fingerprint(absl::StrCat(service_, "/", method), request)};
+  id = absl::AsciiStrToLower(id);
+  if (call.caller != nullptr && !call.caller->principal.empty()) id = ScopedTo(call.caller->principal, id);
+  return Request{std::move(id), Fingerprint(absl::StrCat(service_, "/", method), request)};
 }
 
 // What answers a call, with one effect for each request_id.
@@ -78,7 +96,7 @@ rpc::CallLines::Body Writes::Once(const std::string& method, const Message& requ
                                   std::function<bool()> is_provisional) {
   return [this, method, &request, &response, body = std::move(body),
           is_provisional = std::move(is_provisional)](const Call& call) -> absl::Status {
-    Attempt attempt{KeyOf(method, request), response, body, is_provisional, {}, false};
+    Attempt attempt{KeyOf(call, method, request), response, body, is_provisional, {}, false};
     if (attempt.key.has_value()) return RunOnce(call, attempt);
     // The body refuses an id that is neither empty nor a UUID, so that one error names all fields that are wrong.
     Recorder recorder(answers_, attempt.key, std::nullopt, response);

@@ -35,8 +35,10 @@ class Writes {
            const google::protobuf::Message& request, google::protobuf::Message& response,
            std::function<absl::Status(const Call&, Recorder&)> body);
 
-  // What identifies a request; nullopt if it has no request_id.
-  std::optional<Request> KeyOf(const std::string& method, const google::protobuf::Message& request) const;
+  // What identifies a request; nullopt if it has no request_id. A request_id belongs to the principal of its caller:
+  // the same id of another one is another id.
+  std::optional<Request> KeyOf(const Call& call, const std::string& method,
+                               const google::protobuf::Message& request) const;
 
   Answers& answers() { return answers_; }
   rpc::Calls& calls() { return calls_; }
@@ -59,7 +61,8 @@ class Writes {
     return calls_.Unary(
         context, method, waits,
         Once(method, request, response, resume,
-             [&response, is_provisional = std::move(is_provisional)] { return is_provisional(response); }));
+             [&response, is_provisional = std::move(is_provisional)] { return is_provisional(response); }),
+        {&request, &response});
   }
 
  private:

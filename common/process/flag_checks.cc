@@ -11,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "common/db/url.h"
 
@@ -57,11 +58,32 @@ std::string CheckAddress(const std::string& text) {
   return "";
 }
 
+bool IsLoopback(const std::string& address) {
+  std::string host, port;
+  if (!SplitLast(address, ':', &host, &port)) return false;
+  if (host == "localhost" || host == "[::1]") return true;
+  // 127.0.0.0/8. A name that begins so is none.
+  return absl::StartsWith(host, "127.") && host.find_first_not_of("0123456789.") == std::string::npos;
+}
+
+std::string CheckNames(const std::string& text) {
+  for (const absl::string_view name : absl::StrSplit(text, ',')) {
+    const bool printable = std::all_of(name.begin(), name.end(), [](const char c) { return c > ' ' && c < 0x7f; });
+    if (name.empty() || name.size() > 500 || !printable) return absl::StrCat("'", name, "' is no name");
+  }
+  return "";
+}
+
 std::string CheckDatabase(const std::string& text) { return std::string(db::ParseUrl(text).status().message()); }
 
-std::string CheckReadableFile(const std::string& path) {
+std::string CheckFilePath(const std::string& path) {
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return absl::StrCat("'", path, "' is a directory");
+  return std::filesystem::is_directory(path, error) ? absl::StrCat("'", path, "' is a directory") : "";
+}
+
+std::string CheckReadableFile(const std::string& path) {
+  const std::string why = CheckFilePath(path);
+  if (!why.empty()) return why;
   if (access(path.c_str(), R_OK) == 0) return "";
   return absl::StrCat("cannot read '", path, "': ", std::generic_category().message(errno));
 }

@@ -10,8 +10,17 @@ namespace crosskey::process {
 // `host:port`; the host is a name, an IPv4 address or an IPv6 address in brackets, the port 0..65535.
 std::string CheckAddress(const std::string& text);
 
+// Whether only this machine can reach a listener at `address`, which CheckAddress accepts.
+bool IsLoopback(const std::string& address);
+
+// One name or several with commas between, each 1 to 500 printable ASCII characters without blanks.
+std::string CheckNames(const std::string& text);
+
 // See db::ParseUrl. The reason never repeats the value, for it may hold a password.
 std::string CheckDatabase(const std::string& text);
+
+// A file that is there, or may be made.
+std::string CheckFilePath(const std::string& path);
 
 // A file that this process may read.
 std::string CheckReadableFile(const std::string& path);

@@ -16,14 +16,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "common/process/flag_checks.h"
 #include "common/status/limits.h"
 
 namespace crosskey::process {
 namespace {
 
-const std::vector<std::string> kCommands = {"serve",  "check",   "repair",      "migrate", "unpair",
-                                            "backup", "restore", "healthcheck", "version"};
+const std::vector<std::string> kCommands = {"serve",  "check",   "repair",      "migrate",      "unpair",
+                                            "backup", "restore", "healthcheck", "check-policy", "version"};
 const std::vector<std::string> kWithFile = {"backup", "restore"};                // the commands that take a FILE
 const std::vector<std::string> kLevels = {"debug", "info", "warning", "error"};  // in the order of log::Level
 const std::vector<std::string> kFormats = {"text", "json"};                      // in the order of log::Format
@@ -47,12 +48,19 @@ class Flags {
   // `target` holds the default.
   template <typename T>
   void Add(const std::string& name, T* target, const std::string& type, const std::string& meaning, Check check) {
-    const std::string variable = env_prefix_ + absl::AsciiStrToUpper(absl::StrReplaceAll(name.substr(2), {{"-", "_"}}));
+    const std::string variable = VariableOf(name);
     const std::string preset = absl::StrCat(*target);
     const std::string help =
         absl::StrCat(meaning, "\ndefault ", preset.empty() ? "none" : preset, ", environment ", variable);
     CLI::Option* option = app_.add_option(name, *target, help)->type_name(type)->check(std::move(check));
     flags_.push_back({option, variable});
+  }
+
+  // A flag that takes no value on the command line, and "1" or "true" in the environment.
+  void AddSwitch(const std::string& name, bool* target, const std::string& meaning) {
+    const std::string variable = VariableOf(name);
+    const std::string help = absl::StrCat(meaning, "\ndefault no, environment ", variable);
+    flags_.push_back({app_.add_flag(name, *target, help), variable});
   }
 
   // To be called after the arguments have been parsed.
@@ -70,6 +78,10 @@ class Flags {
   }
 
  private:
+  std::string VariableOf(const std::string& name) const {
+    return env_prefix_ + absl::AsciiStrToUpper(absl::StrReplaceAll(name.substr(2), {{"-", "_"}}));
+  }
+
   CLI::App& app_;
   std::string env_prefix_;
   std::vector<std::pair<CLI::Option*, std::string>> flags_;
@@ -97,6 +109,7 @@ struct Words {
   std::string db;
   std::string log_level = "info";
   std::string log_format = "text";
+  std::string peer_identity;
   std::string event_retention = absl::FormatDuration(limits::kEventRetention);
 };
 
@@ -118,6 +131,74 @@ void AddFlags(Flags* flags, Options* options, Words* words) {
              "how long an event is kept at least; longer until the other service has it", CheckDuration);
   flags->Add("--log-level", &words->log_level, "LEVEL", "debug, info, warning or error", OneOf(kLevels));
   flags->Add("--log-format", &words->log_format, "FORMAT", "text or json", OneOf(kFormats));
+}
+
+void AddAccessFlags(Flags* flags, Options* options, Words* words) {
+  const auto any = [](const std::string&) { return std::string(); };
+  flags->Add("--tls-cert", &options->tls_cert, "PATH", "file with the certificate of the public listener",
+             CheckReadableFile);
+  flags->Add("--tls-key", &options->tls_key, "PATH", "file with the key of the public listener", CheckReadableFile);
+  flags->Add("--tls-client-ca", &options->tls_client_ca, "PATH",
+             "file with the certificates that vouch for callers; given, callers may show a certificate",
+             CheckReadableFile);
+  flags->Add("--internal-tls-cert", &options->internal_tls_cert, "PATH",
+             "file with the certificate shown to the other service", CheckReadableFile);
+  flags->Add("--internal-tls-key", &options->internal_tls_key, "PATH", "file with the key of that certificate",
+             CheckReadableFile);
+  flags->Add("--internal-tls-ca", &options->internal_tls_ca, "PATH",
+             "file with the certificates that vouch for the other service", CheckReadableFile);
+  flags->Add("--peer-identity", &words->peer_identity, "NAMES",
+             "URI or DNS names that the other service's certificate may have, with commas between", CheckNames);
+  flags->Add("--policy", &options->policy, "PATH", "file with the access policy", CheckReadableFile);
+  flags->Add("--tokens", &options->tokens, "PATH", "file with hashed bearer tokens", CheckReadableFile);
+  flags->Add("--jwt-keys", &options->jwt_keys, "PATH", "file with the JWKS of the issuer of tokens", CheckReadableFile);
+  flags->Add("--jwt-issuer", &options->jwt_issuer, "TEXT", "issuer of JSON Web Tokens", any);
+  flags->Add("--jwt-audience", &options->jwt_audience, "TEXT", "audience of JSON Web Tokens", any);
+  flags->Add("--caller-rate", &options->caller_rate, "N",
+             "calls a second of each caller, with a policy; 0: any number, up to 1000000", NumberIn(0, 1'000'000));
+  flags->Add("--audit-log", &options->audit_log, "PATH", "file for the audit record, - for stdout", CheckFilePath);
+  flags->AddSwitch("--insecure", &options->insecure, "listen beyond loopback without TLS and policy");
+}
+
+// Flags that are of use only together.
+void CheckTogether(const std::vector<std::pair<std::string, std::string>>& flags) {
+  const auto given = std::find_if(flags.begin(), flags.end(), [](const auto& flag) { return !flag.second.empty(); });
+  if (given == flags.end()) return;
+  for (const auto& [name, value] : flags) {
+    if (value.empty()) throw std::invalid_argument(name + ": is missing, because " + given->first + " is given");
+  }
+}
+
+// Who listens beyond loopback says who may come, or says in the open that everybody may.
+void CheckListeners(const Options& options) {
+  if (options.insecure || options.command != "serve") return;
+  const auto beyond = [](const std::string& address) { return !address.empty() && !IsLoopback(address); };
+  const auto demand = [](const std::string& listener, const std::string& flag, const std::string& value) {
+    if (!value.empty()) return;
+    throw std::invalid_argument(
+        absl::StrCat(flag, ": is missing, because ", listener, " is beyond loopback; or say --insecure"));
+  };
+  if (beyond(options.listen)) {
+    demand("--listen", "--tls-cert", options.tls_cert);
+    demand("--listen", "--policy", options.policy);
+  }
+  if (beyond(options.internal_listen)) demand("--internal-listen", "--internal-tls-cert", options.internal_tls_cert);
+  if (beyond(options.metrics_listen)) demand("--metrics-listen", "--tls-cert", options.tls_cert);
+}
+
+void CheckAccess(const Options& options, const Words& words) {
+  CheckTogether({{"--tls-cert", options.tls_cert}, {"--tls-key", options.tls_key}});
+  if (!options.tls_client_ca.empty() && options.tls_cert.empty()) {
+    throw std::invalid_argument("--tls-cert: is missing, because --tls-client-ca is given");
+  }
+  CheckTogether({{"--internal-tls-cert", options.internal_tls_cert},
+                 {"--internal-tls-key", options.internal_tls_key},
+                 {"--internal-tls-ca", options.internal_tls_ca},
+                 {"--peer-identity", words.peer_identity}});
+  CheckTogether({{"--jwt-keys", options.jwt_keys},
+                 {"--jwt-issuer", options.jwt_issuer},
+                 {"--jwt-audience", options.jwt_audience}});
+  CheckListeners(options);
 }
 
 // Complains about unknown flags first, because what looks like a wrong command may be the value of an unknown flag.
@@ -174,18 +255,22 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
                  "unpair: end the pair with the other service's database\n"
                  "backup FILE: copy the SQLite database into a new file, also while it is served\n"
                  "restore FILE: put a backup in the place of the SQLite database\n"
-                 "healthcheck: ask the running service, exit 0 if it serves\nversion: print the version")
+                 "healthcheck: ask the running service, exit 0 if it serves\n"
+                 "check-policy: say what --policy, --tokens and --jwt-keys hold, or what is wrong with them\n"
+                 "version: print the version")
       ->option_text(" ");
   const CLI::Option* file = app.add_option("file", options.file, "of backup and restore")->option_text("FILE");
   app.add_flag("--apply", options.apply, "repair: change the database");
   app.add_flag("--json", options.json, "check, repair: print JSON");
   Flags flags(&app, defaults.env_prefix);
   AddFlags(&flags, &options, &words);
+  AddAccessFlags(&flags, &options, &words);
   try {
     app.parse(argc, argv);
     CheckRest(app.remaining(), options.command);
     CheckFileArgument(options.command, options.file, file->count() > 0);
     flags.ReadEnvironment();
+    CheckAccess(options, words);
   } catch (const CLI::CallForHelp&) {
     return ParseResult{std::nullopt, 0, app.help(), ""};
   } catch (const CLI::ArgumentMismatch& error) {  // no value, or the flag given twice
@@ -194,6 +279,7 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   } catch (const std::exception& error) {  // CLI::ParseError, or ours
     return Mistake(defaults.name, error.what());
   }
+  options.peer_identities = absl::StrSplit(words.peer_identity, ',', absl::SkipEmpty());
   options.db = db::ParseUrl(words.db).value();  // CheckDatabase has accepted it
   options.log_level = IndexOf<log::Level>(words.log_level, kLevels);
   options.log_format = IndexOf<log::Format>(words.log_format, kFormats);

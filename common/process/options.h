@@ -15,7 +15,7 @@ namespace crosskey::process {
 // What a service was told to do. Every value has been checked: addresses are host:port, as gRPC takes them, numbers are
 // in their range, the password file could be read.
 struct Options {
-  // "serve", "check", "repair", "migrate", "unpair", "backup", "restore", "healthcheck" or "version"
+  // "serve", "check", "repair", "migrate", "unpair", "backup", "restore", "healthcheck", "check-policy" or "version"
   std::string command = "serve";
   std::string file;  // of "backup" and "restore"; else empty
   db::Url db;
@@ -26,6 +26,22 @@ struct Options {
   std::string internal_listen;
   std::string metrics_listen;
   std::string peer;  // the other service's internal listener
+  // Empty paths and texts: not given. What belongs together is given together.
+  std::string tls_cert;  // of the public listener
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string internal_tls_cert;  // of the internal listener, and of this process as a client of the peer
+  std::string internal_tls_key;
+  std::string internal_tls_ca;
+  std::vector<std::string> peer_identities;
+  std::string policy;
+  std::string tokens;
+  std::string jwt_keys;
+  std::string jwt_issuer;
+  std::string jwt_audience;
+  std::string audit_log;
+  int caller_rate = 0;    // calls a second of each caller; 0: any number
+  bool insecure = false;  // listen beyond loopback without TLS and policy
   int max_in_flight = 256;
   absl::Duration event_retention = limits::kEventRetention;  // an event is kept at least this long
   log::Level log_level = log::Level::kInfo;

@@ -8,6 +8,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -67,9 +69,32 @@ int ListenOn(const addrinfo& info) {
 // A name can have an address that this machine does not have, ::1 where IPv6 is off.
 bool IsOfNoUseHere(int error) { return error == EADDRNOTAVAIL || error == EAFNOSUPPORT; }
 
+// The first message of a TLS handshake. A server that is alive answers it. Nothing else of the handshake matters here.
+std::string TlsGreeting() {
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  if (context == nullptr) return "";
+  const std::unique_ptr<SSL, void (*)(SSL*)> connection(SSL_new(context.get()), SSL_free);
+  if (connection == nullptr) return "";
+  BIO* const written = BIO_new(BIO_s_mem());
+  SSL_set_bio(connection.get(), BIO_new(BIO_s_mem()), written);  // owns both
+  SSL_connect(connection.get());                                 // stops where it needs the answer
+  ERR_clear_error();
+  char* text = nullptr;
+  const auto size = BIO_get_mem_data(written, &text);
+  return std::string(text, static_cast<size_t>(size));
+}
+
+// What has become of a connection; 0: nothing is wrong. Asking takes the error away.
+int ErrorOf(int fd) {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}
+
 // Whether a connection to a listening socket is served. True also if no connection can be made for a reason that says
 // nothing of the socket: no descriptor or port is left, or the machine has no loopback address of this kind.
-bool AnswersAt(int listening, absl::Duration timeout) {
+bool AnswersAt(int listening, absl::Duration timeout, const std::string& greeting) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   if (getsockname(listening, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
@@ -85,11 +110,17 @@ bool AnswersAt(int listening, absl::Duration timeout) {
   if (fd < 0) return true;
   int error = connect(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 ? 0 : errno;
   bool silent = false;
-  if (error == 0 || error == EINPROGRESS) {
-    pollfd polled = {fd, POLLIN, 0};
+  const auto await = [&](int16_t event) {
+    pollfd polled = {fd, event, 0};
     silent = poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) != 1;
-    size = sizeof(error);
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    error = ErrorOf(fd);
+    return !silent && error == 0;
+  };
+  if (error == 0 || error == EINPROGRESS) {
+    // A new connection has room for the greeting.
+    if (greeting.empty() || (await(POLLOUT) && send(fd, greeting.data(), greeting.size(), MSG_NOSIGNAL) > 0)) {
+      await(POLLIN);
+    }
   }
   close(fd);
   return !silent && error != ECONNREFUSED;
@@ -150,8 +181,10 @@ void Acceptor::Stop() {
   for (const int socket : sockets_) shutdown(socket, SHUT_RDWR);
 }
 
-bool Acceptor::Answers(absl::Duration timeout) const {
-  return std::all_of(sockets_.begin(), sockets_.end(), [&](int socket) { return AnswersAt(socket, timeout); });
+bool Acceptor::Answers(absl::Duration timeout, bool tls) const {
+  const std::string greeting = tls ? TlsGreeting() : "";
+  return std::all_of(sockets_.begin(), sockets_.end(),
+                     [&](int socket) { return AnswersAt(socket, timeout, greeting); });
 }
 
 void Acceptor::Run() {

@@ -32,8 +32,9 @@ class Acceptor {
   int port() const { return port_; }
 
   // Connects to each of its sockets. Whether somebody on the other side speaks, or ends the connection, within that
-  // time: a gRPC server begins with its settings. A connection alone says nothing, because the kernel makes it.
-  bool Answers(absl::Duration timeout) const;
+  // time: a gRPC server begins with its settings, and one with TLS answers a greeting. A connection alone says nothing,
+  // because the kernel makes it.
+  bool Answers(absl::Duration timeout, bool tls) const;
 
   // Begins to hand connections to the server that `server` belongs to. It must be running.
   void Start(std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server);

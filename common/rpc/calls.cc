@@ -6,11 +6,15 @@
 #include <google/protobuf/descriptor.h>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/rpc/caller_of.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/resources_of.h"
 #include "common/rpc/to_wire.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
+#include "common/status/macros.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::rpc {
@@ -68,7 +72,8 @@ absl::Status Admission::Check() const {
 }
 
 absl::Status Admission::CheckCaller(const grpc::CallbackServerContext& context, bool may_be_nobody) const {
-  if (identity_ == nullptr) return absl::OkStatus();
+  Identity* const identity = options_.identity;
+  if (identity == nullptr) return absl::OkStatus();
   if (may_be_nobody && context.client_metadata().count(kCallerKey) == 0) return absl::OkStatus();
   const auto value = [&](const char* key) -> std::optional<Instance> {
     const auto found = context.client_metadata().find(key);
@@ -76,26 +81,44 @@ absl::Status Admission::CheckCaller(const grpc::CallbackServerContext& context, 
     return ParseInstance({found->second.data(), found->second.size()});
   };
   const std::optional<Instance> caller = value(kCallerKey), callee = value(kCalleeKey);
-  if (!caller.has_value() || !callee.has_value()) return identity_->MayTake(nullptr);
+  if (!caller.has_value() || !callee.has_value()) return identity->MayTake(nullptr);
   const Parties parties{*caller, *callee};
-  return identity_->MayTake(&parties);
+  return identity->MayTake(&parties);
 }
 
 absl::Status Admission::CheckStream() const { return streams_end_ ? errors::Draining() : Check(); }
 
-absl::Status Admission::Enter() {
-  const absl::Status status = Check();
-  if (!status.ok()) return status;
-  if (++in_flight_ <= max_in_flight_) return absl::OkStatus();
+absl::Status Admission::PassGate(const grpc::ServerContextBase& context, const std::string& method,
+                                 std::shared_ptr<const Caller>& caller) const {
+  if (options_.gate == nullptr) return absl::OkStatus();
+  CROSSKEY_ASSIGN_OR_RETURN(caller, options_.gate->Recognize(context));
+  return options_.gate->Allow(*caller, method);
+}
+
+absl::Status Admission::Enter(const Caller* caller) {
+  CROSSKEY_RETURN_IF_ERROR(Check());
+  if (++in_flight_ > options_.max_in_flight) {
+    --in_flight_;
+    return errors::Overloaded("calls");
+  }
+  if (caller == nullptr) return absl::OkStatus();
+  const absl::Status share = shares_.Enter(caller->principal, absl::Now());
+  if (!share.ok()) --in_flight_;
+  return share;
+}
+
+void Admission::Leave(const Caller* caller) {
+  if (caller != nullptr) shares_.Leave(caller->principal);
   --in_flight_;
-  return errors::Overloaded("calls");
 }
 
 // What is kept of one method: its name and its metrics. The counter of a code is made when that code is first answered,
 // and kept because looking it up again costs more than counting.
 struct Method {
-  Method(std::string method_name, telemetry::Metrics& metrics, const prometheus::Labels& method_labels)
+  Method(const std::string& service, std::string method_name, telemetry::Metrics& metrics,
+         const prometheus::Labels& method_labels)
       : name(std::move(method_name)),
+        path(absl::StrCat("/", service, "/", name)),
         labels(method_labels),
         started(metrics.Counter("grpc_server_started_total", "Calls started on the server.", labels)),
         handled(metrics.Counters("grpc_server_handled_total", "Calls completed on the server, by code.")),
@@ -114,6 +137,7 @@ struct Method {
   }
 
   const std::string name;
+  const std::string path;
   bool from_anybody = false;
   // The names of methods that only read begin so (AIP-131, AIP-132, AIP-231).
   bool is_read = absl::StartsWith(name, "Get") || absl::StartsWith(name, "List") || absl::StartsWith(name, "BatchGet");
@@ -135,15 +159,15 @@ Calls::Calls(std::string service, std::shared_ptr<Admission> admission, CallLine
     const auto& method = *descriptor->method(i);
     const std::string type = method.server_streaming() ? "server_stream" : "unary";
     methods_[method.name()] = std::make_unique<Method>(
-        method.name(), metrics,
+        service_, method.name(), metrics,
         prometheus::Labels{{"grpc_type", type}, {"grpc_service", service_}, {"grpc_method", method.name()}});
   }
 }
 
 Calls::~Calls() = default;
 
-PendingCall::PendingCall(Calls& calls, Method& method, Call call)
-    : calls_(calls), method_(method), call_(std::move(call)), begin_(absl::Now()) {}
+PendingCall::PendingCall(Calls& calls, Method& method, const grpc::CallbackServerContext& context, Call call)
+    : calls_(calls), method_(method), context_(context), call_(std::move(call)), begin_(absl::Now()) {}
 
 absl::Status MayWait(const Call& call) {
   if (call.cancelled()) return call.Check();
@@ -151,8 +175,10 @@ absl::Status MayWait(const Call& call) {
 }
 
 void PendingCall::End(const absl::Status& status) {
-  if (admitted_) calls_.admission_->Leave();
-  Finish(calls_.Ends(method_, call_, begin_, status));
+  if (admitted_) calls_.admission_->Leave(call_.caller.get());
+  const grpc::Status wire = calls_.Ends(method_, call_, begin_, status);
+  calls_.Record(context_, method_, call_, changes_, status, wire.error_code());
+  Finish(wire);
 }
 
 void PendingCall::OnDone() { delete this; }
@@ -161,12 +187,14 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
   Method& method = *methods_.at(name);
   method.started.Increment();
   in_flight_.Increment();
-  auto* call = new PendingCall(*this, method, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
-  // The admission is asked first: before it opens, this process may not even know its own identity.
-  absl::Status admitted = admission_->Check();
+  auto* call = new PendingCall(*this, method, context, MakeCall(context, limits::kDefaultDeadline, kLongestCall));
+  // The gate first, so that whoever may not pass learns nothing. Then the admission, because before it opens this
+  // process may not even know its own identity.
+  absl::Status admitted = admission_->PassGate(context, method.path, call->call_.caller);
+  if (admitted.ok()) admitted = admission_->Check();
   if (admitted.ok() && !method.from_anybody) admitted = admission_->CheckCaller(context);
   if (admitted.ok() && !method.is_read) admitted = admission_->CheckWrites();
-  if (admitted.ok()) admitted = admission_->Enter();
+  if (admitted.ok()) admitted = admission_->Enter(call->call_.caller.get());
   call->admitted_ = admitted.ok();
   // gRPC deletes it only after the handler has returned it, so it can still be asked.
   if (!admitted.ok()) call->End(admitted);
@@ -174,8 +202,11 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
 }
 
 grpc::ServerUnaryReactor* Calls::Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                       CallLines::Body body) {
-  return Take(context, method, [&](PendingCall* call) { lines_.Add(waits, call, std::move(body)); });
+                                       CallLines::Body body, Messages messages) {
+  return Take(context, method, [&](PendingCall* call) {
+    call->Changes(messages);
+    lines_.Add(waits, call, std::move(body));
+  });
 }
 
 grpc::ServerUnaryReactor* Calls::UnaryThen(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
@@ -201,6 +232,39 @@ Call Calls::Stream(grpc::CallbackServerContext& context, const std::string& meth
 grpc::Status Calls::StreamEnds(const std::string& method, const Call& call, absl::Time begin,
                                const absl::Status& status) {
   return Ends(*methods_.at(method), call, begin, status);
+}
+
+absl::Status Calls::PassGate(const grpc::CallbackServerContext& context, const std::string& method) const {
+  const Method& asked = *methods_.at(method);
+  Call call;
+  const absl::Status status = admission_->PassGate(context, asked.path, call.caller);
+  if (!status.ok()) Record(context, asked, call, {}, status, ToWire(status, method).error_code());
+  return status;
+}
+
+// A record of who changed something, and of who was refused.
+void Calls::Record(const grpc::CallbackServerContext& context, const Method& method, const Call& call,
+                   const Messages& messages, const absl::Status& status, grpc::StatusCode code) const {
+  telemetry::AuditLog* const audit = admission_->audit();
+  if (audit == nullptr) return;
+  const bool is_refusal = errors::Is(status, errors::Reason::kUnauthenticated) ||
+                          errors::Is(status, errors::Reason::kPermissionDenied) ||
+                          errors::Is(status, errors::Reason::kPeerMismatch);
+  if (messages.request == nullptr && !is_refusal) return;
+  telemetry::AuditLog::Entry entry;
+  if (call.caller != nullptr) entry.principal = call.caller->principal;
+  entry.address = AddressOf(context);
+  entry.method = method.path;
+  if (messages.request != nullptr) {
+    Resources resources = ResourcesOf(method.name, *messages.request, status.ok() ? messages.response : nullptr);
+    entry.resources = std::move(resources.names);
+    entry.more_resources = resources.more;
+    entry.deletion_id = resources.deletion_id;
+  }
+  entry.traceparent = call.traceparent;
+  entry.outcome = CodeName(code);
+  entry.reason = errors::ReasonName(status);
+  audit->Write(entry);
 }
 
 grpc::Status Calls::Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status) {

@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
@@ -13,9 +15,12 @@
 
 #include "absl/status/status.h"
 #include "common/rpc/call_lines.h"
+#include "common/rpc/caller_shares.h"
+#include "common/rpc/gate.h"
 #include "common/rpc/pending_call.h"
 #include "common/status/call.h"
 #include "common/status/identity.h"
+#include "common/telemetry/audit_log.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::rpc {
@@ -23,22 +28,36 @@ namespace crosskey::rpc {
 // Decides whether a listener takes a call, and bounds how many are in flight. Begins closed. Thread-safe.
 class Admission {
  public:
-  // `identity`, for the internal listener, decides whose calls are taken.
-  // `may_write` decides, for each call that is not a read, whether this service takes writes now, and vouches for what
-  // it has. Must not wait. Empty: always.
-  explicit Admission(int max_in_flight, Identity* identity = nullptr, std::function<absl::Status()> may_write = nullptr)
-      : max_in_flight_(max_in_flight), identity_(identity), may_write_(std::move(may_write)) {}
+  struct Options {
+    int max_in_flight = 256;
+    // For the internal listener: decides whose calls are taken.
+    Identity* identity = nullptr;
+    // Decides, for each call that is not a read, whether this service takes writes now, and vouches for what it has.
+    // Must not wait. Empty: always.
+    std::function<absl::Status()> may_write = nullptr;
+    Gate* gate = nullptr;                  // null: nobody is asked who it is
+    telemetry::AuditLog* audit = nullptr;  // null: there is no record
+    int caller_rate = 0;                   // calls a second of each caller that the gate knows; 0: any number
+  };
+
+  explicit Admission(Options options)
+      : options_(std::move(options)), shares_(options_.max_in_flight, options_.caller_rate) {}
 
   // Whether whoever makes this call may make it: see Identity::MayTake. OK on the public listener.
   // `may_be_nobody`: a caller that does not say who it is may make it too.
   absl::Status CheckCaller(const grpc::CallbackServerContext& context, bool may_be_nobody = false) const;
 
+  // Sets `caller` to who makes a call, null without a gate, and says whether it may: see Gate.
+  absl::Status PassGate(const grpc::ServerContextBase& context, const std::string& method,
+                        std::shared_ptr<const Caller>& caller) const;
   // OK: the call has taken a place, which Leave gives back. Otherwise refuses at once, without waiting:
-  // RESOURCE_EXHAUSTED OVERLOADED if all places are taken, or the error of Check.
-  absl::Status Enter();
-  absl::Status CheckWrites() const { return may_write_ ? may_write_() : absl::OkStatus(); }
+  // RESOURCE_EXHAUSTED OVERLOADED if all places, or those of the caller (CallerShares), are taken, or the error of
+  // Check.
+  absl::Status Enter(const Caller* caller = nullptr);
+  absl::Status CheckWrites() const { return options_.may_write ? options_.may_write() : absl::OkStatus(); }
   // The call is answered. How long its client may take to read that is for Unread.
-  void Leave() { --in_flight_; }
+  void Leave(const Caller* caller = nullptr);
+  telemetry::AuditLog* audit() const { return options_.audit; }
   // UNAVAILABLE DATABASE_UNAVAILABLE before Open, UNAVAILABLE DRAINING after Drain.
   absl::Status Check() const;
   // The same for streams. They have no end of their own, so EndStreams can end them before Drain: UNAVAILABLE DRAINING
@@ -50,9 +69,8 @@ class Admission {
   int in_flight() const { return in_flight_; }
 
  private:
-  const int max_in_flight_;
-  Identity* const identity_;
-  const std::function<absl::Status()> may_write_;
+  const Options options_;
+  CallerShares shares_;
   std::atomic<int> in_flight_ = 0;
   std::atomic<bool> open_ = false;
   std::atomic<bool> streams_end_ = false;
@@ -70,8 +88,9 @@ class Calls {
 
   // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none, 5 minutes at most),
   // cancellation and trace context, on a thread of the line that `waits` names. What the handler returns to gRPC.
+  // `messages`, of a call that changes something, are for the audit record.
   grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                  CallLines::Body body);
+                                  CallLines::Body body, Messages messages = {});
 
   // Runs `body`, which returns OK or an error, and then hands the call to `then`, which has to end it or to hand it on.
   // An error ends the call at once.
@@ -93,6 +112,9 @@ class Calls {
   // Takes calls of this method even if the service takes no writes: it mends that. Before the first call.
   void TakeWithoutWrites(const std::string& method);
 
+  // Whether the caller of a stream may pass the gate. Who serves a stream has to ask, before anything else.
+  absl::Status PassGate(const grpc::CallbackServerContext& context, const std::string& method) const;
+
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
   // who serves it has to ask Admission::CheckCaller and CheckStream.
   Call Stream(grpc::CallbackServerContext& context, const std::string& method);
@@ -107,6 +129,8 @@ class Calls {
 
   PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method);
   grpc::Status Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status);
+  void Record(const grpc::CallbackServerContext& context, const Method& method, const Call& call,
+              const Messages& messages, const absl::Status& status, grpc::StatusCode code) const;
 
   const std::string service_;
   const std::shared_ptr<Admission> admission_;

@@ -4,20 +4,28 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include "absl/status/status.h"
+#include "common/rpc/tls_files.h"
 #include "common/status/call.h"
 #include "common/status/identity.h"
 #include "common/status/limits.h"
 
 namespace crosskey::rpc {
 
+// Who the peer is, with TLS.
+struct PeerTls {
+  std::shared_ptr<TlsFiles> files = nullptr;  // with a CA; null: no TLS. Must outlive the channel
+  std::vector<std::string> identities{};      // that its certificate may have
+};
+
 // A channel that notices a dead peer within 15 s (keepalive) and tries to reconnect at least every second. Does not
 // wait for the connection.
-std::shared_ptr<grpc::Channel> Connect(const std::string& address);
+std::shared_ptr<grpc::Channel> Connect(const std::string& address, const PeerTls& tls = {});
 
 // The metadata by which a call between the services says of whom and for whom it is. Each is "SERVICE/ID"; the callee
 // has no "/ID" before the first meeting.

@@ -2,15 +2,16 @@
 #include <grpcpp/security/credentials.h>
 
 #include "common/rpc/listener.h"
+#include "common/rpc/tls_files.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 namespace crosskey::rpc {
 
-absl::Status CheckHealth(const std::string& address, const std::string& name, absl::Duration timeout) {
+absl::Status CheckHealth(const std::string& address, const std::string& name, absl::Duration timeout, bool tls) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   const auto stub = grpc::health::v1::Health::NewStub(
-      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+      grpc::CreateCustomChannel(address, tls ? AnyServer() : grpc::InsecureChannelCredentials(), arguments));
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
   grpc::health::v1::HealthCheckRequest request;

@@ -1,17 +1,20 @@
 #include "common/rpc/listener.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
 #include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include "absl/synchronization/mutex.h"
 #include "common/rpc/hang_up.h"
+#include "common/rpc/reflection_gate.h"
 #include "common/rpc/stream_limit.h"
 #include "common/rpc/undecodable.h"
 #include "common/status/limits.h"
@@ -56,10 +59,23 @@ void EnablePlugins() {
   });
 }
 
+// Takes reflection from one server: who links gRPC's library for it has it in all servers.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    const auto is_reflection = [](const std::unique_ptr<grpc::ServerBuilderPlugin>& plugin) {
+      return dynamic_cast<const grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    };
+    plugins->erase(std::remove_if(plugins->begin(), plugins->end(), is_reflection), plugins->end());
+  }
+};
+
 }  // namespace
 
 Listener::Listener(const Options& options, telemetry::Metrics& metrics)
-    : unread_(std::make_shared<Unread>(
+    : tls_(options.tls),
+      unread_(std::make_shared<Unread>(
           Unread::Bounds{}, metrics.Counter("crosskey_unread_answers_total",
                                             "Calls that were ended because their clients did not read the answer.",
                                             {{"listener", options.name}}))),
@@ -83,7 +99,9 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   CROSSKEY_ASSIGN_OR_RETURN(listener->acceptor_, Acceptor::Listen(options.address, options.most_descriptors, refused));
   grpc::ServerBuilder builder;
   auto accepted = builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      options.tls == nullptr ? grpc::InsecureServerCredentials() : options.tls->ForServer(options.client_certificates));
+  if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
   builder.SetMaxReceiveMessageSize(options.request_bytes);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
@@ -103,6 +121,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(const Options& options
   quota.SetMaxThreads(kReflectionThreads);
   builder.SetResourceQuota(quota);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  if (options.gate != nullptr) interceptors.push_back(ReflectionGate(*options.gate));
   interceptors.push_back(StreamLimit::FactoryFor(listener->reflection_));
   interceptors.push_back(StreamLimit::FactoryFor(listener->watches_));
   interceptors.push_back(Unread::FactoryFor(listener->unread_));

@@ -10,15 +10,17 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/rpc/acceptor.h"
+#include "common/rpc/gate.h"
 #include "common/rpc/library_calls.h"
 #include "common/rpc/stream_limit.h"
+#include "common/rpc/tls_files.h"
 #include "common/rpc/unread.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::rpc {
 
-// Serves gRPC services together with health and reflection. Every health name except "liveness" begins as NOT_SERVING.
-// The services must outlive it.
+// Serves gRPC services together with health and, if wanted, reflection. Every health name except "liveness" begins as
+// NOT_SERVING. The services must outlive it.
 //
 // What clients can make it hold is bounded: connections (Acceptor), answers that are not read (Unread), streams of
 // reflection and health (StreamLimit), the size of a request, and the calls of one connection. It takes no compressed
@@ -33,6 +35,10 @@ class Listener {
     int max_streams = 256;                    // calls and streams of one connection at a time
     bool rotate = false;                      // end connections after 15 minutes, so that clients find new replicas
     std::vector<std::string> health_names{};  // full names of the services, besides "", "readiness" and "liveness"
+    std::shared_ptr<TlsFiles> tls = nullptr;  // null: no TLS
+    ClientCertificates client_certificates = ClientCertificates::kNone;
+    bool reflection = true;
+    Gate* gate = nullptr;  // decides about reflection; null: it is for everybody. See Admission for other calls
   };
 
   // UNAVAILABLE: the address cannot be bound; the message names it.
@@ -47,7 +53,7 @@ class Listener {
   // Sets the health of one further name.
   void SetHealth(const std::string& name, bool serving);
   // Whether new connections are served: see Acceptor.
-  bool Answers(absl::Duration timeout) const { return acceptor_->Answers(timeout); }
+  bool Answers(absl::Duration timeout) const { return acceptor_->Answers(timeout, tls_ != nullptr); }
   // Ends what clients have left lying for too long. To be called every second or so.
   void Sweep(absl::Time now);
   // Ends all connections, so that clients get UNAVAILABLE, also for calls in flight. Then waits until the handlers are
@@ -58,6 +64,7 @@ class Listener {
   Listener(const Options& options, telemetry::Metrics& metrics);
 
   // These must outlive the server.
+  const std::shared_ptr<TlsFiles> tls_;
   const std::shared_ptr<Unread> unread_;
   const std::shared_ptr<StreamLimit> reflection_;
   const std::shared_ptr<StreamLimit> watches_;
@@ -76,6 +83,10 @@ inline constexpr char kHistoryHealth[] = "history";
 
 // Calls grpc.health.v1.Health/Check for this name. OK if SERVING, otherwise FAILED_PRECONDITION. UNAVAILABLE: no
 // answer. NOT_FOUND: an older release, which does not know the name.
-absl::Status CheckHealth(const std::string& address, const std::string& name, absl::Duration timeout);
+//
+// With `tls` it does not look who answers: nothing secret is sent, and who could take the address of this machine's own
+// service could say the same without TLS. To compare with the files would call a service ill that serves on with the
+// last good ones while the files are broken, and a restart, which could not take them, would be the answer to that.
+absl::Status CheckHealth(const std::string& address, const std::string& name, absl::Duration timeout, bool tls = false);
 
 }  // namespace crosskey::rpc

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include <google/protobuf/message.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
@@ -14,6 +15,12 @@ namespace crosskey::rpc {
 class Calls;
 struct Method;
 
+// The messages of a call. Null: not known.
+struct Messages {
+  const google::protobuf::Message* request = nullptr;
+  const google::protobuf::Message* response = nullptr;
+};
+
 // Whether a call may go on waiting in a line: RESOURCE_EXHAUSTED OVERLOADED shortly before its deadline, so that its
 // client still hears why, or CANCELLED.
 absl::Status MayWait(const Call& call);
@@ -22,8 +29,11 @@ absl::Status MayWait(const Call& call);
 // the request and the response of the call are valid.
 class PendingCall final : public grpc::ServerUnaryReactor {
  public:
-  // Deadline, cancellation and trace context.
+  // Deadline, cancellation, trace context and caller.
   const Call& call() const { return call_; }
+
+  // The call changes something, so its end is for the audit record, which says what these messages name.
+  void Changes(Messages messages) { changes_ = messages; }
 
   // Answers the call. The object must not be used afterwards: gRPC deletes it when the answer is sent.
   void End(const absl::Status& status);
@@ -32,7 +42,7 @@ class PendingCall final : public grpc::ServerUnaryReactor {
 
  private:
   friend class Calls;
-  PendingCall(Calls& calls, Method& method, Call call);
+  PendingCall(Calls& calls, Method& method, const grpc::CallbackServerContext& context, Call call);
   ~PendingCall() override = default;
 
   void OnDone() override;
@@ -42,8 +52,10 @@ class PendingCall final : public grpc::ServerUnaryReactor {
 
   Calls& calls_;
   Method& method_;
-  const Call call_;
+  const grpc::CallbackServerContext& context_;
+  Call call_;
   const absl::Time begin_;
+  Messages changes_;
   bool admitted_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "common/access/access.h"
 #include "common/db/sql_error.h"
 #include "common/process/stop_signal.h"
 #include "common/rpc/channel.h"
@@ -56,16 +57,30 @@ int RunHealthcheck(const process::Options& options) {
   // 0.0.0.0 is no address to connect to, but a server that listens on all addresses is reached on the loopback one.
   std::string address = options.listen;
   if (address.rfind("0.0.0.0:", 0) == 0) address = "127.0.0.1" + address.substr(7);
-  const absl::Status status = rpc::CheckHealth(address, "readiness", absl::Seconds(3));
+  const bool tls = !options.tls_cert.empty();
+  const auto health = [&](const char* name, absl::Duration timeout) {
+    return rpc::CheckHealth(address, name, timeout, tls);
+  };
+  const absl::Status status = health("readiness", absl::Seconds(3));
   std::cout << (status.ok() ? "SERVING" : std::string(status.message())) << std::endl;
   // A restart would not mend it, and reads and most writes go on: so it is said, and is no failure.
-  if (status.ok() && absl::IsFailedPrecondition(rpc::CheckHealth(address, rpc::kPeerHealth, absl::Seconds(1)))) {
+  if (status.ok() && absl::IsFailedPrecondition(health(rpc::kPeerHealth, absl::Seconds(1)))) {
     std::cout << "PEER_MISMATCH: another one than the paired service answers at the peer's address" << std::endl;
   }
-  if (status.ok() && absl::IsFailedPrecondition(rpc::CheckHealth(address, rpc::kHistoryHealth, absl::Seconds(1)))) {
+  if (status.ok() && absl::IsFailedPrecondition(health(rpc::kHistoryHealth, absl::Seconds(1)))) {
     std::cout << "HISTORY_MISMATCH: a database has lost something that the other service has seen; run `check`"
               << std::endl;
   }
+  return status.ok() ? 0 : 1;
+}
+
+// What is wrong goes to stdout too: it is the answer of this command.
+int RunCheckPolicy(const process::Options& options) {
+  std::string summary;
+  const absl::Status status =
+      access::CheckFiles({options.policy, options.tokens, options.jwt_keys, options.jwt_issuer, options.jwt_audience},
+                         absl::Now(), &summary);
+  std::cout << (status.ok() ? summary : std::string(status.message()) + "\n") << std::flush;
   return status.ok() ? 0 : 1;
 }
 
@@ -87,6 +102,7 @@ int Main(int argc, char** argv, const Program& program) {
     return 0;
   }
   if (options.command == "healthcheck") return RunHealthcheck(options);
+  if (options.command == "check-policy") return RunCheckPolicy(options);
   if (options.command == "migrate") return RunMigrate(options, program);
   if (options.command == "unpair") return RunUnpair(options, program);
   if (options.command == "check") return RunCheck(options, program);

@@ -18,6 +18,7 @@ constexpr int kStreamReserve = 256;  // for calls that are about to be refused, 
 // Descriptors that clients leave to the internal listener, and all connections to the rest of the process.
 constexpr int kInternalReserve = 64;
 constexpr int kReserve = 32;
+constexpr absl::Duration kLookPeriod = absl::Seconds(1);
 constexpr absl::Duration kDialPeriod = absl::Seconds(5);
 constexpr absl::Duration kDial = absl::Seconds(2);
 
@@ -41,8 +42,10 @@ void AwaitNone(const rpc::Admission& admission, absl::Time deadline) {
 Front::Front(Options options, Identity& identity, const std::function<absl::Status()>& may_write,
              telemetry::Metrics& metrics)
     : options_(std::move(options)),
-      admission_(std::make_shared<rpc::Admission>(options_.max_in_flight, nullptr, may_write)),
-      internal_admission_(std::make_shared<rpc::Admission>(kInternalInFlight, &identity, may_write)),
+      admission_(std::make_shared<rpc::Admission>(rpc::Admission::Options{
+          options_.max_in_flight, nullptr, may_write, options_.gate, options_.audit, options_.caller_rate})),
+      internal_admission_(std::make_shared<rpc::Admission>(
+          rpc::Admission::Options{kInternalInFlight, &identity, may_write, options_.internal_gate, options_.audit, 0})),
       serving_(metrics.Gauge("crosskey_ready", "1 while the service is SERVING.")),
       metrics_(metrics) {}
 
@@ -54,10 +57,17 @@ absl::Status Front::Open(const std::vector<Endpoint>& endpoints, const std::vect
   rpc::Listener::Options listen{"internal", options_.internal_listen, internal,
                                 limits::kInternalRequestKibibytes * 1024};
   listen.max_streams = (kInternalInFlight + kStreamReserve) / 2;
+  listen.tls = options_.internal_tls;
+  listen.client_certificates = rpc::ClientCertificates::kRequired;
+  listen.reflection = false;
   CROSSKEY_ASSIGN_OR_RETURN(internal_listener_, Listen(listen, internal_endpoints, metrics_));
   listen = {"public", options_.listen, internal - kInternalReserve, options_.request_bytes};
   listen.max_streams = (options_.max_in_flight + kStreamReserve) / 2;
   listen.rotate = true;
+  listen.tls = options_.tls;
+  listen.gate = options_.gate;
+  const bool asks = options_.tls != nullptr && options_.tls->has_ca();
+  listen.client_certificates = asks ? rpc::ClientCertificates::kOptional : rpc::ClientCertificates::kNone;
   CROSSKEY_ASSIGN_OR_RETURN(listener_, Listen(listen, endpoints, metrics_));
   SetPeerHealth(true);
   SetHistoryHealth(true);
@@ -86,6 +96,12 @@ void Front::SetHistoryHealth(bool goes_on) {
 absl::Status Front::Watch(absl::Time now) {
   rpc::Listener* const listeners[] = {listener_.get(), internal_listener_.get()};
   for (rpc::Listener* const listener : listeners) listener->Sweep(now);
+  if (now - looked_ >= kLookPeriod) {
+    looked_ = now;
+    for (const auto& files : {options_.tls, options_.internal_tls}) {
+      if (files != nullptr) files->Look(now);
+    }
+  }
   if (now - dialled_ < std::min(kDialPeriod, options_.deaf_for)) return absl::OkStatus();
   dialled_ = now;
   for (int i = 0; i < 2; ++i) {

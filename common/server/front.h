@@ -32,6 +32,13 @@ class Front {
     int request_bytes = 0;    // of the public listener
     bool no_drain_grace = false;
     absl::Duration deaf_for = absl::Seconds(30);
+    int caller_rate = 0;                   // see rpc::Admission
+    rpc::Gate* gate = nullptr;             // of the public listener; null: everybody may do everything
+    telemetry::AuditLog* audit = nullptr;  // of both
+    // Null: no TLS. With a CA the public listener asks for certificates, the internal one requires them.
+    std::shared_ptr<rpc::TlsFiles> tls = nullptr;
+    std::shared_ptr<rpc::TlsFiles> internal_tls = nullptr;
+    rpc::Gate* internal_gate = nullptr;
   };
 
   // `identity` decides whose calls the internal listener takes.
@@ -51,8 +58,9 @@ class Front {
   void SetPeerHealth(bool right);
   // The health of "history": whether the histories of both services go on.
   void SetHistoryHealth(bool goes_on);
-  // To be called often. Ends what clients have left lying, and dials both listeners every few seconds. UNAVAILABLE: one
-  // of them has served no new connection for `deaf_for`, so the process is of no use any more.
+  // To be called often. Ends what clients have left lying, takes new certificates, and dials both listeners every few
+  // seconds. UNAVAILABLE: one of them has served no new connection for `deaf_for`, so the process is of no use any
+  // more.
   absl::Status Watch(absl::Time now);
 
   int port() const { return listener_->port(); }
@@ -76,6 +84,7 @@ class Front {
   std::unique_ptr<rpc::Listener> listener_;
   std::unique_ptr<rpc::Listener> internal_listener_;
   telemetry::Metrics& metrics_;
+  absl::Time looked_ = absl::InfinitePast();  // at the files of TLS
   absl::Time dialled_ = absl::InfinitePast();
   // By listener: the first dial without an answer since the last one that had one.
   absl::Time silent_since_[2] = {absl::InfiniteFuture(), absl::InfiniteFuture()};

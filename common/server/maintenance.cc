@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include <unistd.h>
+
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
@@ -11,6 +13,7 @@
 #include "common/db/sql_error.h"
 #include "common/relation/repair/check.h"
 #include "common/relation/repair/repair.h"
+#include "common/status/errors.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
@@ -107,6 +110,9 @@ std::string ToText(const relation::Repair::Done& done) {
                       " deletions completed, ", done.taken_over, " taken over\n");
 }
 
+// The account of this machine that runs the command: "os:UID". No principal of a call begins so.
+std::string OperatorName() { return absl::StrCat("os:", getuid()); }
+
 // The app, connected with its database and the other service. An error says what is missing.
 absl::StatusOr<std::unique_ptr<Running>> Connect(const process::Options& options, const Program& program) {
   CROSSKEY_ASSIGN_OR_RETURN(std::unique_ptr<Running> running, program.build(options));
@@ -147,6 +153,14 @@ int RunRepair(const process::Options& options, const Program& program) {
     return other_first();
   }
   const auto done = relation::Repair(sides).Run();
+  if (telemetry::AuditLog* const audit = (*running)->service().audit(); audit != nullptr) {
+    telemetry::AuditLog::Entry entry;
+    entry.principal = OperatorName();
+    entry.method = "repair";
+    entry.outcome = done.ok() ? "OK" : std::string(absl::StatusCodeToString(done.status().code()));
+    entry.reason = errors::ReasonName(done.status());
+    audit->Write(entry);
+  }
   if (!done.ok()) {
     if (options.json) Print(ToJson(*report));
     return Fail("the repair has not ended, and has to be run again", done.status());

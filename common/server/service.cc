@@ -53,34 +53,39 @@ absl::StatusOr<std::unique_ptr<Service>> Service::Create(Settings settings) {
   database.tls_ca = settings.options.db_tls_ca;
   database.pool_size = settings.options.db_pool;
   database.statement_timeout = settings.statement_timeout;
-  return std::unique_ptr<Service>(new Service(std::move(settings), std::move(database)));
+  auto metrics = std::make_unique<telemetry::Metrics>(settings.name, CROSSKEY_VERSION);
+  CROSSKEY_ASSIGN_OR_RETURN(auto security, Security::Open(settings.options, settings.name, *metrics));
+  Opened opened{std::move(database), std::move(metrics), std::move(security)};
+  return std::unique_ptr<Service>(new Service(std::move(settings), std::move(opened)));
 }
 
-Service::Service(Settings settings, db::DatabaseOptions database)
+Service::Service(Settings settings, Opened opened)
     : settings_(std::move(settings)),
       now_(settings_.hooks.now ? settings_.hooks.now : [] { return absl::Now(); }),
-      metrics_(settings_.name, CROSSKEY_VERSION),
-      database_(std::move(database), metrics_),
+      metrics_(std::move(opened.metrics)),
+      security_(std::move(opened.security)),
+      database_(std::move(opened.database), *metrics_),
       leases_(database_, LeaseHolder(settings_.options.internal_listen)),
       answers_(database_, now_),
       feed_(database_, settings_.name),
       sequencer_(database_),
       sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),
       outbox_(database_, [this] { sequencer_worker_.Wake(); }),
-      pairing_(settings_.name, settings_.peer, database_, now_, metrics_),
-      history_(settings_.name, settings_.peer, database_, metrics_),
-      peer_(rpc::Connect(settings_.options.peer), &pairing_),
+      pairing_(settings_.name, settings_.peer, database_, now_, *metrics_),
+      history_(settings_.name, settings_.peer, database_, *metrics_),
+      peer_(rpc::Connect(settings_.options.peer, security_->peer()), &pairing_),
       transport_(peer_),
-      peer_watch_(settings_.name, settings_.peer, feed_, history_, transport_, pairing_, now_, metrics_),
+      peer_watch_(settings_.name, settings_.peer, feed_, history_, transport_, pairing_, now_, *metrics_),
       trim_(database_, feed_),
-      workers_(rpc::CallLines::Threads(settings_.options.db_pool), metrics_),
+      workers_(rpc::CallLines::Threads(settings_.options.db_pool), *metrics_),
       lines_(workers_),
       front_(
           {settings_.options.listen, settings_.options.internal_listen, settings_.options.max_in_flight,
            settings_.options.db_pool * kDescriptorsOfASession + kDescriptors, settings_.request_bytes,
-           settings_.hooks.no_drain_grace, settings_.hooks.deaf_for},
-          pairing_, [this] { return history_.MayGoOn(); }, metrics_),
-      event_rpc_(feed_, history_, pairing_, front_.internal_admission(), lines_, metrics_),
+           settings_.hooks.no_drain_grace, settings_.hooks.deaf_for, settings_.options.caller_rate, security_->gate(),
+           security_->audit(), security_->tls(), security_->internal_tls(), security_->internal_gate()},
+          pairing_, [this] { return history_.MayGoOn(); }, *metrics_),
+      event_rpc_(feed_, history_, pairing_, front_.internal_admission(), lines_, *metrics_),
       background_(leases_, peer_watch_, settings_.hooks.hold),
       front_watch_("listeners", limits::kDefaultDeadline, [this](const Call&) { return WatchFront(); }),
       monitor_("monitor", limits::kDefaultDeadline, [this](const Call& call) { return Monitor(call); }) {
@@ -96,7 +101,7 @@ Service::~Service() { Stop(); }
 absl::Status Service::Serve(const std::vector<Endpoint>& endpoints, std::vector<Endpoint> internal_endpoints) {
   const process::Options& options = settings_.options;
   if (!options.metrics_listen.empty()) {
-    CROSSKEY_ASSIGN_OR_RETURN(metrics_server_, telemetry::MetricsServer::Start(metrics_, options.metrics_listen));
+    CROSSKEY_ASSIGN_OR_RETURN(metrics_server_, telemetry::MetricsServer::Start(*metrics_, options.metrics_listen));
   }
   internal_endpoints.push_back({"event.v1.EventService", &event_rpc_});
   CROSSKEY_RETURN_IF_ERROR(front_.Open(endpoints, internal_endpoints));
@@ -156,6 +161,7 @@ void Service::Fail(const absl::Status& failure) {
 }
 
 absl::Duration Service::WatchFront() {
+  security_->Look(absl::Now());
   const absl::Status status = front_.Watch(absl::Now());
   if (!status.ok() && failure().ok()) {
     log::Error("a listener is deaf", {{"error", std::string(status.message())}});

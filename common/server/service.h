@@ -28,6 +28,7 @@
 #include "common/server/background.h"
 #include "common/server/front.h"
 #include "common/server/hooks.h"
+#include "common/server/security.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::server {
@@ -47,11 +48,12 @@ class Service {
     absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a statement may take
   };
 
-  // Builds everything that needs no database. INVALID_ARGUMENT: the password file cannot be read.
+  // Builds everything that needs no database. INVALID_ARGUMENT: a file cannot be read or written, or is wrong.
   static absl::StatusOr<std::unique_ptr<Service>> Create(Settings settings);
   ~Service();  // Stop()
 
-  telemetry::Metrics& metrics() { return metrics_; }
+  telemetry::Metrics& metrics() { return *metrics_; }
+  telemetry::AuditLog* audit() { return security_->audit(); }
   db::Database& database() { return database_; }
   events::Outbox& outbox() { return outbox_; }
   const rpc::PeerChannel& peer() const { return peer_; }
@@ -87,7 +89,14 @@ class Service {
   void Stop();
 
  private:
-  Service(Settings settings, db::DatabaseOptions database);
+  // What has to be there before the rest can be built.
+  struct Opened {
+    db::DatabaseOptions database;
+    std::unique_ptr<telemetry::Metrics> metrics;
+    std::unique_ptr<Security> security;
+  };
+
+  Service(Settings settings, Opened opened);
 
   absl::Duration Monitor(const Call& call);
   absl::Duration WatchFront();
@@ -103,7 +112,8 @@ class Service {
 
   const Settings settings_;
   const std::function<absl::Time()> now_;
-  telemetry::Metrics metrics_;
+  const std::unique_ptr<telemetry::Metrics> metrics_;
+  const std::unique_ptr<Security> security_;
   db::Database database_;
   db::Leases leases_;
   idempotency::Answers answers_;

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/status/caller.h"
+#include "common/status/errors.h"
 
 namespace crosskey {
 
@@ -41,8 +42,13 @@ struct Call {
   // A call that this process makes by itself. Its deadline is `limit` from now.
   static Call Background(absl::Duration limit) { return Call{absl::Now() + limit, nullptr, "", nullptr, nullptr}; }
 
-  // The user in whose name alone this call may write; 0: any.
-  int64_t BoundUser() const { return caller == nullptr ? 0 : caller->user; }
+  // PERMISSION_DENIED: the caller may write in the name of another user only.
+  absl::Status MayWriteFor(RowId user) const {
+    const bool may = caller == nullptr || caller->user == 0 || caller->user == Value(user);
+    return may ? absl::OkStatus() : errors::PermissionDenied("owner");
+  }
+  // The same for a write in the name of nobody.
+  absl::Status MayWriteForAll() const { return MayWriteFor(RowId{}); }
 
   absl::Duration Remaining() const { return deadline - absl::Now(); }
 

@@ -14,8 +14,8 @@ namespace crosskey {
 //   a JSON Web Token    "jwt:ISSUER#SUBJECT"
 struct Caller {
   std::string principal;  // empty: nobody, who has not said who it is
-  std::string address;    // "127.0.0.1:4711", of the other end of the connection, which may be a proxy
   int64_t user = 0;       // the only user in whose name it may write; 0: it may write in any name
+  bool may_write = true;  // false: its token should name a user, and does not
 };
 
 }  // namespace crosskey

@@ -276,9 +276,9 @@ absl::Status Unauthenticated(const std::string& why) {
               "the caller has not proved who it is: " + absl::StrReplaceAll(why, {{"_", " "}}), {{"why", why}});
 }
 
-absl::Status PermissionDenied(const std::string& method, const std::string& why) {
+absl::Status PermissionDenied(const std::string& why) {
   return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED",
-              "the caller may not make this call of " + method + ": " + why, {{"method", method}, {"why", why}});
+              "the caller may not do this: see why in the metadata", {{"why", why}});
 }
 
 absl::Status FeedMismatch(const std::string& feed_id) {

@@ -115,12 +115,12 @@ absl::Status DatabaseNotWritable(const std::string& why);
 absl::Status Overloaded(const std::string& what);
 absl::Status Draining();
 // Who calls has not said who it is, or has not proved it: `why` is "no_credentials", "malformed", "unknown", "expired",
-// "not_yet_valid", "wrong_issuer", "wrong_audience", "wrong_signature" or "ambiguous" (a certificate with several names).
+// "not_yet_valid", "wrong_issuer", "wrong_audience", "wrong_signature" or "ambiguous" (a certificate with several
+// names).
 absl::Status Unauthenticated(const std::string& why);
-// The principal may not do this, whether or not what it asks for exists. `method` is "/user.v1.UserService/GetUser";
-// `why` is "policy" (no rule allows the method), "owner" (it may write in the name of its own user only), "peer" (the
-// method is for the other service).
-absl::Status PermissionDenied(const std::string& method, const std::string& why);
+// The caller may not do this, whether or not what it asks for exists. `why` is "policy" (no rule allows the method),
+// "owner" (it may write in the name of its own user only) or "peer" (the method is for the other service).
+absl::Status PermissionDenied(const std::string& why);
 // The subscriber knows another history of the feed than `feed_id`, which is the one of this service.
 absl::Status FeedMismatch(const std::string& feed_id);
 // The subscriber asks for events that are no longer kept: those up to and including `floor` have been removed.

@@ -12,6 +12,13 @@ absl::StatusOr<Post> ExistingPost::Get(const Call& call, RowId id) {
   return std::move(posts.front());
 }
 
+absl::Status ExistingPost::Target::MayWrite(const Call& by, std::optional<RowId> author) const {
+  if (user.has_value()) CROSSKEY_RETURN_IF_ERROR(by.MayWriteFor(*user));
+  if (writer == Writer::kUser) return absl::OkStatus();
+  // A post that does not exist has nobody's name, so a bound caller does not hear that it does not exist.
+  return by.MayWriteFor(author.value_or(RowId{}));
+}
+
 // `seen` is the post as it was when it was read without a lock.
 absl::StatusOr<db::Either<ExistingPost::Written, ExistingPost::Moved>> ExistingPost::WriteOnce(
     const Call& call, const Target& target, const Post& seen,
@@ -21,6 +28,7 @@ absl::StatusOr<db::Either<ExistingPost::Written, ExistingPost::Moved>> ExistingP
   if (target.user.has_value()) users.push_back(*target.user);
   const auto write = [&](events::Tx& tx) -> absl::StatusOr<Outcome> {
     CROSSKEY_ASSIGN_OR_RETURN(std::optional<Post> post, store_.In(tx).Lock(target.id));
+    CROSSKEY_RETURN_IF_ERROR(target.MayWrite(call, post.has_value() ? std::optional(post->user_id) : std::nullopt));
     if (!post.has_value()) return errors::NotFound(kPostType, target.id);
     if (post->user_id != seen.user_id) return Outcome(db::RollBack<Moved>{});
     if (target.version.has_value() && *target.version != post->version) {
@@ -84,6 +92,7 @@ absl::StatusOr<idempotency::Outcomes> ExistingPost::WriteTogether(
           }
           // What is not usual is done alone, where the error that is to be told is found out.
           const auto author = now.find(targets[i].id);
+          if (author == now.end() || !targets[i].MayWrite(*targets[i].call, author->second).ok()) continue;
           if (users[i].empty() || author == now.end() || author->second != users[i].front()) continue;
           const auto references = held.Check(targets[i].relationship, users[i]);
           if (!references.has_value() || !references->ok()) continue;
@@ -103,7 +112,11 @@ absl::Status ExistingPost::Write(const Call& call, const Target& target,
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
     // The post says which references to lock, but it may be locked only after them. So it is read without a lock first,
     // and its author is compared again under the locks.
-    CROSSKEY_ASSIGN_OR_RETURN(const Post seen, Get(call, target.id));
+    const absl::StatusOr<Post> found = Get(call, target.id);
+    if (absl::IsNotFound(found.status())) CROSSKEY_RETURN_IF_ERROR(target.MayWrite(call, std::nullopt));
+    CROSSKEY_ASSIGN_OR_RETURN(const Post seen, found);
+    // Before a lookup at the other service, which could tell the caller of `target.user`.
+    CROSSKEY_RETURN_IF_ERROR(target.MayWrite(call, seen.user_id));
     const auto outcome = WriteOnce(call, target, seen, body);
     if (outcome.ok() && std::holds_alternative<db::RollBack<Moved>>(*outcome)) continue;
     if (errors::Is(outcome.status(), errors::Reason::kForeignKeyViolation)) {

@@ -20,6 +20,10 @@ class ExistingPost {
  public:
   ExistingPost(PostStore& store, relation::Guard& users) : store_(store), users_(users) {}
 
+  // In whose name a write is, if the caller is bound to a user: only the author, or only `Target::user`, may do it.
+  // Whoever changes a post's author has to be both.
+  enum class Writer { kAuthor, kUser };
+
   struct Target {
     RowId id{};
     std::optional<int64_t> version;  // write only if the post still has this version
@@ -27,12 +31,17 @@ class ExistingPost {
     std::string relationship;        // named in errors about a user
     // What to do if the author or `user` has no reference row. kMissing: nobody is asked, the user counts as deleted.
     relation::Guard::Unknown if_unknown = relation::Guard::Unknown::kAsk;
+    Writer writer = Writer::kUser;
     const Call* call = nullptr;  // of a write that shares its transaction
+
+    // PERMISSION_DENIED: the caller is bound to another user. `author`: nullopt, there is no such post.
+    absl::Status MayWrite(const Call& by, std::optional<RowId> author) const;
   };
 
   // Runs `body` with the post, locked, in a transaction that holds the references to its author and to `target.user`.
   // NOT_FOUND POST_NOT_FOUND (the post or its author is deleted), ABORTED ETAG_MISMATCH, ABORTED CONFLICT (the post has
   // moved to another user at each of 5 attempts), and the errors of relation::Guard::Write about `target.user`.
+  // PERMISSION_DENIED: the caller may not write in that name, whether or not there is such a post.
   absl::Status Write(const Call& call, const Target& target, absl::FunctionRef<absl::Status(events::Tx&, Post&)> body);
 
   // One of several writes that share a transaction.

@@ -24,7 +24,7 @@ absl::StatusOr<idempotency::Outcomes> Likes::AddTogether(const Call& call,
   std::vector<ExistingPost::Target> targets;
   for (const auto& share : shares) {
     targets.push_back({share.write->post_id, std::nullopt, share.write->user_id, kLikeUser,
-                       relation::Guard::Unknown::kAsk, share.call});
+                       relation::Guard::Unknown::kAsk, ExistingPost::Writer::kUser, share.call});
   }
   const auto add = [&](events::Tx& tx, std::vector<ExistingPost::Locked>& locked) -> absl::Status {
     std::vector<Like> wanted;
@@ -42,6 +42,7 @@ absl::StatusOr<idempotency::Outcomes> Likes::AddTogether(const Call& call,
 }
 
 absl::Status Likes::Remove(const Call& call, const Like& like, const idempotency::Record<Like>& record) {
+  CROSSKEY_RETURN_IF_ERROR(call.MayWriteFor(like.user_id));
   // Without such a like there is nothing to do, and user-service need not be asked about its user. The user of a like
   // that exists has a reference row here (kMissing).
   CROSSKEY_ASSIGN_OR_RETURN(const bool is_there, likes_.Has(call, like));

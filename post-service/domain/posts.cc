@@ -33,7 +33,10 @@ Post Made(const NewPost& post, int64_t now) {
 absl::Status Posts::Create(const Call& call, const std::vector<NewPost>& posts,
                            const idempotency::Record<std::vector<Post>>& record) {
   std::vector<RowId> users;
-  for (const NewPost& post : posts) users.push_back(post.user_id);
+  for (const NewPost& post : posts) {
+    CROSSKEY_RETURN_IF_ERROR(call.MayWriteFor(post.user_id));
+    users.push_back(post.user_id);
+  }
   return users_.Write(call, kPostUser, users, [&](events::Tx& tx) -> absl::Status {
     std::vector<Post> created;
     const int64_t now = absl::ToUnixMicros(absl::Now());
@@ -56,8 +59,9 @@ absl::StatusOr<idempotency::Outcomes> Posts::CreateTogether(const Call& call,
     const int64_t now = absl::ToUnixMicros(absl::Now());
     for (size_t i = 0; i < shares.size(); ++i) {
       // A call that is too late by now has no effect. The others do not wait for anything any more.
-      const absl::Status late = shares[i].call->Check();
-      outcomes[i] = late.ok() ? held.Check(kPostUser, {users[i]}) : late;
+      absl::Status refused = shares[i].call->Check();
+      refused.Update(shares[i].call->MayWriteFor(users[i]));
+      outcomes[i] = refused.ok() ? held.Check(kPostUser, {users[i]}) : refused;
       if (!outcomes[i].has_value() || !outcomes[i]->ok()) continue;
       created.push_back(Made(*shares[i].write, now));
       positions.push_back(i);
@@ -88,7 +92,8 @@ absl::StatusOr<std::vector<Post>> Posts::BatchGet(const Call& call, const std::v
 absl::StatusOr<Page<Post>> Posts::List(const Call& call, const PostQuery& query) { return store_.List(call, query); }
 
 absl::Status Posts::Update(const Call& call, const PostChange& change, const idempotency::Record<Post>& record) {
-  const ExistingPost::Target target{change.id, change.version, change.user_id, kPostUser};
+  ExistingPost::Target target{change.id, change.version, change.user_id, kPostUser};
+  target.writer = ExistingPost::Writer::kAuthor;
   return existing_.Write(call, target, [&](events::Tx& tx, Post& post) -> absl::Status {
     const std::vector<std::string> paths = Apply(change, post);
     if (!paths.empty()) {
@@ -107,7 +112,7 @@ absl::StatusOr<idempotency::Outcomes> Posts::UpdateTogether(const Call& call,
   std::vector<ExistingPost::Target> targets;
   for (const auto& share : shares) {
     targets.push_back({share.write->id, share.write->version, share.write->user_id, kPostUser,
-                       relation::Guard::Unknown::kAsk, share.call});
+                       relation::Guard::Unknown::kAsk, ExistingPost::Writer::kAuthor, share.call});
   }
   const auto update = [&](events::Tx& tx, std::vector<ExistingPost::Locked>& locked) -> absl::Status {
     std::vector<std::optional<Post>> results(shares.size());
@@ -137,7 +142,8 @@ absl::StatusOr<idempotency::Outcomes> Posts::UpdateTogether(const Call& call,
 
 absl::Status Posts::Delete(const Call& call, RowId id, std::optional<int64_t> version,
                            const idempotency::Record<Post>& record) {
-  const ExistingPost::Target target{id, version, std::nullopt, kPostUser, relation::Guard::Unknown::kMissing};
+  const ExistingPost::Target target{
+      id, version, std::nullopt, kPostUser, relation::Guard::Unknown::kMissing, ExistingPost::Writer::kAuthor};
   CROSSKEY_RETURN_IF_ERROR(existing_.Write(call, target, [&](events::Tx& tx, Post& post) -> absl::Status {
     CROSSKEY_RETURN_IF_ERROR(hidden_.Hide(tx, {post.id, post.uid}));
     return record(tx.db(), post);

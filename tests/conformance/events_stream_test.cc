@@ -9,6 +9,7 @@
 
 #include "common/events/event_rpc.h"
 #include "common/events/trim.h"
+#include "common/rpc/gates.h"
 #include "google/rpc/error_details.pb.h"
 #include "tests/conformance/event_log.h"
 #include "tests/support/faults.h"
@@ -36,11 +37,12 @@ class Anybody final : public Identity {
 
 // An event log and its service.
 struct Publisher {
-  explicit Publisher(const std::string& backend)
+  explicit Publisher(const std::string& backend, std::unique_ptr<rpc::Gate> of_listener = nullptr)
       : log(backend),
         workers(rpc::CallLines::Threads(4), log.storage.metrics),
         lines(workers),
-        admission(std::make_shared<rpc::Admission>(16)),
+        gate(std::move(of_listener)),
+        admission(std::make_shared<rpc::Admission>(rpc::Admission::Options{16, nullptr, nullptr, gate.get()})),
         rpc(log.feed, log.history, identity, admission, lines, log.storage.metrics) {
     EXPECT_THAT(log.feed.EnsureNamed(TestCall()), IsOk());
     admission->Open();
@@ -67,6 +69,7 @@ struct Publisher {
   Anybody identity;
   batch::Workers workers;
   rpc::CallLines lines;
+  const std::unique_ptr<rpc::Gate> gate;
   std::shared_ptr<rpc::Admission> admission;
   EventRpc rpc;
   std::unique_ptr<grpc::Server> server;
@@ -277,6 +280,17 @@ TEST_P(FeedStream, RefusesBadTypesByName) {
   Subscriber subscriber(publisher, many);
   subscriber.Await(1);
   EXPECT_THAT(subscriber.events(), ElementsAre("1t.A"));
+}
+
+// Both methods are open to a caller that does not say who it is, but not to one whose certificate is not a peer's.
+TEST_P(FeedStream, WithoutThePeersCertificateNothingIsTold) {
+  Publisher publisher(GetParam(), std::make_unique<rpc::PeerGate>(std::vector<std::string>{"spiffe://crosskey/post"}));
+  Subscriber subscriber(publisher, {"t.A"});
+  EXPECT_FALSE(subscriber.Next());
+  EXPECT_THAT(subscriber.Leave(), GrpcError(grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED"));
+  event::v1::GetFeedInfoResponse info;
+  EXPECT_THAT(Invoke(*publisher.stub, &EventService::Stub::GetFeedInfo, {}, &info),
+              GrpcError(grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED"));
 }
 
 }  // namespace

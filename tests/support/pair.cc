@@ -93,9 +93,10 @@ server::Hooks Pair::UserHooks() { return HooksFor(user_sql_, hold_user_consumer)
 server::Hooks Pair::PostHooks() { return HooksFor(post_sql_, hold_post_consumer); }
 
 void Pair::StartUsers() {
-  auto app = users::App::Start(OptionsOf(user_db_->UrlThrough(user_db_gate), user_at_,
-                                         user_to_post_gate > 0 ? user_to_post_gate : post_at_.internal),
-                               UserHooks());
+  process::Options options = OptionsOf(user_db_->UrlThrough(user_db_gate), user_at_,
+                                       user_to_post_gate > 0 ? user_to_post_gate : post_at_.internal);
+  if (adjust) adjust(true, options);
+  auto app = users::App::Start(options, UserHooks());
   ASSERT_THAT(app, IsOk());
   user_app_ = *std::move(app);
   ASSERT_TRUE(WaitFor([&] { return user_app_->service().ready(); }));
@@ -103,9 +104,10 @@ void Pair::StartUsers() {
 }
 
 void Pair::StartPosts() {
-  auto app = posts::App::Start(OptionsOf(post_db_->UrlThrough(post_db_gate), post_at_,
-                                         post_to_user_gate > 0 ? post_to_user_gate : user_at_.internal),
-                               PostHooks());
+  process::Options options = OptionsOf(post_db_->UrlThrough(post_db_gate), post_at_,
+                                       post_to_user_gate > 0 ? post_to_user_gate : user_at_.internal);
+  if (adjust) adjust(false, options);
+  auto app = posts::App::Start(options, PostHooks());
   ASSERT_THAT(app, IsOk());
   post_app_ = *std::move(app);
   ASSERT_TRUE(WaitFor([&] { return post_app_->service().ready(); }));

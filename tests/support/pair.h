@@ -89,6 +89,12 @@ class Pair {
   int user_internal_port() const { return user_at_.internal; }
   int post_internal_port() const { return post_at_.internal; }
 
+  // Changes the options of a service before it starts: the first argument tells whether it is user-service. The stubs
+  // of a Pair speak no TLS.
+  std::function<void(bool, process::Options&)> adjust;
+  int user_port() const { return user_at_.port; }
+  int post_port() const { return post_at_.port; }
+
   int max_in_flight = 256;
   absl::Duration event_retention = limits::kEventRetention;
   int db_pool = 8;

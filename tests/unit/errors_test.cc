@@ -110,11 +110,7 @@ std::vector<Row> Table() {
        "UNAUTHENTICATED",
        {},
        {{"why", "no_credentials"}}},
-      {PermissionDenied("/user.v1.UserService/GetUser", "policy"),
-       StatusCode::kPermissionDenied,
-       "PERMISSION_DENIED",
-       {},
-       {{"method", "/user.v1.UserService/GetUser"}, {"why", "policy"}}},
+      {PermissionDenied("policy"), StatusCode::kPermissionDenied, "PERMISSION_DENIED", {}, {{"why", "policy"}}},
       {FeedMismatch("f"), StatusCode::kFailedPrecondition, "FEED_MISMATCH", {}, {{"feed_id", "f"}}},
       {EventsTrimmed(Sequence{17}), StatusCode::kOutOfRange, "EVENTS_TRIMMED", {}, {{"floor", "17"}}},
       {Internal("1f"), StatusCode::kInternal, "INTERNAL_ERROR", {"RequestInfo"}, {{"incident", "1f"}}},
@@ -267,7 +263,7 @@ TEST(ToWire, OnlyDetailsGoOut) {
 }
 
 TEST(Admission, IsClosedUntilOpenAndAfterDrain) {
-  rpc::Admission admission(2);
+  rpc::Admission admission({2});
   EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
   admission.Open();
   EXPECT_THAT(admission.Enter(), IsOk());

@@ -47,6 +47,10 @@ std::vector<FlagCase> Cases() {
       {"--metrics-listen", "CROSSKEY_USER_METRICS_LISTEN", "0.0.0.0:0", "h:2", ":9451"},
       {"--peer", "CROSSKEY_USER_PEER", "post-service:50062", "h:2", "http://h:2"},
       {"--max-in-flight", "CROSSKEY_USER_MAX_IN_FLIGHT", "1", "65536", "65537"},
+      {"--policy", "CROSSKEY_USER_POLICY", PasswordFile("a"), PasswordFile("b"), "/no/such/file"},
+      {"--tokens", "CROSSKEY_USER_TOKENS", PasswordFile("a"), PasswordFile("b"), "/no/such/file"},
+      {"--audit-log", "CROSSKEY_USER_AUDIT_LOG", "-", "/tmp/audit", "/tmp"},
+      {"--caller-rate", "CROSSKEY_USER_CALLER_RATE", "1", "1000000", "1000001"},
       {"--event-retention", "CROSSKEY_USER_EVENT_RETENTION", "30s", "168h", "7d"},
       {"--log-level", "CROSSKEY_USER_LOG_LEVEL", "debug", "error", "verbose"},
       {"--log-format", "CROSSKEY_USER_LOG_FORMAT", "json", "text", "xml"},
@@ -65,6 +69,10 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   if (flag == "--metrics-listen") return options.metrics_listen;
   if (flag == "--peer") return options.peer;
   if (flag == "--max-in-flight") return std::to_string(options.max_in_flight);
+  if (flag == "--policy") return options.policy;
+  if (flag == "--tokens") return options.tokens;
+  if (flag == "--audit-log") return options.audit_log;
+  if (flag == "--caller-rate") return std::to_string(options.caller_rate);
   if (flag == "--event-retention") return absl::FormatDuration(options.event_retention);
   if (flag == "--log-level") return levels.at(static_cast<size_t>(options.log_level));
   if (flag == "--log-format") return options.log_format == log::Format::kJson ? "json" : "text";

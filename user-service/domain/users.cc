@@ -23,6 +23,7 @@ User Made(const std::string& username) {
 }  // namespace
 
 absl::Status Users::Create(const Call& call, const std::string& username, const idempotency::Record<User>& record) {
+  CROSSKEY_RETURN_IF_ERROR(call.MayWriteForAll());
   return store_.Transact(call, "user.create", [&](events::Tx& tx) -> absl::Status {
     User user = Made(username);
     CROSSKEY_RETURN_IF_ERROR(store_.In(tx).Insert(user));
@@ -43,7 +44,8 @@ absl::StatusOr<idempotency::Outcomes> Users::CreateTogether(const Call& call,
     std::vector<User> created;
     std::vector<size_t> positions;
     for (size_t i = 0; i < shares.size(); ++i) {
-      outcomes[i] = shares[i].call->Check();
+      outcomes[i] = shares[i].call->MayWriteForAll();
+      if (outcomes[i]->ok()) outcomes[i] = shares[i].call->Check();
       if (!outcomes[i]->ok()) continue;
       if (!taken.insert(names[i]).second) {
         outcomes[i].reset();
@@ -81,6 +83,7 @@ absl::StatusOr<std::vector<User>> Users::List(const Call& call, const std::strin
 }
 
 absl::Status Users::Update(const Call& call, const UserChange& change, const idempotency::Record<User>& record) {
+  CROSSKEY_RETURN_IF_ERROR(call.MayWriteFor(change.id));
   const auto body = [&](events::Tx& tx) { return Change(tx, change, record); };
   if (!change.changes_pin || !change.pinned_post.has_value()) return store_.Transact(call, "user.update", body);
   // Only the new post is locked. The post that was pinned before needs no lock: the user leaves it, whether it still

@@ -33,6 +33,7 @@ void ToWire(const relation::Deletion& deletion, user::v1::UserDeletion* out) {
   out->set_state(static_cast<user::v1::DeletionState>(deletion.state));
   relation::SetRows(deletion.rows, *out);
   out->set_blocked_reason(deletion.blocked_reason);
+  out->set_requested_by(deletion.requested_by);
   if (deletion.create_time > 0) rpc::SetTimestamp(deletion.create_time, out->mutable_create_time());
   if (deletion.complete_time.has_value()) rpc::SetTimestamp(*deletion.complete_time, out->mutable_complete_time());
 }

@@ -155,6 +155,7 @@ absl::Status UserRpc::Delete(const Call& call, const user::v1::DeleteUserRequest
                              const idempotency::Record<relation::Deletion>& record,
                              user::v1::DeleteUserResponse& response) {
   CROSSKEY_ASSIGN_OR_RETURN(const relation::DeleteRequest deletion_request, FromWire(request));
+  CROSSKEY_RETURN_IF_ERROR(call.MayWriteFor(deletion_request.id));
   std::optional<relation::Deletion> deletion;
   if (begun != nullptr) {
     CROSSKEY_ASSIGN_OR_RETURN(deletion, deletions_.Resume(call, DeletionId{begun->deletion().deletion_id()}));

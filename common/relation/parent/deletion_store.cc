@@ -7,7 +7,10 @@ namespace {
 
 std::string Columns(const ParentTable& table) {
   return absl::StrCat("deletion_id, ", table.id_column,
-                      ", uid, action, state, blocked_reason, create_time, complete_time, traceparent");
+                      ", uid, action, state, blocked_reason, create_time, complete_time, traceparent, "
+                      "COALESCE((SELECT principal FROM ",
+                      table.deletions_table, "_callers c WHERE c.deletion_id = ", table.deletions_table,
+                      ".deletion_id), '')");
 }
 
 std::optional<ParentRow> ToParent(RowId id, const std::optional<std::tuple<std::string, ParentState, int64_t>>& row) {
@@ -44,6 +47,9 @@ DeletionStore::DeletionStore(const ParentTable& t)
               absl::StrCat(
                   "INSERT INTO ", t.deletions_table, " (", t.id_column,
                   ", uid, action, state, blocked_reason, create_time, traceparent) VALUES (?, ?, ?, ?, '', ?, ?)")},
+      insert_caller_{
+          t.deletions_table + ".insert_caller",
+          absl::StrCat("INSERT INTO ", t.deletions_table, "_callers (deletion_id, principal) VALUES (?, ?)")},
       find_{t.deletions_table + ".find",
             absl::StrCat("SELECT ", Columns(t), " FROM ", t.deletions_table, " WHERE deletion_id = ?")},
       latest_{t.deletions_table + ".latest", absl::StrCat("SELECT ", Columns(t), " FROM ", t.deletions_table, " WHERE ",
@@ -72,6 +78,8 @@ DeletionStore::DeletionStore(const ParentTable& t)
                           ") AND complete_time < ? LIMIT ?")},
       purge_{t.deletions_table + ".purge",
              absl::StrCat("DELETE FROM ", t.deletions_table, " WHERE deletion_id IN (?)")},
+      purge_callers_{t.deletions_table + ".purge_callers",
+                     absl::StrCat("DELETE FROM ", t.deletions_table, "_callers WHERE deletion_id IN (?)")},
       open_{t.deletions_table + ".open",
             absl::StrCat("SELECT deletion_id, ", t.id_column, ", uid FROM ", t.deletions_table, " WHERE state IN (",
                          static_cast<int>(DeletionState::kPending), ", ", static_cast<int>(DeletionState::kReclaiming),
@@ -102,9 +110,11 @@ absl::Status DeletionStore::SetParentState(db::Tx& tx, RowId id, ParentState sta
 absl::Status DeletionStore::RemoveParent(db::Tx& tx, RowId id) const { return tx.Execute(remove_parent_, id).status(); }
 
 absl::StatusOr<DeletionId> DeletionStore::Insert(db::Tx& tx, const Row& parent, Action action, int64_t now,
-                                                 const std::string& traceparent) const {
+                                                 const std::string& traceparent,
+                                                 const std::string& requested_by) const {
   CROSSKEY_ASSIGN_OR_RETURN(
       const int64_t id, tx.Insert(insert_, parent.id, parent.uid, action, DeletionState::kIntent, now, traceparent));
+  if (!requested_by.empty()) CROSSKEY_RETURN_IF_ERROR(tx.Execute(insert_caller_, id, requested_by).status());
   return DeletionId{id};
 }
 
@@ -112,11 +122,12 @@ absl::StatusOr<std::optional<Deletion>> DeletionStore::FindBy(db::Connection& co
                                                               const db::Argument& id) const {
   CROSSKEY_ASSIGN_OR_RETURN(
       const auto row, (connection.QueryOne<DeletionId, RowId, std::string, Action, DeletionState, std::string, int64_t,
-                                           std::optional<int64_t>, std::string>(sql, id)));
+                                           std::optional<int64_t>, std::string, std::string>(sql, id)));
   if (!row.has_value()) return std::nullopt;
   Deletion deletion;
   std::tie(deletion.deletion_id, deletion.parent.id, deletion.parent.uid, deletion.action, deletion.state,
-           deletion.blocked_reason, deletion.create_time, deletion.complete_time, deletion.traceparent) = *row;
+           deletion.blocked_reason, deletion.create_time, deletion.complete_time, deletion.traceparent,
+           deletion.requested_by) = *row;
   if (deletion.state != DeletionState::kCompleted) return deletion;
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows,
                             (connection.Query<std::string, int64_t>(kRowsOf, deletion.deletion_id, relationships_)));
@@ -183,6 +194,7 @@ absl::StatusOr<int64_t> DeletionStore::Purge(db::Tx& tx, int64_t before, int lim
   for (const auto& [id] : rows) ids.push_back(id);
   if (ids.empty()) return 0;
   CROSSKEY_RETURN_IF_ERROR(tx.Execute(kPurgeRows, ids, relationships_).status());
+  CROSSKEY_RETURN_IF_ERROR(tx.Execute(purge_callers_, ids).status());
   return tx.Execute(purge_, ids);
 }
 

@@ -30,7 +30,8 @@ struct Deletion {
   std::string blocked_reason;
   int64_t create_time = 0;  // microseconds since 1970
   std::optional<int64_t> complete_time;
-  std::string traceparent;  // of the call that began it
+  std::string traceparent;   // of the call that began it
+  std::string requested_by;  // the principal of its caller; empty: nobody was asked who it is
 };
 
 // A row that can be deleted, as it is stored.
@@ -53,7 +54,7 @@ class DeletionStore {
 
   // Records an INTENT and returns its deletion_id. The parent must be locked, so that the ids of its deletions ascend.
   absl::StatusOr<DeletionId> Insert(db::Tx& tx, const Row& parent, Action action, int64_t now,
-                                    const std::string& traceparent) const;
+                                    const std::string& traceparent, const std::string& requested_by) const;
   absl::StatusOr<std::optional<Deletion>> Find(db::Connection& connection, DeletionId deletion_id) const;
   absl::StatusOr<std::optional<Deletion>> Latest(db::Connection& connection, RowId parent) const;
   // Changes the state from INTENT to `state`. Returns false, and changes nothing, if it is not INTENT any more.
@@ -84,6 +85,7 @@ class DeletionStore {
   const db::Sql set_parent_state_;
   const db::Sql remove_parent_;
   const db::Sql insert_;
+  const db::Sql insert_caller_;
   const db::Sql find_;
   const db::Sql latest_;
   const db::Sql decide_;
@@ -93,6 +95,7 @@ class DeletionStore {
   const db::Sql stale_;
   const db::Sql ended_;
   const db::Sql purge_;
+  const db::Sql purge_callers_;
   const db::Sql open_;
 };
 

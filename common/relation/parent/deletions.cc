@@ -166,8 +166,9 @@ absl::StatusOr<std::variant<DeletionId, db::RollBack<Deletions::NotActive>>> Del
     deletion.action = action;
     deletion.state = DeletionState::kIntent;
     deletion.create_time = absl::ToUnixMicros(now_());
-    CROSSKEY_ASSIGN_OR_RETURN(deletion.deletion_id,
-                              store_.Insert(tx.db(), parent->row, action, deletion.create_time, call.traceparent));
+    if (call.caller != nullptr) deletion.requested_by = call.caller->principal;
+    CROSSKEY_ASSIGN_OR_RETURN(deletion.deletion_id, store_.Insert(tx.db(), parent->row, action, deletion.create_time,
+                                                                  call.traceparent, deletion.requested_by));
     CROSSKEY_RETURN_IF_ERROR(store_.SetParentState(tx.db(), request.id, ParentState::kDeleting));
     if (record) CROSSKEY_RETURN_IF_ERROR(record(tx.db(), deletion));
     return Begun(deletion.deletion_id);

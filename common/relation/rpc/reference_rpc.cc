@@ -95,7 +95,8 @@ grpc::ServerUnaryReactor* ReferenceRpc::ReleaseReferenced(grpc::CallbackServerCo
                                                           const v1::ReleaseReferencedRequest* wire,
                                                           v1::ReleaseReferencedResponse* response) {
   const rpc::Waits waits = wire->validate_only() ? rpc::Waits::kPreviews : rpc::Waits::kInternalWrites;
-  return calls_.Unary(*context, "ReleaseReferenced", waits, [this, wire, response](const Call& call) -> absl::Status {
+  const rpc::Messages changes = wire->validate_only() ? rpc::Messages{} : rpc::Messages{wire, response};
+  const auto release_once = [this, wire, response](const Call& call) -> absl::Status {
     if (!wire->validate_only()) CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kReleaseReceived));
     const auto release = releases_.find(wire->type());
     if (release == releases_.end()) return errors::InvalidField("type", "is not referred to by this service");
@@ -109,7 +110,8 @@ grpc::ServerUnaryReactor* ReferenceRpc::ReleaseReferenced(grpc::CallbackServerCo
       item->set_is_minimum(count.is_minimum);
     }
     return absl::OkStatus();
-  });
+  };
+  return calls_.Unary(*context, "ReleaseReferenced", waits, release_once, changes);
 }
 
 grpc::ServerUnaryReactor* ReferenceRpc::BeginRepair(grpc::CallbackServerContext* context,
@@ -133,7 +135,8 @@ grpc::ServerUnaryReactor* ReferenceRpc::BeginRepair(grpc::CallbackServerContext*
         response->set_head(Value(point.head));
         response->set_event_id(point.event_id);
         return absl::OkStatus();
-      });
+      },
+      {request, response});
 }
 
 grpc::ServerUnaryReactor* ReferenceRpc::ListOpenDeletions(grpc::CallbackServerContext* context,

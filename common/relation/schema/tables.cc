@@ -61,6 +61,14 @@ CREATE TABLE IF NOT EXISTS $0 (
 ) {table};
 )";
 
+// Who has asked for a deletion, where that was asked. $0: the table of deletions
+constexpr char kDeletionCallers[] = R"(
+CREATE TABLE IF NOT EXISTS $0_callers (
+  deletion_id BIGINT NOT NULL PRIMARY KEY,
+  principal {text 1000} NOT NULL
+) {table};
+)";
+
 }  // namespace
 
 std::vector<db::Component> ChildSchema(const std::vector<std::string>& parent_types) {
@@ -78,7 +86,8 @@ std::vector<db::Component> ParentSchema(const std::vector<std::string>& types) {
   for (const std::string& type : types) {
     const std::string table = DeletionsTableOf(type);
     components.push_back({absl::StrCat("relation.", table),
-                          {{1, "0001_initial", absl::Substitute(kDeletions, table, IdColumnOf(type))}}});
+                          {{1, "0001_initial", absl::Substitute(kDeletions, table, IdColumnOf(type))},
+                           {2, "0002_callers", absl::Substitute(kDeletionCallers, table)}}});
   }
   return components;
 }
