@@ -153,7 +153,8 @@ def metrics(readme, pages):
 
 
 def secure(folder, root):
-    """Gives the services that start next TLS between each other, without which two metrics are not there."""
+    """Gives the services that start next TLS between each other and an audit record, without which some metrics are
+    not there."""
     made = os.path.abspath(os.path.join(folder.path, "access"))
     status, output = folder.run(f"{os.path.abspath(root)}/deploy/compose/certificates {made}")
     for service in SERVICES:
@@ -162,6 +163,7 @@ def secure(folder, root):
             prefix + "INTERNAL_TLS_CERT": f"{made}/{service}/internal.crt",
             prefix + "INTERNAL_TLS_KEY": f"{made}/{service}/internal.key",
             prefix + "INTERNAL_TLS_CA": f"{made}/{service}/ca.crt",
+            prefix + "AUDIT_LOG": f"{made}/{service}.audit",
             prefix + "PEER_IDENTITY": f"spiffe://crosskey/{SERVICES[1 - SERVICES.index(service)]}",
         })
     return output if status else ""
