@@ -82,8 +82,10 @@ def address(value):
     return host, int(port)
 
 
-def open_socket(target, source=None, timeout=5):
-    return socket.create_connection(target, timeout=timeout, source_address=(source, 0) if source else None)
+def open_socket(target, source=None, timeout=5, tls=None):
+    """`tls`: (context, the name that the server's certificate has to have)."""
+    plain = socket.create_connection(target, timeout=timeout, source_address=(source, 0) if source else None)
+    return tls[0].wrap_socket(plain, server_hostname=tls[1]) if tls else plain
 
 
 class Frames:
@@ -167,9 +169,9 @@ class HeaderReader:
 class Client:
     """One connection that makes one call after the other, as an honest client does."""
 
-    def __init__(self, target, source=None, timeout=5):
+    def __init__(self, target, source=None, timeout=5, tls=None):
         self.timeout = timeout
-        self.socket = open_socket(target, source, timeout)
+        self.socket = open_socket(target, source, timeout, tls)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.frames, self.headers, self.stream, self.window = Frames(), HeaderReader(), 1, WINDOW
         self.initial, self.ended = WINDOW, False

@@ -26,7 +26,7 @@ def plain(cell):
 
 def flags_of(help_text):
     """{flag: (default, variable, meaning)}"""
-    pattern = r"^  (--[a-z-]+) \S+ +(.*)\n +default (.*), environment (\S+)$"
+    pattern = r"^  (--[a-z-]+)(?: \S+)? +(.*)\n +default (.*), environment (\S+)$"
     return {flag: (default, variable, meaning)
             for flag, meaning, default, variable in re.findall(pattern, help_text, re.MULTILINE)}
 
@@ -64,11 +64,11 @@ def flags(readme, helps):
 
 def commands(readme, helps):
     table = markdown.table_of(readme, "command", "what it does")  # the first of them is the one of the services
-    documented = sorted(re.match(r"`(\w+)(?: FILE)?`", row[0])[1] for row in table.rows)
+    documented = sorted(re.match(r"`([\w-]+)(?: FILE)?`", row[0])[1] for row in table.rows)
     problems = []
     for service in SERVICES:
         section = re.search(r"^Command:\n(.*?)\n\n", helps[service], re.MULTILINE | re.DOTALL)
-        known = sorted(re.findall(r"^ +(?:command +)?(\w+)(?: \(default\)| FILE)?: ", section[1], re.MULTILINE))
+        known = sorted(re.findall(r"^ +(?:command +)?([\w-]+)(?: \(default\)| FILE)?: ", section[1], re.MULTILINE))
         if known != documented:
             problems.append(f"{service} has the commands {', '.join(known)}, the README {', '.join(documented)}")
     return problems
@@ -150,6 +150,23 @@ def metrics(readme, pages):
             if service in services and not found.get(name):
                 problems.append(f"{service} does not expose {name}")
     return problems
+
+
+def secure(folder, root):
+    """Gives the services that start next TLS between each other and an audit record, without which some metrics are
+    not there."""
+    made = os.path.abspath(os.path.join(folder.path, "access"))
+    status, output = folder.run(f"{os.path.abspath(root)}/deploy/compose/certificates {made}")
+    for service in SERVICES:
+        prefix = "CROSSKEY_" + service.split("-", maxsplit=1)[0].upper() + "_"
+        folder.environment.update({
+            prefix + "INTERNAL_TLS_CERT": f"{made}/{service}/internal.crt",
+            prefix + "INTERNAL_TLS_KEY": f"{made}/{service}/internal.key",
+            prefix + "INTERNAL_TLS_CA": f"{made}/{service}/ca.crt",
+            prefix + "AUDIT_LOG": f"{made}/{service}.audit",
+            prefix + "PEER_IDENTITY": f"spiffe://crosskey/{SERVICES[1 - SERVICES.index(service)]}",
+        })
+    return output if status else ""
 
 
 def load(folder):
@@ -368,7 +385,7 @@ def check(root, folder, report, missing):
     if "grpcurl" in missing:
         report.skip(name, missing["grpcurl"])
         return
-    problems = [folder.start_pair() or load(folder)]
+    problems = [secure(folder, root) or folder.start_pair() or load(folder)]
     if not problems[0]:
         deadline = time.monotonic() + PATIENCE
         problems = metrics(operations, scrape(folder))

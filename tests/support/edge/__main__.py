@@ -4,6 +4,7 @@
 edge behaviour USER POST    calls both listeners of an edge with the settings that it is shipped with
 edge health PORT            serves as a gRPC server that is alive and not ready, until it is ended
 edge stat SOCKET SERVER     the state of SERVER (BACKEND/NAME) at the edge whose admin socket this is
+edge tls USER POST CA       calls both listeners of an edge over TLS
 edge drains USER PID        asks the edge to end while a call is open: the call must end as it would have
 
 `behaviour` prints a line for each check: ok, or FAILED and what is wrong.
@@ -12,6 +13,7 @@ edge drains USER PID        asks the edge to end while a call is open: the call 
 import os
 import signal
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -23,7 +25,7 @@ import h2  # noqa: E402
 HEALTH, WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 GET_USER, CREATE_USER = "/user.v1.UserService/GetUser", "/user.v1.UserService/CreateUser"
-OK, RESOURCE_EXHAUSTED, UNIMPLEMENTED = 0, 8, 12
+OK, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAUTHENTICATED = 0, 8, 12, 16
 
 
 def details(fields):
@@ -227,6 +229,25 @@ def health(port):
         client.close()
 
 
+def over_tls(user, post, ca):
+    """Both services answer over TLS, and nobody is answered who speaks none."""
+    context = ssl.create_default_context(cafile=ca)
+    context.set_alpn_protocols(["h2"])
+    for target in (user, post):
+        client = h2.Client(target, tls=(context, "localhost"))
+        assert expect(client.call(HEALTH, h2.text_field(1, "readiness")), OK)[2] == b"\x08\x01"
+        client.close()
+        try:
+            h2.Client(target, timeout=3).call(HEALTH, b"")
+            raise SystemExit("a client without TLS was answered")
+        except OSError:
+            pass
+    # Of a caller who has not said who it is, the service says so, and not the edge.
+    client = h2.Client(user, tls=(context, "localhost"))
+    expect(client.call(GET_USER, h2.number_field(1, 1)), UNAUTHENTICATED)
+    client.close()
+
+
 def stat(path, server):
     """UP or DOWN, by the table of the admin socket."""
     client = socket.socket(socket.AF_UNIX)
@@ -283,6 +304,8 @@ def main():
         sys.exit(Behaviour(*(h2.address(value) for value in arguments)).run())
     elif command == "health":
         health(int(arguments[0]))
+    elif command == "tls":
+        over_tls(h2.address(arguments[0]), h2.address(arguments[1]), arguments[2])
     elif command == "stat":
         print(stat(*arguments))
     elif command == "drains":

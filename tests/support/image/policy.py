@@ -10,6 +10,8 @@ import dockerfile
 
 SERVICES = {"user-service": "CROSSKEY_USER_", "post-service": "CROSSKEY_POST_"}
 PEERS = {"user-service": "post-service", "post-service": "user-service"}
+# What compose/certificates makes. It is not there before it has run, and git ignores it.
+MADE = "deploy/compose/access/"
 # A service takes at most this many seconds to stop.
 STOP = 11.5
 
@@ -81,7 +83,7 @@ def settings_exist(files):
         known = set(re.findall(r"environment (CROSSKEY_\w+)", text))
         problems.extend(f"{where}: {service} knows no {name}" for name in variables if name not in known)
         flags = set(re.findall(r"--[a-z-]+", text))
-        commands = set(re.findall(r"^ +(?:command +)?(\w+)(?: \(default\))?: ", text, re.M))
+        commands = set(re.findall(r"^ +(?:command +)?([\w-]+)(?: \(default\))?: ", text, re.M))
         for word in words:
             if word.startswith("-") and word.split("=")[0] not in flags:
                 problems.append(f"{where}: {service} knows no {word}")
@@ -207,16 +209,63 @@ def edge(files):
     return problems + [f"edge: {problem}" for problem, fine in expected.items() if not fine]
 
 
+def access(files):
+    """Every listener beyond the container has TLS, the public one a policy; each side looks who the other one is."""
+    problems = []
+    script = files.text("deploy/compose/certificates")
+    policy = files.load_yaml(files.text("deploy/compose/policy.json"))
+    mounted = {name: {volume.split(":")[1]: volume.split(":")[0] for volume in settings.get("volumes", [])}
+               for name, settings in files.services.items()}
+    for name, settings in files.serving():
+        prefix, environment = SERVICES[name], settings.get("environment", {})
+        expected = {
+            "TLS_CERT": "/run/tls/tls.crt", "TLS_KEY": "/run/tls/tls.key",
+            "INTERNAL_TLS_CERT": "/run/tls/internal.crt", "INTERNAL_TLS_KEY": "/run/tls/internal.key",
+            "INTERNAL_TLS_CA": "/run/tls/ca.crt", "PEER_IDENTITY": f"spiffe://crosskey/{PEERS[name]}",
+            "POLICY": "/run/policy.json", "TOKENS": "/run/callers/tokens.json",
+        }
+        problems += [f"{name}: {prefix}{variable} is not {value}" for variable, value in expected.items()
+                     if environment.get(prefix + variable) != value]
+        if prefix + "INSECURE" in {**files.stages[name].pairs("ENV"), **environment}:
+            problems.append(f"{name} is insecure")
+        for target, source in (("/run/tls", name), ("/run/callers", "callers")):
+            if mounted[name].get(target) != f"./compose/access/{source}":
+                problems.append(f"{name}: {target} is not the folder {source} of compose/access")
+    edge = {**files.services["edge"].get("environment", {})}
+    for variable, value in (("CROSSKEY_EDGE_CERTIFICATE", "/run/tls/tls.crt"), ("CROSSKEY_EDGE_CA", "/run/tls/ca.crt")):
+        if edge.get(variable) != value or mounted["edge"].get("/run/tls") != "./compose/access/edge":
+            problems.append(f"edge: {variable} is not {value} of compose/access/edge")
+    for scrape in files.load_yaml(files.text("deploy/prometheus/prometheus.yml"))["scrape_configs"]:
+        name = scrape["job_name"]
+        tls = {"ca_file": "tls/ca.crt", "server_name": name}
+        if name in SERVICES and (scrape.get("scheme") != "https" or scrape.get("tls_config") != tls):
+            problems.append(f"Prometheus does not look whether it is {name}")
+    if mounted["prometheus"].get("/etc/prometheus/tls") != "./compose/access/prometheus":
+        problems.append("prometheus: it has no certificate of the authority")
+    names = set(re.findall(r'"name": "([\w-]+)", "sha256"', script)) | {"web"}
+    for rule in policy["allow_rules"]:
+        principals = rule.get("source", {}).get("principals")
+        if not principals or not rule.get("request"):
+            problems.append(f"the rule {rule['name']} is for anybody, or for everything")
+        problems += [f"the rule {rule['name']} is for {principal}, whom nothing makes"
+                     for principal in principals or [] if principal not in {f"token:{each}" for each in names}]
+    return problems
+
+
 def mounts(files):
     """What compose mounts from here is here."""
     problems = []
     volumes = files.compose["volumes"]
+    made = re.search(r'^mkdir -p "\$dir"/\{(.*)\}$', files.text("deploy/compose/certificates"), re.M)[1].split(",")
     for name, settings in files.services.items():
         for volume in settings.get("volumes", []):
             source, target = volume.split(":")[:2]
             if source.startswith("."):
                 path = os.path.normpath(os.path.join("deploy", source))
-                if not os.path.exists(os.path.join(files.root, path)):
+                if path.startswith(MADE) and "/" + MADE in files.text(".gitignore").splitlines():
+                    if os.path.basename(path) not in made:
+                        problems.append(f"compose/certificates does not make {path}")
+                elif not os.path.exists(os.path.join(files.root, path)):
                     problems.append(f"{name} mounts {path}, which is not there")
                 if not volume.endswith(":ro"):
                     problems.append(f"{name} can write to {path}")
@@ -367,6 +416,7 @@ RULES = {
     "the images: user, signal, health check, program": program,
     "ports": ports,
     "the edge": edge,
+    "TLS and policy": access,
     "what compose mounts is there": mounts,
     "dashboards are where Grafana looks for them": dashboards,
     "secrets": secrets,

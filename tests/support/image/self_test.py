@@ -2,7 +2,7 @@
 
 import policy
 
-COMPOSE, DOCKERFILE = "deploy/compose.yaml", "deploy/Dockerfile"
+COMPOSE, DOCKERFILE, PROMETHEUS = "deploy/compose.yaml", "deploy/Dockerfile", "deploy/prometheus/prometheus.yml"
 
 # (path, what is there, what is put in its place, a part of what has to be said)
 MISTAKES = [
@@ -57,6 +57,19 @@ MISTAKES = [
     ("deploy/compose/secrets", "post_db_migrate grafana_admin", "post_db_migrate",
      "does not make the secret grafana_admin"),
     (".gitignore", "/deploy/compose/passwords/", "", "git does not ignore"),
+    (COMPOSE, "CROSSKEY_USER_TLS_CERT: /run/tls/tls.crt", "CROSSKEY_USER_INSECURE: 1", "user-service is insecure"),
+    (COMPOSE, "CROSSKEY_POST_POLICY: /run/policy.json", "CROSSKEY_POST_LOG_LEVEL: info", "CROSSKEY_POST_POLICY is not"),
+    (COMPOSE, "PEER_IDENTITY: spiffe://crosskey/post-service", "PEER_IDENTITY: spiffe://crosskey/user-service",
+     "PEER_IDENTITY is not"),
+    (COMPOSE, "./compose/access/post-service:", "./compose/access/user-service:", "is not the folder post-service"),
+    (COMPOSE, "./compose/access/edge:", "./compose/access/edges:", "does not make deploy/compose/access/edges"),
+    (COMPOSE, "CROSSKEY_EDGE_CA: /run/tls/ca.crt", "CROSSKEY_EDGE_CALLS: 1000", "CROSSKEY_EDGE_CA is not"),
+    (COMPOSE, "/etc/prometheus/tls:ro", "/etc/prometheus/tls", "can write to"),
+    (PROMETHEUS, "scheme: https", "scheme: http", "does not look whether it is"),
+    (PROMETHEUS, "server_name: post-service", "server_name: user-service", "does not look whether it is post-service"),
+    (".gitignore", "/deploy/compose/access/", "", "which is not there"),
+    ("deploy/compose/policy.json", '"source": {"principals": ["token:web"]},', "", "is for anybody"),
+    ("deploy/compose/policy.json", "token:operator", "token:root", "whom nothing makes"),
     (COMPOSE, "read_only: true", "read_only: false", "can be written to"),
     (COMPOSE, "cap_drop: [ALL]", "cap_drop: [NET_RAW]", "keeps capabilities"),
     (COMPOSE, '["no-new-privileges:true"]', "[]", "new privileges"),

@@ -23,6 +23,7 @@ sys.path.append(os.path.join(os.path.dirname(HERE), "docs"))
 
 import binaries  # noqa: E402
 import rules  # noqa: E402
+import rules_access  # noqa: E402,F401
 import rules_databases  # noqa: E402,F401
 import rules_network  # noqa: E402,F401
 import rules_objects  # noqa: E402,F401
@@ -35,7 +36,7 @@ from report import Report  # noqa: E402
 
 MANIFESTS = os.path.join(ROOT, "deploy", "kubernetes")
 KUBERNETES = ("1.30", "1.37")  # the oldest version that the README names, and the newest that there are schemas of
-GROUPS = ("k8s.mariadb.com", "monitoring.coreos.com", "gateway.networking.k8s.io")
+GROUPS = ("k8s.mariadb.com", "monitoring.coreos.com", "gateway.networking.k8s.io", "cert-manager.io")
 
 
 def folders(kind):
@@ -90,10 +91,10 @@ def unused_files(temp):
     return "\n".join(os.path.relpath(path, ROOT) for path in files if path not in used and not path.endswith(".md"))
 
 
-def documented_secrets():
-    """Those of the README's table: | `name` | `key` | ..."""
+def documented():
+    """What the README's table says is not in the manifests: {(Secret or ConfigMap, name, key)}."""
     with open(os.path.join(MANIFESTS, "README.md"), encoding="utf-8") as file:
-        return set(re.findall(r"^\| `([\w-]+)` \| `([\w-]+)` \|", file.read(), re.MULTILINE))
+        return set(re.findall(r"^\| (Secret|ConfigMap) `([\w-]+)` \| `([\w.-]+)` \|", file.read(), re.MULTILINE))
 
 
 class World:
@@ -101,7 +102,7 @@ class World:
 
     def __init__(self, build):
         self.binaries = {name: binaries.Binary(build, name) for name in binaries.SERVICES}
-        self.documented_secrets = documented_secrets()
+        self.documented = documented()
         self.known_health = {}
 
     def binary(self, image):
@@ -219,7 +220,8 @@ def check_schemas(arguments, report, missing, overlays):
 
 def check_rules(arguments, report, missing, overlays):
     world = World(arguments.build)
-    asked = {container.get(probe, {}).get("grpc", {}).get("service", "")
+    # With TLS the probes name no service; `healthcheck` asks for readiness.
+    asked = {"readiness"} | {container.get(probe, {}).get("grpc", {}).get("service", "")
              for overlay in overlays for _, container in rules.server_containers(overlay)
              for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
     if arguments.buf:

@@ -1,6 +1,7 @@
 """What the rules look at: the objects of a rendered overlay, and the pods that are made from them."""
 
 import collections
+import posixpath
 
 import yaml
 
@@ -59,6 +60,10 @@ class Overlay:
                             {"mariadb": each["spec"].get("port", 3306)}, each))
         return pods
 
+    def certificate_secrets(self):
+        """{Secret: the Certificate that cert-manager puts there}"""
+        return {each["spec"]["secretName"]: each for each in self.of_kind("Certificate")}
+
     def servers(self):
         return [pod for pod in self.pods() if pod.owner["kind"] == "Deployment"]
 
@@ -95,6 +100,32 @@ def template_of(owner):
 
 def containers_of(spec):
     return spec.get("initContainers", []) + spec.get("containers", [])
+
+
+# What cert-manager puts into the Secret of a Certificate, if an authority signs it.
+CERTIFICATE_KEYS = {"tls.crt", "tls.key", "ca.crt"}
+
+
+def sources_of(volume):
+    """[(ConfigMap or Secret, its name, its part of the volume)], also of a projected volume."""
+    found = []
+    for part in [volume, *volume.get("projected", {}).get("sources", [])]:
+        if "secret" in part:
+            found.append(("Secret", part["secret"].get("secretName") or part["secret"].get("name"), part["secret"]))
+        if "configMap" in part:
+            found.append(("ConfigMap", part["configMap"]["name"], part["configMap"]))
+    return found
+
+
+def mounted_files(pod, container):
+    """{path in the container: (ConfigMap or Secret, its name, key)}"""
+    volumes = {volume["name"]: volume for volume in pod.spec.get("volumes", [])}
+    return {
+        posixpath.join(mount["mountPath"], item["path"]): (kind, name, item["key"])
+        for mount in container.get("volumeMounts", [])
+        for kind, name, part in sources_of(volumes.get(mount["name"], {}))
+        for item in part.get("items", [])
+    }
 
 
 def matches(selector, labels):

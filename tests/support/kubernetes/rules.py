@@ -65,3 +65,24 @@ def count_of(value, total, round_up):
         return value
     share = int(value.rstrip("%")) * total
     return -(-share // 100) if round_up else share // 100
+
+
+def variables_of(overlay, world, pod, container):
+    """What the binary is told, by variables or by flags, under the names of the variables without their prefix."""
+    prefix = world.prefix(container["image"])
+    found = {name[len(prefix):]: value for name, value in overlay.environment(pod, container).items()
+             if prefix and name.startswith(prefix) and value}
+    for argument in container.get("args", [])[1:]:
+        flag, _, value = argument.partition("=")
+        found[flag[2:].upper().replace("-", "_")] = value or "1"
+    return found
+
+
+def has_tls(overlay, world, pod, container):
+    return "TLS_CERT" in variables_of(overlay, world, pod, container)
+
+
+def policy_of(overlay):
+    """The text of the access policy."""
+    found = overlay.find("ConfigMap", "crosskey-policy")
+    return (found or {}).get("data", {}).get("policy.json", "{}")

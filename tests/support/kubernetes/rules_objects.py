@@ -2,7 +2,8 @@
 
 import re
 
-from objects import CLUSTER_KINDS, containers_of, matches, service_of, title_of
+from objects import (CERTIFICATE_KEYS, CLUSTER_KINDS, containers_of, matches, service_of, sources_of,
+                     title_of)
 from rules import all_containers, PEERS, rule
 
 
@@ -55,11 +56,16 @@ def selectors(overlay, _):
             elif service_of(chosen[0]) != each["metadata"]["labels"].get("app.kubernetes.io/name"):
                 yield f"{title_of(each)} selects the pods of {chosen[0].name}"
     for each in overlay.of_kind("PodMonitor"):
-        missed = [pod.name for pod in servers if not matches(each["spec"]["selector"], pod.labels)]
-        if missed:
-            yield f"{title_of(each)} does not select the pods of {', '.join(missed)}"
+        chosen = [service_of(pod) for pod in servers if matches(each["spec"]["selector"], pod.labels)]
+        if chosen != [each["metadata"]["name"]]:
+            yield f"{title_of(each)} selects the pods of {chosen}"
         if [pod for pod in overlay.migrations() if matches(each["spec"]["selector"], pod.labels)]:
             yield f"{title_of(each)} selects pods of Jobs, which have no metrics"
+    if overlay.of_kind("PodMonitor"):
+        seen = {each["metadata"]["name"] for each in overlay.of_kind("PodMonitor")}
+        unseen = {service_of(pod) for pod in servers} - seen
+        if unseen:
+            yield f"no PodMonitor is for {', '.join(sorted(unseen))}"
     for each in overlay.of_kind("NetworkPolicy"):
         if not [pod for pod in pods + overlay.operator_pods() if matches(each["spec"]["podSelector"], pod.labels)]:
             yield f"{title_of(each)} selects no pods"
@@ -144,7 +150,10 @@ def references(overlay, world):
             keys = set(found.get("data", {})) | set(found.get("stringData", {})) | set(found.get("binaryData", {}))
             if key is not None and key not in keys:
                 yield f"{where}: {kind} {name} has no {key}"
-        elif kind != "Secret" or (name, key) not in world.documented_secrets:
+        elif kind == "Secret" and name in overlay.certificate_secrets():
+            if key is not None and key not in CERTIFICATE_KEYS:
+                yield f"{where}: cert-manager puts no {key} into the Secret {name}"
+        elif (kind, name, key) not in world.documented:
             yield f"{where}: there is no {kind} {name}" + (f" with {key}" if key else "")
         if optional:
             yield f"{where}: {kind} {name} is optional"
@@ -168,14 +177,11 @@ def references(overlay, world):
             if "persistentVolumeClaim" in volume:
                 claim = volume["persistentVolumeClaim"]["claimName"]
                 yield from look(pod.name, "PersistentVolumeClaim", claim, None)
-            for field, kind, name in (("secret", "Secret", "secretName"), ("configMap", "ConfigMap", "name")):
-                if field not in volume:
-                    continue
-                items = volume[field].get("items")
-                if not items:
-                    yield f"{pod.name}: all of {kind} {volume[field][name]} is mounted, whatever it has"
-                for item in items or []:
-                    yield from look(pod.name, kind, volume[field][name], item["key"], volume[field].get("optional"))
+            for kind, name, part in sources_of(volume):
+                if not part.get("items"):
+                    yield f"{pod.name}: all of {kind} {name} is mounted, whatever it has"
+                for item in part.get("items", []):
+                    yield from look(pod.name, kind, name, item["key"], part.get("optional"))
     databases = [each["metadata"]["name"] for each in overlay.of_kind("MariaDB")]
     for each in overlay.of_kind("MariaDB", "User", "Grant", "Database"):
         for field in ("rootPasswordSecretKeyRef", "passwordSecretKeyRef"):
@@ -183,6 +189,18 @@ def references(overlay, world):
                 yield from look(title_of(each), "Secret", each["spec"][field]["name"], each["spec"][field]["key"])
         if each["kind"] != "MariaDB" and each["spec"]["mariaDbRef"]["name"] not in databases:
             yield f"{title_of(each)}: there is no MariaDB {each['spec']['mariaDbRef']['name']}"
+    for each in overlay.of_kind("PodMonitor"):
+        for endpoint in each["spec"]["podMetricsEndpoints"]:
+            ca = endpoint.get("tlsConfig", {}).get("ca", {}).get("secret")
+            if ca:
+                yield from look(title_of(each), "Secret", ca["name"], ca["key"])
+    for each in overlay.of_kind("Gateway"):
+        for listener in each["spec"]["listeners"]:
+            for reference in listener.get("tls", {}).get("certificateRefs", []):
+                yield from look(title_of(each), "Secret", reference["name"], "tls.crt")
+    for each in overlay.of_kind("BackendTLSPolicy"):
+        for reference in each["spec"]["validation"].get("caCertificateRefs", []):
+            yield from look(title_of(each), reference["kind"], reference["name"], "ca.crt")
     for each in overlay.of_kind("ConfigMap", "Secret", "PersistentVolumeClaim", "ServiceAccount"):
         if (each["kind"], each["metadata"]["name"]) not in used:
             yield f"{title_of(each)} is not used"
@@ -214,6 +232,8 @@ QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 @rule("words, names and quantities are such as the API server takes")
 def words(overlay, _):
+    variables = {source["configMapRef"]["name"] for _, container in all_containers(overlay)
+                 for source in container.get("envFrom", []) if "configMapRef" in source}
     for each in overlay.objects:
         if "." in each["apiVersion"].split("/")[0].replace(".k8s.io", ""):
             continue  # an operator's, whose schema has all of this
@@ -232,6 +252,8 @@ def words(overlay, _):
                 wrong = not QUANTITY.fullmatch(str(value))
             if wrong:
                 yield f"{title_of(each)}: {'.'.join(keys[1:])} is {value}"
+        if each["kind"] == "ConfigMap" and each["metadata"]["name"] not in variables:
+            continue  # its keys are names of files
         for key, value in each.get("data", {}).items():
             if not VARIABLE.fullmatch(key) or not isinstance(value, str):
                 yield f"{title_of(each)}: {key} is no variable"

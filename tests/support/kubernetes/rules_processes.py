@@ -1,7 +1,7 @@
 """Rules. How the services are run: arguments, variables, probes, drain, images."""
 
 from objects import containers_of, matches, service_of, title_of
-from rules import all_containers, PEERS, rule, server_containers
+from rules import all_containers, has_tls, PEERS, policy_of, rule, server_containers
 
 PORT_NAMES = {"LISTEN": "grpc", "INTERNAL_LISTEN": "internal", "METRICS_LISTEN": "metrics"}
 DRAIN_SECONDS = 12  # what a service may take from SIGTERM to its end: 11.5
@@ -27,7 +27,7 @@ def configuration(overlay, world):
         for name in sorted(variables):
             if name not in binary.variables:
                 yield f"{pod.name}: {binary.name} has no variable {name}"
-        complaint = binary.complaint(variables, arguments[1:])
+        complaint = binary.complaint(variables, arguments[1:], policy_of(overlay))
         if complaint:
             yield f"{pod.name}: {complaint}"
 
@@ -56,6 +56,9 @@ def addresses(overlay, world):
 def probes(overlay, world):
     for pod, container in server_containers(overlay):
         wanted = {"startupProbe": "liveness", "livenessProbe": "liveness", "readinessProbe": "readiness"}
+        if has_tls(overlay, world, pod, container):
+            yield from probes_with_tls(pod, container, world.binary(container["image"]))
+            continue
         for name, service in wanted.items():
             probe = container.get(name, {}).get("grpc")
             if not probe:
@@ -76,6 +79,21 @@ def probes(overlay, world):
         for container in containers_of(pod.spec):
             if {"startupProbe", "livenessProbe", "readinessProbe"} & set(container):
                 yield f"{pod.name} has probes, but serves nothing"
+
+
+def probes_with_tls(pod, container, binary):
+    """The kubelet's gRPC probes cannot speak TLS, and `healthcheck` can ask for readiness only."""
+    for name in ("startupProbe", "livenessProbe"):
+        if container.get(name, {}).get("tcpSocket", {}).get("port") not in ("grpc", pod.ports.get("grpc")):
+            yield f"{pod.name}: {name} does not look whether the public port is there"
+    command = container.get("readinessProbe", {}).get("exec", {}).get("command")
+    if command != [f"/usr/bin/{binary.name}", "healthcheck"] or "healthcheck" not in binary.commands:
+        yield f"{pod.name}: readinessProbe is not the program's healthcheck"
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        if {"grpc", "httpGet"} & set(container.get(name, {})):
+            yield f"{pod.name}: {name} does not speak TLS"
+        if container.get(name, {}).get("timeoutSeconds", 1) < 2:
+            yield f"{pod.name}: {name} has no time for a busy node"
 
 
 @rule("the drain fits the grace period")

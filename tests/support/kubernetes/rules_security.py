@@ -1,9 +1,8 @@
 """Rules. What pods may not, and where secrets are."""
 
-import posixpath
 import re
 
-from objects import containers_of, quantity, title_of
+from objects import containers_of, mounted_files, quantity, sources_of, title_of
 from rules import all_containers, is_mysql, rule
 
 
@@ -113,18 +112,19 @@ def secrets(overlay, _):
         if any("secretRef" in source for source in container.get("envFrom", [])):
             yield f"{pod.name} has a secret in the environment"
         for name, value in variables.items():
-            if re.search("PASSWORD|SECRET|TOKEN", name) and not name.endswith("_FILE"):
+            if re.search("PASSWORD|SECRET|TOKEN", name) and not name.endswith(("_FILE", "_TOKENS")):
                 yield f"{pod.name}: {name} has a secret in the environment"
-            if name.endswith("_PASSWORD_FILE") and value not in mounted_secrets(pod, container):
+            if name.endswith("_PASSWORD_FILE") and mounted_files(pod, container).get(value, " ")[0] != "Secret":
                 yield f"{pod.name}: no Secret is mounted as {value}"
         if is_mysql(overlay, pod) and not any(name.endswith("_PASSWORD_FILE") for name in variables):
             yield f"{pod.name} has a database without a password"
     for pod in overlay.pods():
         for volume in pod.spec.get("volumes", []):
             # The group's, which the process is in, and nobody else's.
-            if "secret" in volume and (volume["secret"].get("defaultMode") != 0o440 or
-                                       pod.spec.get("securityContext", {}).get("fsGroup") is None):
-                yield f"{pod.name}: {volume['secret']['secretName']} is readable for others, or not for the process"
+            names = [name for kind, name, _ in sources_of(volume) if kind == "Secret"]
+            mode = (volume.get("projected") or volume.get("secret") or {}).get("defaultMode")
+            if names and (mode != 0o440 or pod.spec.get("securityContext", {}).get("fsGroup") is None):
+                yield f"{pod.name}: {', '.join(names)}: readable for others, or not for the process"
 
 
 def strings_of(value):
@@ -133,12 +133,3 @@ def strings_of(value):
     elif isinstance(value, (dict, list)):
         for each in value.values() if isinstance(value, dict) else value:
             yield from strings_of(each)
-
-
-def mounted_secrets(pod, container):
-    volumes = {volume["name"]: volume for volume in pod.spec.get("volumes", [])}
-    return {
-        posixpath.join(mount["mountPath"], item["path"])
-        for mount in container.get("volumeMounts", [])
-        for item in volumes.get(mount["name"], {}).get("secret", {}).get("items", [])
-    }

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 
 import jsonschema
 import kubernetes_validate
@@ -37,7 +38,8 @@ class Schemas:
     def custom(self, each):
         """The schema of an operator's resource, None for others."""
         group, _, version = each["apiVersion"].rpartition("/")
-        path = os.path.join(self.crds.get(group, ""), f"{group}_{each['kind'].lower()}s.yaml")
+        plural = re.sub("(?<![aeiou])y$", "ie", each["kind"].lower()) + "s"
+        path = os.path.join(self.crds.get(group, ""), f"{group}_{plural}.yaml")
         if not os.path.isfile(path):
             return None
         with open(path, encoding="utf-8") as file:

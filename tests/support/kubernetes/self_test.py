@@ -1,6 +1,7 @@
 """Shows that the rules notice what is wrong: each is given an overlay with one mistake, and has to report it."""
 
 import copy
+import json
 
 import network
 import rules
@@ -53,6 +54,27 @@ def volume(pod_spec, name):
     return next(each for each in pod_spec["volumes"] if each["name"] == name)
 
 
+def projected(overlay, source):
+    """The part of the volume `access` that comes from this Secret or ConfigMap."""
+    parts = [part for each in volume(spec(overlay), "access")["projected"]["sources"] for part in each.values()]
+    return next(part for part in parts if part["name"] == source)
+
+
+def certificate(overlay, name="user-service"):
+    return overlay.find("Certificate", name)["spec"]
+
+
+def change_policy(overlay, function):
+    data = overlay.find("ConfigMap", "crosskey-policy")["data"]
+    parsed = json.loads(data["policy.json"])
+    function(parsed["allow_rules"])
+    data["policy.json"] = json.dumps(parsed)
+
+
+def endpoint(overlay):
+    return overlay.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0]
+
+
 def secret(name, **fields):
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {
         "name": name, "namespace": "crosskey", "labels": {"app.kubernetes.io/part-of": "crosskey"}}, **fields}
@@ -83,9 +105,10 @@ MISTAKES = {
         (PRODUCTION, "a policy of no pods", lambda o: policy(o, "crosskey-database").update(
             podSelector={"matchLabels": {"x": "y"}})),
         (MONITORED, "a monitor of no pods",
-         lambda o: o.find("PodMonitor", "crosskey")["spec"]["selector"]["matchLabels"].update(x="y")),
+         lambda o: o.find("PodMonitor", "user-service")["spec"]["selector"]["matchLabels"].update(x="y")),
+        (MONITORED, "a monitor that is missing", lambda o: remove(o, "PodMonitor", "post-service")),
         (MONITORED, "a monitor of Jobs",
-         lambda o: o.find("PodMonitor", "crosskey")["spec"]["selector"]["matchLabels"].pop(
+         lambda o: o.find("PodMonitor", "user-service")["spec"]["selector"]["matchLabels"].pop(
              "app.kubernetes.io/component")),
         (DEV, "a Deployment that does not select its pods",
          lambda o: deployment(o)["spec"]["selector"]["matchLabels"].update(x="y")),
@@ -101,7 +124,7 @@ MISTAKES = {
         (DEV, "a policy for the way out with a port that is not there",
          lambda o: policy(o, "user-service")["egress"][0]["ports"][0].update(port=50061)),
         (MONITORED, "a monitor of a port that is not there",
-         lambda o: o.find("PodMonitor", "crosskey")["spec"]["podMetricsEndpoints"][0].update(port="http")),
+         lambda o: o.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0].update(port="http")),
     ],
     "public services are headless, internal ones are not, nothing else is exposed": [
         (DEV, "a public Service that is not headless", lambda o: service(o, "user-service").pop("clusterIP")),
@@ -138,6 +161,18 @@ MISTAKES = {
          lambda o: volume(spec(o), "database-password")["secret"]["items"][0].update(key="pw")),
         (PRODUCTION, "a Secret without the key that is used", lambda o: o.objects.append(
             secret("user-service-db", data={"pw": ""}))),
+        (PRODUCTION, "a key that cert-manager does not make",
+         lambda o: projected(o, "user-service-tls")["items"][0].update(key="cert.pem")),
+        (PRODUCTION, "a Certificate that is missing", lambda o: remove(o, "Certificate", "user-service")),
+        (PRODUCTION, "all of a Secret", lambda o: projected(o, "crosskey-tokens").pop("items")),
+        (PRODUCTION, "a ConfigMap of keys that is not documented",
+         lambda o: projected(o, "crosskey-jwt-keys").update(name="jwt-keys")),
+        (ROUTED, "an authority that is nowhere", lambda o: o.find("BackendTLSPolicy", "user-service")["spec"][
+            "validation"]["caCertificateRefs"][0].update(name="ca")),
+        (ROUTED, "a certificate of the Gateway that is nowhere", lambda o: o.find("Gateway", "crosskey")["spec"][
+            "listeners"][0]["tls"]["certificateRefs"][0].update(name="gateway")),
+        (MONITORED, "a monitor with an authority that is nowhere", lambda o: o.find("PodMonitor", "user-service")[
+            "spec"]["podMetricsEndpoints"][0]["tlsConfig"]["ca"]["secret"].update(name="ca")),
         (OPERATOR, "a User with a password that is nowhere",
          lambda o: o.find("User", "user-service")["spec"]["passwordSecretKeyRef"].update(name="user")),
         (OPERATOR, "a User of a server that is not there",
@@ -197,6 +232,15 @@ MISTAKES = {
          lambda o: container(o)["livenessProbe"]["grpc"].update(service="readiness")),
         (DEV, "a probe that is missing", lambda o: container(o).pop("startupProbe")),
         (DEV, "a probe of another kind", lambda o: container(o).update(readinessProbe={"tcpSocket": {"port": 50051}})),
+        (PRODUCTION, "a probe by gRPC without TLS", lambda o: container(o).update(
+            readinessProbe={"grpc": {"port": 50051, "service": "readiness"}, "timeoutSeconds": 5})),
+        (PRODUCTION, "a probe of another program",
+         lambda o: container(o)["readinessProbe"]["exec"].update(command=["/usr/bin/post-service", "healthcheck"])),
+        (PRODUCTION, "a probe of the internal port",
+         lambda o: container(o)["livenessProbe"]["tcpSocket"].update(port="internal")),
+        (PRODUCTION, "a restart because of the database", lambda o: container(o).update(
+            livenessProbe=container(o)["readinessProbe"])),
+        (PRODUCTION, "a probe without time", lambda o: container(o)["readinessProbe"].pop("timeoutSeconds")),
         (PRODUCTION, "a Job with a probe", lambda o: job_spec(o)["containers"][0].update(livenessProbe={})),
     ],
     "the drain fits the grace period": [
@@ -266,6 +310,8 @@ MISTAKES = {
         (PRODUCTION, "a password for everybody",
          lambda o: volume(spec(o), "database-password")["secret"].update(defaultMode=0o444)),
         (PRODUCTION, "a password that the process cannot read", lambda o: spec(o)["securityContext"].pop("fsGroup")),
+        (PRODUCTION, "a private key for everybody",
+         lambda o: volume(spec(o), "access")["projected"].update(defaultMode=0o444)),
     ],
     "network policies cover every pod, in both directions": [
         (DEV, "no default", lambda o: [remove(o, "NetworkPolicy", "crosskey-default-deny"),
@@ -380,6 +426,82 @@ MISTAKES = {
          lambda o: o.find("User", "user-service")["spec"]["passwordSecretKeyRef"].update(name="post-service-db")),
         (OPERATOR, "a multi-writer cluster",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(galera={"enabled": True})),
+    ],
+    "beyond loopback there are TLS and a policy, or --insecure in the open and only to try it": [
+        (DEV, "neither TLS nor a word", lambda o: config(o).pop("CROSSKEY_USER_INSECURE")),
+        (DEV, "a word that says no", lambda o: config(o).update(CROSSKEY_USER_INSECURE="0")),
+        (DEV, "insecure, and a certificate", lambda o: config(o).update(CROSSKEY_USER_TLS_CERT="/run/tls.crt")),
+        (DEV, "insecure by a reference", lambda o: container(o).update(env=[{
+            "name": "CROSSKEY_USER_INSECURE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}])),
+        (PRODUCTION, "insecure", lambda o: config(o).update(CROSSKEY_USER_INSECURE="true")),
+        (PRODUCTION, "insecure by a flag", lambda o: container(o)["args"].append("--insecure")),
+        (PRODUCTION, "no policy", lambda o: config(o).pop("CROSSKEY_USER_POLICY")),
+        (PRODUCTION, "no certificate", lambda o: config(o).pop("CROSSKEY_USER_TLS_CERT")),
+        (PRODUCTION, "no name of the other service", lambda o: config(o).pop("CROSSKEY_USER_PEER_IDENTITY")),
+        (PRODUCTION, "no authority for the other service", lambda o: config(o).pop("CROSSKEY_USER_INTERNAL_TLS_CA")),
+        (PRODUCTION, "tokens of any audience", lambda o: config(o).pop("CROSSKEY_USER_JWT_AUDIENCE")),
+    ],
+    "certificates, keys and authorities are mounted where the variables say, each pair from one Certificate": [
+        (PRODUCTION, "a file that is not there", lambda o: config(o).update(CROSSKEY_USER_TLS_CERT="/run/tls.crt")),
+        (PRODUCTION, "the key of the other certificate",
+         lambda o: config(o).update(CROSSKEY_USER_TLS_KEY="/run/access/internal/tls.key")),
+        (PRODUCTION, "the authority of callers for the other service",
+         lambda o: config(o).update(CROSSKEY_USER_INTERNAL_TLS_CA="/run/access/public/ca.crt")),
+        (PRODUCTION, "the certificate of the other service",
+         lambda o: projected(o, "user-service-tls").update(name="post-service-tls")),
+        (PRODUCTION, "a policy that is not there", lambda o: config(o).update(CROSSKEY_USER_POLICY="/run/policy.json")),
+        (PRODUCTION, "tokens in a ConfigMap",
+         lambda o: config(o).update(CROSSKEY_USER_TOKENS="/run/access/callers/jwks.json")),
+    ],
+    "certificates: names, authorities, times; one URI is all that an internal one says": [
+        (PRODUCTION, "an Issuer that is not there", lambda o: remove(o, "Issuer", "crosskey-internal")),
+        (PRODUCTION, "an authority that is not there", lambda o: remove(o, "Certificate", "crosskey-public-ca")),
+        (PRODUCTION, "an old key", lambda o: certificate(o)["privateKey"].update(rotationPolicy="Never")),
+        (PRODUCTION, "a late renewal", lambda o: certificate(o).update(renewBefore="100h")),
+        (PRODUCTION, "a long life", lambda o: certificate(o).update(duration="8760h")),
+        (PRODUCTION, "a name that is missing", lambda o: certificate(o)["dnsNames"].pop()),
+        (PRODUCTION, "the names of another namespace",
+         lambda o: certificate(o).update(dnsNames=["user-service", "user-service.other.svc"])),
+        (PRODUCTION, "a DNS name in an internal one",
+         lambda o: certificate(o, "user-service-internal").update(dnsNames=["user-service-internal"])),
+        (PRODUCTION, "two URIs in an internal one",
+         lambda o: certificate(o, "user-service-internal")["uris"].append("spiffe://crosskey/post-service")),
+        (PRODUCTION, "an internal one for servers only",
+         lambda o: certificate(o, "user-service-internal").update(usages=["digital signature", "server auth"])),
+        (PRODUCTION, "one authority for all",
+         lambda o: certificate(o, "user-service-internal")["issuerRef"].update(name="crosskey-public")),
+        (PRODUCTION, "itself as the other service",
+         lambda o: config(o).update(CROSSKEY_USER_PEER_IDENTITY="spiffe://crosskey/user-service")),
+    ],
+    "the policy names roles, methods and principals that there can be": [
+        (PRODUCTION, "a policy that is no JSON",
+         lambda o: o.find("ConfigMap", "crosskey-policy")["data"].update({"policy.json": "{"})),
+        (PRODUCTION, "a role that there is not",
+         lambda o: change_policy(o, lambda rules: rules[0]["request"].update(roles=["admin"]))),
+        (PRODUCTION, "a method of the internal listener", lambda o: change_policy(
+            o, lambda rules: rules[2]["request"].update(paths=["/event.v1.EventService/Subscribe"]))),
+        (PRODUCTION, "another issuer", lambda o: change_policy(
+            o, lambda rules: rules[0]["source"].update(principals=["jwt:https://issuer.example#web"]))),
+        (PRODUCTION, "anybody", lambda o: change_policy(o, lambda rules: rules[0]["source"].update(principals=["*"]))),
+        (PRODUCTION, "a rule for nobody", lambda o: change_policy(o, lambda rules: rules[0].pop("source"))),
+        (PRODUCTION, "a rule for everything", lambda o: change_policy(o, lambda rules: rules[0].pop("request"))),
+        (PRODUCTION, "a rule that is there twice", lambda o: change_policy(o, lambda rules: rules.append(rules[0]))),
+    ],
+    "who speaks to the services speaks TLS where they do: Prometheus, the gateway, names of protocols": [
+        (PRODUCTION, "an annotation without TLS", lambda o: deployment(o)["spec"]["template"]["metadata"][
+            "annotations"].pop("prometheus.io/scheme")),
+        (MONITORED, "metrics without TLS", lambda o: endpoint(o).pop("scheme")),
+        (MONITORED, "metrics of anybody", lambda o: endpoint(o)["tlsConfig"].update(insecureSkipVerify=True)),
+        (MONITORED, "metrics of another name", lambda o: endpoint(o)["tlsConfig"].update(serverName="10.0.0.1")),
+        (MONITORED, "metrics of another authority",
+         lambda o: endpoint(o)["tlsConfig"]["ca"]["secret"].update(name="user-service-internal-tls")),
+        (PRODUCTION, "a Service without TLS",
+         lambda o: service(o, "user-service")["ports"][0].update(appProtocol="kubernetes.io/h2c")),
+        (ROUTED, "a gateway without TLS to a service", lambda o: remove(o, "BackendTLSPolicy", "user-service")),
+        (ROUTED, "a gateway that takes the other service", lambda o: o.find("BackendTLSPolicy", "user-service")["spec"][
+            "validation"].update(hostname="post-service.crosskey.svc")),
+        (ROUTED, "a gateway without TLS for clients", lambda o: o.find("Gateway", "crosskey")["spec"]["listeners"][
+            0].update(protocol="HTTP")),
     ],
 }
 

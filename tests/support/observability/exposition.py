@@ -46,6 +46,9 @@ def unknown_codes(matcher, codes):
 def problems_of_selector(selector, exposed, recorded, codes):
     if selector.metric in promql.OWN_METRICS:
         return []
+    if selector.metric in promql.EDGE_METRICS:
+        known = promql.EDGE_METRICS[selector.metric] | promql.OWN_LABELS
+        return [f"{selector.metric} has no label {label}" for label, _, _ in selector.matchers if label not in known]
     if selector.metric in recorded:
         wrong = [label for label, _, _ in selector.matchers if label not in promql.OWN_LABELS]
         return [f"the recorded {selector.metric} has no label {label}" for label in wrong]
@@ -72,7 +75,8 @@ def problems(queries, exposed, recorded, codes):
         for selector in selected:
             wrong += [f"{where}: {problem}" for problem in problems_of_selector(selector, exposed, recorded, codes)]
         labels = promql.OWN_LABELS.union(*(labels for selector in selected
-                                           for labels in exposed.get(selector.metric, [])))
+                                           for labels in exposed.get(selector.metric, [])),
+                                         *(promql.EDGE_METRICS.get(selector.metric, ()) for selector in selected))
         wrong += [f"{where}: groups by {label}, which no metric of it has"
                   for label in sorted(promql.grouping_labels(expression) - labels)]
     return wrong

@@ -9,6 +9,8 @@ Selector = namedtuple("Selector", "metric matchers")
 # Prometheus itself makes these.
 OWN_METRICS = ("up", "scrape_duration_seconds", "ALERTS")
 OWN_LABELS = {"job", "instance"}
+# The edge makes these, with the labels that rules may use. tests/edge checks that it does.
+EDGE_METRICS = {"haproxy_backend_active_servers": {"proxy"}}
 
 WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf",
          "nan"}

@@ -19,8 +19,11 @@ RIGHT = [
     'histogram_quantile(0.99, sum by (le) (rate(seconds_bucket{le="0.25"}[$__rate_interval])))',
     'job:calls:rate5m{job="x"} or 0 * calls_total{method=~"Get|List"} offset 10m',
     'count(ALERTS{alertname=~"X.*"}) or vector(0)',
+    'max by (job, proxy) (haproxy_backend_active_servers{proxy="x"}) == 0',
 ]
 WRONG = [
+    'haproxy_backend_active_servers{proxi="x"}',
+    "max by (proxi) (haproxy_backend_active_servers)",
     "sum(rate(cals_total[5m]))",
     "sum by (methud) (rate(calls_total[5m]))",
     'rate(calls_total{metod="Get"}[5m])',
