@@ -1,7 +1,8 @@
 // A client of both services: crosskey-example USER_TARGET POST_TARGET [SERVICE_CONFIG]
 //
 // Creates a user and posts, lists them in pages, reads why a post of a user that does not exist is refused, repeats a
-// write safely, and deletes the user with all posts. Ends with exit code 1 if something is not as it should be.
+// write safely, and deletes the user with all posts. Ends with exit code 1 if something is not as it should be. TLS and
+// credentials are those of the environment: see credentials.h.
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -12,11 +13,13 @@
 #include <memory>
 #include <random>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
 #include <grpcpp/grpcpp.h>
 
+#include "deploy/clients/cpp/credentials.h"
 #include "deploy/clients/cpp/errors.h"
 #include "post/v1/post_service.grpc.pb.h"
 #include "user/v1/user_service.grpc.pb.h"
@@ -50,10 +53,11 @@ using Method = grpc::Status (Service::Stub::*)(grpc::ClientContext*, const Reque
 template <typename Service>
 class Client {
  public:
-  Client(const std::string& target, const std::string& service_config) {
+  Client(const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+         const std::string& service_config) {
     grpc::ChannelArguments arguments;
     arguments.SetServiceConfigJSON(service_config);
-    stub_ = Service::NewStub(grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments));
+    stub_ = Service::NewStub(grpc::CreateCustomChannel(target, credentials, arguments));
   }
 
   template <typename Request, typename Response>
@@ -173,7 +177,7 @@ void Delete(Client<UserService>* users, int64_t user) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 3 && argc != 4) {
     std::cerr << "usage: crosskey-example USER_TARGET POST_TARGET [SERVICE_CONFIG]\n";
     return 2;
@@ -182,12 +186,15 @@ int main(int argc, char** argv) {
   std::ifstream file(file_name);
   if (!file) Fail("cannot read " + file_name);
   const std::string service_config{std::istreambuf_iterator<char>(file), {}};
-  Client<UserService> users(argv[1], service_config);
-  Client<PostService> posts(argv[2], service_config);
+  const auto credentials = crosskey::client::CredentialsFromEnvironment();
+  Client<UserService> users(argv[1], credentials, service_config);
+  Client<PostService> posts(argv[2], credentials, service_config);
   const int64_t user = CreateUser(&users);
   CreateAndListPosts(&posts, user);
   ReadRefusal(&posts);
   CreateTwice(&posts, user);
   Delete(&users, user);
   return 0;
+} catch (const std::runtime_error& error) {
+  Fail(error.what());
 }

@@ -6,8 +6,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { Client, ClientUnaryCall, Metadata, ServiceError, credentials, status } from "@grpc/grpc-js";
+import { Client, ClientUnaryCall, Metadata, ServiceError, status } from "@grpc/grpc-js";
 
+import { credentialsFromEnvironment } from "./credentials";
 import { ErrorInfo, PreconditionFailure, RetryInfo } from "./gen/google/rpc/error_details";
 import { Status } from "./gen/google/rpc/status";
 import { Post } from "./gen/post/v1/post";
@@ -167,8 +168,8 @@ if (!userTarget || !postTarget || rest.length > 0) {
 }
 // The retries, deadlines and load balancing that the services recommend; see deploy/clients/README.md.
 const options = { "grpc.service_config": serviceConfig };
-const users = new UserServiceClient(userTarget, credentials.createInsecure(), options);
-const posts = new PostServiceClient(postTarget, credentials.createInsecure(), options);
+const users = new UserServiceClient(userTarget, credentialsFromEnvironment(), options);
+const posts = new PostServiceClient(postTarget, credentialsFromEnvironment(), options);
 main(users, posts)
   .catch((error: unknown) => {
     console.error(isServiceError(error) ? `failed: ${error.message}` : error);

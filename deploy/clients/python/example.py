@@ -3,6 +3,7 @@
 How to run it: deploy/clients/README.md.
 """
 
+import os
 import pathlib
 import secrets
 import sys
@@ -23,8 +24,32 @@ PATIENCE_SECONDS = 30
 
 
 def connect(target):
+    """A channel to one of the services, with TLS and a token if the environment says so."""
     # The retries, deadlines and load balancing that the services recommend; see deploy/clients/README.md.
-    return grpc.insecure_channel(target, options=[("grpc.service_config", SERVICE_CONFIG.read_text())])
+    options = [("grpc.service_config", SERVICE_CONFIG.read_text())]
+    credentials = credentials_from_environment()
+    if credentials is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, credentials, options)
+
+
+def credentials_from_environment():
+    """All four variables name files; see deploy/clients/README.md. None: there is no TLS."""
+    ca, certificate, key, token = (
+        os.environ.get(f"CROSSKEY_{name}") for name in ("CA", "CERT", "KEY", "TOKEN_FILE"))
+    if not ca:
+        expect(not (certificate or key or token), "a certificate or a token needs CROSSKEY_CA too")
+        return None
+
+    def read(path):
+        return pathlib.Path(path).read_bytes() if path else None
+
+    def add_token(_, callback):
+        # It is read for each call, because tokens are replaced.
+        callback([("authorization", f"Bearer {read(token).decode().strip()}")], None)
+
+    tls = grpc.ssl_channel_credentials(read(ca), read(key), read(certificate))
+    return grpc.composite_channel_credentials(tls, grpc.metadata_call_credentials(add_token)) if token else tls
 
 
 def detail(error, kind):

@@ -3,7 +3,8 @@
 //	go run ./events [flags] USER_INTERNAL POST_INTERNAL
 //
 // The addresses are those of the internal listeners. In JSON each event is a line; in the protobuf format the messages
-// (io.cloudevents.v1.CloudEvent) follow each other with their lengths before them, as protobuf delimits streams.
+// (io.cloudevents.v1.CloudEvent) follow each other with their lengths before them, as protobuf delimits streams. TLS and
+// credentials are those of the environment: see ../access.
 package main
 
 import (
@@ -26,10 +27,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protodelim"
 
+	"crosskey/access"
 	"crosskey/cloudevents"
 	eventv1 "crosskey/proto/event/v1"
 )
@@ -175,8 +176,12 @@ func connect(address string, position int64) (*feed, error) {
 	// Without this, gRPC may wait up to two minutes before it tries a service again that was away for long.
 	again := backoff.DefaultConfig
 	again.MaxDelay = 2 * time.Second
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: 5 * time.Second}))
+	options, err := access.DialOptions()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(address, append(options,
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: again, MinConnectTimeout: 5 * time.Second}))...)
 	if err != nil {
 		return nil, err
 	}

@@ -8,17 +8,22 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // without it the service config's healthCheckConfig has no effect
 	"google.golang.org/grpc/status"
+
+	"crosskey/access"
 )
 
 const maxTries = 5
 
-// connect makes a channel; its first call opens the connection. Retries, round_robin and health checks are the file's.
+// connect makes a channel; its first call opens the connection. Retries, round_robin and health checks are the file's,
+// TLS and credentials are those of the environment.
 func connect(target, serviceConfig string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(serviceConfig))
+	options, err := access.DialOptions()
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient(target, append(options, grpc.WithDefaultServiceConfig(serviceConfig))...)
 }
 
 // withRequestID makes a write that may be repeated: as all tries carry the same id, it takes effect once, even where an
