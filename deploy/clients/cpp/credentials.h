@@ -1,4 +1,4 @@
-// For clients of Crosskey: whom a channel trusts, and what it shows of its caller, by four variables of the environment.
+// For clients of Crosskey: whom a channel trusts, and what it shows of its caller. The environment says so.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,7 @@
 
 namespace crosskey::client {
 
-// All four name files, which have PEM but for the token:
+// Four variables name files, which have PEM but for the token:
 //
 //   CROSSKEY_CA                  the authorities that vouch for the services; without it there is no TLS
 //   CROSSKEY_CERT, CROSSKEY_KEY  a certificate to show, and its key

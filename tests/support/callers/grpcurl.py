@@ -47,7 +47,8 @@ def call(grpcurl, case):
     info = next((detail for detail in status.get("details", ())
                  if detail["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"), {})
     reason = info.get("reason", "")
-    return " ".join(word for word in (code, reason if reason != code else "", info.get("metadata", {}).get("why")) if word)
+    words = (code, reason if reason != code else "", info.get("metadata", {}).get("why"))
+    return " ".join(word for word in words if word)
 
 
 def main(grpcurl, path):

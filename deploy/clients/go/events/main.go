@@ -3,8 +3,8 @@
 //	go run ./events [flags] USER_INTERNAL POST_INTERNAL
 //
 // The addresses are those of the internal listeners. In JSON each event is a line; in the protobuf format the messages
-// (io.cloudevents.v1.CloudEvent) follow each other with their lengths before them, as protobuf delimits streams. TLS and
-// credentials are those of the environment: see ../access.
+// (io.cloudevents.v1.CloudEvent) follow each other with their lengths before them, as protobuf delimits streams. TLS
+// and credentials are those of the environment: see ../access.
 package main
 
 import (

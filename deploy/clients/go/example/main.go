@@ -1,8 +1,8 @@
 // A client of both services: go run ./example [-service-config FILE] USER_TARGET POST_TARGET
 //
 // Creates a user and posts, lists the posts in pages, reads why a post of nobody is refused, repeats a write safely,
-// and deletes the user with all posts. Ends with exit code 1 if something is not as it should be. TLS and credentials are
-// those of the environment: see ../access.
+// and deletes the user with all posts. Ends with exit code 1 if something is not as it should be. TLS and credentials
+// are those of the environment: see ../access.
 package main
 
 import (
