@@ -59,8 +59,8 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsFromEnvironment() {
   auto tls = grpc::SslCredentials({Read(ca), Read(key), Read(certificate)});
   if (token.empty()) return tls;
   Read(token);  // rather fail now than with the first call
-  return grpc::CompositeChannelCredentials(
-      tls, grpc::MetadataCredentialsFromPlugin(std::make_unique<TokenOfFile>(token)));
+  return grpc::CompositeChannelCredentials(tls,
+                                           grpc::MetadataCredentialsFromPlugin(std::make_unique<TokenOfFile>(token)));
 }
 
 }  // namespace crosskey::client
