@@ -321,7 +321,7 @@ MISTAKES = [
     ("contract", r"`INVALID_FIELD`,\n  `USER_NOT_FOUND`", "`USER_NOT_FOUND`,\n  `INVALID_FIELD`"),
     ("contract", r",\n  `USER_NOT_FOUND`", ""),
     ("contract", r"`INVALID_FIELD`,\n", "\n"),
-    ("contract", r"`DRAINING`, ", ""),
+    ("contract", "`OVERLOADED`, ", ""),
     ("contract", r"- every method.*\n", ""),
     ("contract", r"`USER_NOT_FOUND`\n", "`USER_NOT_FOUND`, `DRAINING`\n"),
     ("contract", r"\| `DRAINING` \| the end.*\n", ""),
