@@ -98,6 +98,19 @@ TEST_F(AuditLogTest, APathThatCannotBeWrittenIsAnError) {
   EXPECT_THAT(std::string(log.status().message()), HasSubstr("/no/such/folder"));
 }
 
+TEST_F(AuditLogTest, ManyRefusalsAreCountedAndNotWritten) {
+  const auto log = Open();
+  AuditLog::Entry refusal{"", "", "m", {}, 0, 0, "", "Unauthenticated", "UNAUTHENTICATED", true};
+  for (int i = 0; i < 100'000; ++i) log->Write(refusal);
+  log->Write({"a", "", "m", {}, 0, 0, "", "OK", ""});
+  const auto lines = Lines(path_);
+  EXPECT_GE(lines.size(), 101u);
+  EXPECT_LT(lines.size(), 50'000u);
+  int64_t all = 0;
+  for (const auto& line : lines) all += 1 + line.value("refusals_left_out", 0);
+  EXPECT_EQ(all, 100'001);
+}
+
 TEST_F(AuditLogTest, LinesThatAreLostAreCounted) {
   const auto log = AuditLog::Open("/dev/full", "user-service", metrics_);
   ASSERT_TRUE(log.ok()) << log.status();
