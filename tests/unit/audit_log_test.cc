@@ -43,7 +43,7 @@ class AuditLogTest : public ::testing::Test {
     return name;
   }
 
-  Metrics metrics_;
+  Metrics metrics_{"user-service", "test"};
   const std::string folder_ = NewFolder();
   const std::string path_ = folder_ + "/audit.log";
 };
