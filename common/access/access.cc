@@ -27,10 +27,12 @@ const std::shared_ptr<const Caller>& Nobody() {
 // The characters of a bearer token (RFC 6750).
 bool IsTokenCharacter(unsigned char c) { return absl::ascii_isalnum(c) || absl::StrContains("-._~+/=", c); }
 
-// Of a name of a certificate. Those that begin like the principals of tokens would be taken for them.
-bool CanBePrincipal(const std::string& name) {
-  return !name.empty() && name.size() <= kCertificateNameBytes && !absl::StartsWith(name, "token:") &&
-         !absl::StartsWith(name, "jwt:") && std::all_of(name.begin(), name.end(), absl::ascii_isgraph);
+// Of a name of a certificate. A URI has a scheme, and a DNS name has no colon: neither can be taken for the other. Nor
+// for the principal of a token.
+bool CanBePrincipal(const std::string& name, bool is_uri) {
+  return !name.empty() && name.size() <= kCertificateNameBytes && absl::StrContains(name, ":") == is_uri &&
+         !absl::StartsWith(name, "token:") && !absl::StartsWith(name, "jwt:") &&
+         std::all_of(name.begin(), name.end(), absl::ascii_isgraph);
 }
 
 Caller Bound(const Policy* policy, std::string principal, const std::map<std::string, int64_t>& ids) {
@@ -119,10 +121,11 @@ Access::Identified Access::Authenticate(const Presented& presented) const {
   const std::shared_ptr<const State> state = Current();
   if (presented.authorizations > 0 && !state->IsEmpty()) return ByHeader(*state, presented);
   if (!presented.has_certificate) return Nobody();
-  const std::vector<std::string>& names = presented.uris.empty() ? presented.dns : presented.uris;
+  const bool is_uri = !presented.uris.empty();
+  const std::vector<std::string>& names = is_uri ? presented.uris : presented.dns;
   if (names.empty()) return Nobody();
   if (names.size() > 1) return errors::Unauthenticated("ambiguous");
-  if (!CanBePrincipal(names[0])) return errors::Unauthenticated("malformed");
+  if (!CanBePrincipal(names[0], is_uri)) return errors::Unauthenticated("malformed");
   return std::make_shared<const Caller>(Bound(state->policy.get(), names[0], {}));
 }
 

@@ -1,10 +1,11 @@
 #include "common/access/token_file.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/access/strict_json.h"
 #include "common/status/errors.h"
@@ -24,8 +25,10 @@ absl::StatusOr<Digest> ReadDigest(const json& token, const std::string& path) {
   CROSSKEY_ASSIGN_OR_RETURN(const std::string text, ReadMember(token, path, "sha256", 2 * digest.size()));
   const bool hex = std::all_of(text.begin(), text.end(), absl::ascii_isxdigit);
   if (!hex || text.size() != 2 * digest.size()) return Bad(Member(path, "sha256"), "is not 64 hexadecimal digits");
-  const std::string bytes = absl::HexStringToBytes(text);
-  std::copy(bytes.begin(), bytes.end(), digest.begin());
+  for (size_t i = 0; i < digest.size(); ++i) {
+    uint32_t byte = 0;
+    if (absl::SimpleHexAtoi(text.substr(2 * i, 2), &byte)) digest[i] = static_cast<unsigned char>(byte);
+  }
   return digest;
 }
 

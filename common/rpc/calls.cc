@@ -264,6 +264,7 @@ void Calls::Record(const grpc::CallbackServerContext& context, const Method& met
   entry.traceparent = call.traceparent;
   entry.outcome = CodeName(code);
   entry.reason = errors::ReasonName(status);
+  entry.is_refusal = is_refusal;
   audit->Write(entry);
 }
 

@@ -28,8 +28,8 @@ struct TlsMaterial {
 enum class TlsUse { kServer, kServerAndClient };
 
 // INVALID_ARGUMENT, with a message "PATH: reason": a file cannot be read, has nothing or something broken in it, the
-// key is of another certificate, the leaf is not valid at `now`, may not be used so, or is refused by OpenSSL. Others
-// of the certificates may have expired: those who trust something newer do not mind.
+// key is of another certificate, the leaf is not valid at `now`, may not be used so, or is refused by OpenSSL. Other
+// certificates may have expired: those who trust something newer do not mind.
 absl::StatusOr<TlsMaterial> ReadTls(const TlsPaths& paths, TlsUse use, absl::Time now);
 
 // The names of the first certificate in a PEM text; none if there is no certificate.

@@ -37,6 +37,7 @@ inline constexpr int kReflectionStreams = 16;
 inline constexpr absl::Duration kReflectionStream = absl::Seconds(30);
 inline constexpr int kHealthWatches = 1000;
 inline constexpr absl::Duration kHealthWatch = absl::Hours(1);
+inline constexpr int kRefusalLines = 100;
 inline constexpr int kConnections = 2000;
 inline constexpr absl::Duration kUnreadFor = absl::Seconds(30);
 inline constexpr int kUnreadAnswers = 1000;
@@ -87,6 +88,7 @@ inline constexpr Limit kTable[] = {
     {"reflection stream, at most", kReflectionStream, ""},
     {"health watches at a time", kHealthWatches, "watches"},
     {"health watch, at most", kHealthWatch, ""},
+    {"refusals in the audit record, a second", kRefusalLines, "lines"},
     {"batch of events", kEventBatch, "events"},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
     {"types of events that a subscriber names", kEventTypes, "types"},

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::telemetry {
@@ -18,7 +19,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string LineOf(const AuditLog::Entry& entry, const std::string& service) {
+std::string LineOf(const AuditLog::Entry& entry, const std::string& service, int64_t left_out) {
   ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
   line["service"] = service;
@@ -34,6 +35,7 @@ std::string LineOf(const AuditLog::Entry& entry, const std::string& service) {
   add("traceparent", entry.traceparent);
   line["outcome"] = entry.outcome;
   add("reason", entry.reason);
+  if (left_out > 0) line["refusals_left_out"] = left_out;
   return line.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -88,8 +90,12 @@ absl::Status AuditLog::OpenFile() {
 }
 
 void AuditLog::Write(const Entry& entry) {
-  const std::string line = LineOf(entry, service_);
   std::lock_guard lock(mutex_);
+  if (entry.is_refusal && IsTooMuch()) {
+    ++left_out_;
+    return;
+  }
+  const std::string line = LineOf(entry, service_, std::exchange(left_out_, 0));
   const bool written = WriteAll(file_, line);
   if (!written) failures_.Increment();
   if (written == !failing_) return;
@@ -99,6 +105,12 @@ void AuditLog::Write(const Entry& entry) {
   } else {
     log::Info("the audit record is written again", {{"path", path_}});
   }
+}
+
+bool AuditLog::IsTooMuch() {
+  const int64_t second = absl::ToUnixSeconds(absl::Now());
+  if (std::exchange(second_, second) != second) refusals_ = 0;
+  return ++refusals_ > limits::kRefusalLines;
 }
 
 void AuditLog::Look() {

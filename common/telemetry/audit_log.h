@@ -31,6 +31,7 @@ class AuditLog {
     std::string traceparent;
     std::string outcome;  // the code: "OK", "PermissionDenied"
     std::string reason;   // of an error: "PERMISSION_DENIED"
+    bool is_refusal = false;
   };
 
   // `path`: "-" is stdout. A new file is for this account alone. INVALID_ARGUMENT: it cannot be opened.
@@ -39,6 +40,8 @@ class AuditLog {
   AuditLog(const AuditLog&) = delete;
   AuditLog& operator=(const AuditLog&) = delete;
 
+  // Refusals cost their callers nothing, so there are at most limits::kRefusalLines of them in a second. The next line
+  // says how many were left out.
   void Write(const Entry& entry);
   // To be called every second or so: a file that has been moved away is opened again, so it can be rotated.
   void Look();
@@ -47,6 +50,7 @@ class AuditLog {
   AuditLog(std::string path, std::string service, Metrics& metrics);
 
   absl::Status OpenFile();
+  bool IsTooMuch();
   bool IsStdout() const { return path_ == "-"; }
 
   const std::string path_;
@@ -56,6 +60,9 @@ class AuditLog {
   int file_ = -1;
   struct stat opened_ {};
   bool failing_ = false;
+  int64_t second_ = 0;  // since 1970, of the last refusal
+  int refusals_ = 0;    // in that second
+  int64_t left_out_ = 0;
 };
 
 }  // namespace crosskey::telemetry

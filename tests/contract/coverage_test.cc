@@ -71,7 +71,8 @@ TEST(CoverageTest, EveryMethodHasACaseThatSucceeds) {
 TEST(CoverageTest, EveryErrorOfItsOwnBetweenTheServicesHasACase) {
   const Reasons documented = Documented();
   const Reasons in_cases = InCases();
-  const std::set<std::string> common = {"OVERLOADED", "DRAINING", "INTERNAL_ERROR"};
+  const std::set<std::string> common = {"OVERLOADED", "DRAINING", "INTERNAL_ERROR", "UNAUTHENTICATED",
+                                        "PERMISSION_DENIED"};
   for (const std::string& method : InternalMethods()) {
     ASSERT_EQ(documented.count(method), 1u) << "proto/README.md does not list " << method;
     for (const std::string& reason : documented.at(method)) {

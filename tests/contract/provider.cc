@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/support/free_port.h"
 #include "tests/support/pair.h"
+#include "tests/support/secured.h"
 #include "tests/support/wait.h"
 
 namespace crosskey::contract {
@@ -53,20 +54,23 @@ const std::vector<const char*> kOfAll = {
 // keeps a fault.
 Cluster& Clusters::For(Environment environment, Side side) {
   Cluster::Options options;
-  options.secured = secured_;
+  const bool asks = environment == Environment::kNobody || environment == Environment::kStranger;
+  if (asks && secured_ == nullptr) secured_ = std::make_shared<const testing::Secured>();
+  if (asks || all_secured_) options.secured = secured_;
   options.shipped = !NeedsFaultPoints(environment);
   std::string name = options.shipped ? "shipped" : "with fault points";
   if (environment == Environment::kNormal) name = side == Side::kUsers ? "normal users" : "normal posts";
   if (environment == Environment::kUndecided) name = "undecided";
+  if (asks) name = "asks";
   return clusters_.try_emplace(name, backend_, options).first->second;
 }
 
-Provider::Provider(Cluster& cluster, Environment environment, Side side)
-    : cluster_(cluster),
+Provider::Provider(Clusters& clusters, Environment environment, Side side)
+    : cluster_(clusters.For(environment, side)),
       environment_(environment),
       side_(side),
       hold_(side == Side::kUsers ? "deletion.intent.before_commit" : "guarded_write.before_commit", 1),
-      public_channel_(cluster_.OpenPublic(side)),
+      public_channel_(OpenFor(clusters)),
       internal_channel_(cluster_.OpenInternal(side)) {
   // With this fault, the recovery leaves the deletion undecided, too.
   if (environment == Environment::kUndecided && !cluster_.Running(Side::kUsers)) {
@@ -77,6 +81,14 @@ Provider::Provider(Cluster& cluster, Environment environment, Side side)
   if (environment == Environment::kNormal && side == Side::kPosts) {
     cluster_.user_db().RaiseCounter("user_deletions", 2'000'000);
   }
+}
+
+// What the cases of clients are replayed by.
+std::shared_ptr<grpc::Channel> Provider::OpenFor(const Clusters& clusters) const {
+  const int port = cluster_.port(side_);
+  if (environment_ == Environment::kNobody) return clusters.secured().Open(port);
+  if (environment_ == Environment::kStranger) return clusters.secured().OpenAs(port, "stranger");
+  return cluster_.OpenPublic(side_);
 }
 
 Provider::~Provider() {
@@ -100,6 +112,8 @@ void Provider::Enter() {
   switch (environment_) {
     case Environment::kNormal:
     case Environment::kUndecided:
+    case Environment::kNobody:
+    case Environment::kStranger:
       break;
     case Environment::kPeerAway:
       cluster_.AwaitQuiet();

@@ -17,14 +17,17 @@ namespace crosskey::contract {
 class Clusters {
  public:
   explicit Clusters(const std::string& backend, std::shared_ptr<const testing::Secured> secured = nullptr)
-      : backend_(backend), secured_(std::move(secured)) {}
+      : backend_(backend), all_secured_(secured != nullptr), secured_(std::move(secured)) {}
 
   // Returns a cluster in which nothing runs, or all is well.
   testing::Cluster& For(Environment environment, testing::Side side);
+  // Of the clusters with TLS and a policy.
+  const testing::Secured& secured() const { return *secured_; }
 
  private:
   const std::string backend_;
-  const std::shared_ptr<const testing::Secured> secured_;
+  const bool all_secured_;
+  std::shared_ptr<const testing::Secured> secured_;
   std::map<std::string, testing::Cluster> clusters_;
 };
 
@@ -32,7 +35,7 @@ class Clusters {
 // is well.
 class Provider {
  public:
-  Provider(testing::Cluster& cluster, Environment environment, testing::Side side);
+  Provider(Clusters& clusters, Environment environment, testing::Side side);
   ~Provider();  // ends the environment
 
   void Prepare(const Case& contract, Variables& variables);
@@ -44,6 +47,7 @@ class Provider {
   void StartWithoutDatabase();
   void RenameTables(const std::string& before, const std::string& after);
   void HoldOneCall(const std::vector<std::string>& more);
+  std::shared_ptr<grpc::Channel> OpenFor(const Clusters& clusters) const;
 
   testing::TestDatabase& database();
 

@@ -44,7 +44,7 @@ class ProviderTest : public testing::DatabaseTest {
       return each.first->rpc != "relation.v1.ReferenceService/BeginRepair";
     });
     Clusters& clusters = clusters_.try_emplace(GetParam(), GetParam(), secured_).first->second;
-    Provider provider(clusters.For(environment, side), environment, side);
+    Provider provider(clusters, environment, side);
     if (environment == Environment::kNormal) {
       // All is well until the end, so each state can be made just before its call.
       for (auto& [contract, variables] : cases) {
@@ -131,6 +131,10 @@ TEST_P(ProviderTest, UserServiceInConflict) { Replay(Environment::kConflict, Sid
 TEST_P(ProviderTest, PostServiceInConflict) { Replay(Environment::kConflict, Side::kPosts); }
 TEST_P(ProviderTest, UserServiceThatCannotWrite) { Replay(Environment::kReadOnly, Side::kUsers); }
 TEST_P(ProviderTest, PostServiceThatCannotWrite) { Replay(Environment::kReadOnly, Side::kPosts); }
+TEST_P(ProviderTest, UserServiceForNobody) { Replay(Environment::kNobody, Side::kUsers); }
+TEST_P(ProviderTest, PostServiceForNobody) { Replay(Environment::kNobody, Side::kPosts); }
+TEST_P(ProviderTest, UserServiceForAStranger) { Replay(Environment::kStranger, Side::kUsers); }
+TEST_P(ProviderTest, PostServiceForAStranger) { Replay(Environment::kStranger, Side::kPosts); }
 TEST_P(ProviderTest, UserServiceWithALostHistory) { Replay(Environment::kHistoryLost, Side::kUsers); }
 TEST_P(ProviderTest, PostServiceWithALostHistory) { Replay(Environment::kHistoryLost, Side::kPosts); }
 TEST_P(ProviderTest, UserServiceWithAnUndecidedDeletion) { Replay(Environment::kUndecided, Side::kUsers); }

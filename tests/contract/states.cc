@@ -29,6 +29,8 @@ const std::map<std::string, Environment>& Environments() {
       {"every transaction meets a conflict", Environment::kConflict},
       {"the history is lost", Environment::kHistoryLost},
       {"the database takes no changes", Environment::kReadOnly},
+      {"the caller does not say who it is", Environment::kNobody},
+      {"the policy gives the caller nothing", Environment::kStranger},
   };
   return *environments;
 }

@@ -21,6 +21,8 @@ enum class Environment {
   kConflict,        // "every transaction meets a conflict"
   kHistoryLost,     // "the history is lost"
   kReadOnly,        // "the database takes no changes"
+  kNobody,          // "the caller does not say who it is"
+  kStranger,        // "the policy gives the caller nothing"
   kUndecided,       // "the deletion of ada is undecided"
 };
 

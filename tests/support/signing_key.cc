@@ -1,7 +1,7 @@
 #include "tests/support/signing_key.h"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

@@ -143,13 +143,25 @@ TEST_F(AccessTest, ACertificateIsItsOnlyName) {
 
 TEST_F(AccessTest, ACertificateCannotHaveTheNameOfAToken) {
   Load();
-  for (const std::string& name :
-       {std::string("token:web"), std::string("jwt:https://login#ada"), std::string("a\nb"), std::string("a\0b", 3),
-        std::string("a b"), std::string("\xC3\xA4"), std::string(), std::string(501, 'x')}) {
-    EXPECT_EQ(Principal(Certificate({name})), "why: malformed") << name;
-    EXPECT_EQ(Principal(Certificate({}, {name})), "why: malformed") << name;
+  EXPECT_EQ(Principal(Certificate({"token:web"})), "why: malformed");
+  EXPECT_EQ(Principal(Certificate({"jwt:https://login#ada"})), "why: malformed");
+  EXPECT_EQ(Principal(Certificate({}, {"token:web"})), "why: malformed");
+}
+
+TEST_F(AccessTest, ACertificateHasNamesOfItsKind) {
+  Load();
+  for (const std::string& end :
+       {std::string("\n"), std::string("\0", 1), std::string(" "), std::string("\xC3\xA4"), std::string("\x7F")}) {
+    EXPECT_EQ(Principal(Certificate({"spiffe://blog/web" + end})), "why: malformed") << end;
+    EXPECT_EQ(Principal(Certificate({}, {"web.blog" + end})), "why: malformed") << end;
   }
-  EXPECT_EQ(Principal(Certificate({std::string(500, 'x')})), std::string(500, 'x'));
+  EXPECT_EQ(Principal(Certificate({"web.blog"})), "why: malformed") << "a URI has a scheme";
+  EXPECT_EQ(Principal(Certificate({}, {"spiffe://blog/web"})), "why: malformed") << "a DNS name has no colon";
+  EXPECT_EQ(Principal(Certificate({""})), "why: malformed");
+  EXPECT_EQ(Principal(Certificate({}, {""})), "why: malformed");
+  const std::string longest = "a:" + std::string(498, 'x');
+  EXPECT_EQ(Principal(Certificate({longest})), longest);
+  EXPECT_EQ(Principal(Certificate({longest + "x"})), "why: malformed");
 }
 
 TEST_F(AccessTest, ATokenOfTheFileIsItsName) {
@@ -389,6 +401,33 @@ TEST(Verified, HoldsSoManyAndThoseFoundLast) {
   EXPECT_GE(identity.use_count(), static_cast<long>(access::kVerifiedTokens) / 2);
   EXPECT_TRUE(verified.Find(digest(kMany - 1)).has_value());
   EXPECT_FALSE(verified.Find(digest(1)).has_value());
+}
+
+// The examples of the README, in their order.
+std::vector<std::string> Examples() {
+  std::ifstream file(std::string(CROSSKEY_SOURCE_DIR) + "/common/access/README.md");
+  std::vector<std::string> examples;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line == "```json") examples.emplace_back();
+    if (inside && line != "```") examples.back() += line + "\n";
+    inside = line == "```json" || (inside && line != "```");
+  }
+  return examples;
+}
+
+TEST_F(AccessTest, TheExamplesOfTheReadmeAreGood) {
+  const std::vector<std::string> examples = Examples();
+  ASSERT_EQ(examples.size(), 2U);
+  options_.tokens = Write("tokens", examples[0]);
+  options_.policy = Write("policy", examples[1]);
+  WriteKeys(key_);
+  Load();
+  EXPECT_EQ(May({}, "/post.v1.PostService/GetPost"), "yes");
+  EXPECT_EQ(May({}, kGet), "UNAUTHENTICATED no_credentials");
+  EXPECT_EQ(May({"spiffe://blog/web"}, kCreate), "yes");
+  EXPECT_EQ(May({"spiffe://blog/web"}, kDelete), "PERMISSION_DENIED policy");
+  EXPECT_EQ(May({"spiffe://blog/ops/ada"}, kDelete), "yes");
 }
 
 TEST_F(AccessTest, CheckFilesListsWhatTheyHave) {

@@ -43,7 +43,7 @@ class AuditLogTest : public ::testing::Test {
     return name;
   }
 
-  Metrics metrics_;
+  Metrics metrics_{"user-service", "test"};
   const std::string folder_ = NewFolder();
   const std::string path_ = folder_ + "/audit.log";
 };
@@ -96,6 +96,19 @@ TEST_F(AuditLogTest, APathThatCannotBeWrittenIsAnError) {
   const auto log = AuditLog::Open(folder_ + "/no/such/folder", "user-service", metrics_);
   EXPECT_TRUE(absl::IsInvalidArgument(log.status()));
   EXPECT_THAT(std::string(log.status().message()), HasSubstr("/no/such/folder"));
+}
+
+TEST_F(AuditLogTest, ManyRefusalsAreCountedAndNotWritten) {
+  const auto log = Open();
+  AuditLog::Entry refusal{"", "", "m", {}, 0, 0, "", "Unauthenticated", "UNAUTHENTICATED", true};
+  for (int i = 0; i < 100'000; ++i) log->Write(refusal);
+  log->Write({"a", "", "m", {}, 0, 0, "", "OK", ""});
+  const auto lines = Lines(path_);
+  EXPECT_GE(lines.size(), 101u);
+  EXPECT_LT(lines.size(), 50'000u);
+  int64_t all = 0;
+  for (const auto& line : lines) all += 1 + line.value("refusals_left_out", 0);
+  EXPECT_EQ(all, 100'001);
 }
 
 TEST_F(AuditLogTest, LinesThatAreLostAreCounted) {

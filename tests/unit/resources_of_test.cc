@@ -44,7 +44,7 @@ TEST(ResourcesOfTest, ADeletionHasItsId) {
 }
 
 TEST(ResourcesOfTest, AReleaseSaysTheType) {
-  relation::v1::ReleaseReferencedRequest request;
+  ::relation::v1::ReleaseReferencedRequest request;
   request.set_type("user.v1.User");
   request.set_id(7);
   request.set_deletion_id(3);

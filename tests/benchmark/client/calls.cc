@@ -1,6 +1,8 @@
 #include "tests/benchmark/client/calls.h"
 
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <stdexcept>
 
@@ -176,7 +178,19 @@ Method CreateUser() {
       });
 }
 
+std::shared_ptr<grpc::ChannelCredentials>& Credentials() {
+  static auto* const credentials = new std::shared_ptr<grpc::ChannelCredentials>(grpc::InsecureChannelCredentials());
+  return *credentials;
+}
+
 }  // namespace
+
+void ConnectSecurely(const std::string& ca_file, const std::string& token) {
+  std::ifstream file(ca_file);
+  const std::string ca((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  Credentials() =
+      grpc::CompositeChannelCredentials(grpc::SslCredentials({ca, "", ""}), grpc::AccessTokenCredentials(token));
+}
 
 std::string PostTitle() { return "A title of some length"; }
 
@@ -186,7 +200,7 @@ Connection::Connection(const std::string& address, bool to_users) {
   grpc::ChannelArguments arguments;
   // Without it channels to the same address share one connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  channel = grpc::CreateCustomChannel(address, Credentials(), arguments);
   if (to_users) {
     users = user::v1::UserService::NewStub(channel);
   } else {

@@ -17,6 +17,9 @@ namespace crosskey::benchmark {
 std::string PostTitle();
 std::string PostContent();
 
+// From now on connections use TLS, verify the server by this file, and bring this bearer token with each call.
+void ConnectSecurely(const std::string& ca_file, const std::string& token);
+
 // A connection of one client: to the server of the method, with the stub of its service.
 struct Connection {
   Connection(const std::string& address, bool to_users);

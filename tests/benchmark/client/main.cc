@@ -12,6 +12,8 @@ namespace {
 
 struct Options {
   Servers servers;
+  std::string ca;
+  std::string token;
   std::string population;
   std::vector<std::string> groups;
   std::vector<std::string> watched;
@@ -88,6 +90,8 @@ int Main(int argc, char** argv) {
   app.add_option("--users", options.servers.users, "address of user-service");
   app.add_option("--posts", options.servers.posts, "address of post-service");
   app.add_option("--http", options.servers.http, "address of an HTTP server that has both");
+  app.add_option("--ca", options.ca, "file with the certificates that vouch for the servers: use TLS");
+  app.add_option("--token", options.token, "bearer token of each call, with --ca");
   app.add_option("--population", options.population, "file with the users and posts");
   app.add_option("--group", options.groups, "NAME=METHOD:CLIENTS");
   app.add_option("--watch", options.watched, "NAME=PID[+PID...]");
@@ -95,6 +99,9 @@ int Main(int argc, char** argv) {
   app.add_option("--warm-up", options.warm_up, "seconds before that");
   app.add_option("--seed", options.seed, "chooses users and posts; no two loads that like posts may have the same");
 
+  app.parse_complete_callback([&] {
+    if (!options.ca.empty()) ConnectSecurely(options.ca, options.token);
+  });
   CLI::App* load = app.add_subcommand("load", "calls for a while");
   load->callback([&] { result = RunLoad(options); });
   CLI::App* fill = app.add_subcommand("fill", "creates users and posts, and writes the file of the population");

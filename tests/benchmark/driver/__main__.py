@@ -21,7 +21,7 @@ import scenarios
 import works
 from processes import Failure, Mariadb, run
 from ratios import of
-from systems import Echo, GoPair, Lesson, Ours, Raw
+from systems import Echo, GoPair, Lesson, Ours, Raw, Secured
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -64,6 +64,9 @@ def candidates(settings):
     """(name, function that makes the system) of all that can be had."""
     found = [("mariadb", lambda: Ours("mariadb", settings, settings.build, "mariadb")),
              ("sqlite", lambda: Ours("sqlite", settings, settings.build, "sqlite"))]
+    for database in ("mariadb", "sqlite"):
+        name = f"secured {database}"
+        found.append((name, lambda name=name, database=database: Secured(name, settings, settings.build, database)))
     if settings.baseline:
         for database in ("mariadb", "sqlite"):
             name = f"baseline {database}"

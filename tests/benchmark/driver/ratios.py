@@ -22,6 +22,10 @@ def of(method, clients=16):
 RATIOS = [
     rates("GetPost, MariaDB / echo", (of("GetPost"), "mariadb"), (of("GetPost"), "echo"), 0.5, 0.6),
     rates("GetPost, SQLite / echo", (of("GetPost"), "sqlite"), (of("GetPost"), "echo"), 0.6, 0.75),
+    rates("GetPost, MariaDB, TLS and policy / without", (of("GetPost"), "secured mariadb"), (of("GetPost"), "mariadb"),
+          0.85, 0.95),
+    rates("GetPost, SQLite, TLS and policy / without", (of("GetPost"), "secured sqlite"), (of("GetPost"), "sqlite"),
+          0.85, 0.95),
     rates("GetPost, MariaDB / Go pair", (of("GetPost"), "mariadb"), (of("GetPost"), "Go pair"), 1.3, 1.6),
     rates("GetPost with user, MariaDB / Go pair", (of("GetPostWithUser"), "mariadb"),
           (of("GetPostWithUser"), "Go pair"), 1.3, 1.6),

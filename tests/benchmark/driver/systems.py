@@ -1,5 +1,6 @@
 """What is measured: Crosskey, its limits and its peers. Each system has its own databases, and runs until stop()."""
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -107,6 +108,10 @@ class Ours(System):
         self.client("fill", f"--listed={self.listed}", f"--posts-each={EACH}", f"--written={len(WRITTEN)}")
         self.settle()
 
+    def flags(self, service):
+        """Further ones of a service."""
+        return []
+
     def serve(self):
         for index, service in enumerate(SERVICES):
             peer = 1 - index
@@ -115,7 +120,7 @@ class Ours(System):
                 "--listen", f"127.0.0.1:{self.ports[index]}",
                 "--internal-listen", f"127.0.0.1:{self.ports[2 + index]}",
                 "--metrics-listen", f"127.0.0.1:{self.ports[4 + index]}",
-                "--peer", f"127.0.0.1:{self.ports[2 + peer]}"])
+                "--peer", f"127.0.0.1:{self.ports[2 + peer]}", *self.flags(service)])
         for index, process in enumerate(self.processes):
             await_port(process, self.ports[index])
             self.await_serving(process, index)
@@ -167,6 +172,46 @@ class Ours(System):
                 connection.executescript(sql)
                 connection.close()
         self.serve()
+
+
+class Secured(Ours):
+    """The same with TLS on every listener, a policy, and a caller that brings a token."""
+
+    TOKEN = "0123456789abcdef0123456789abcdef"
+
+    def start(self):
+        self.make_files()
+        super().start()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def make_files(self):
+        new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+        run(["openssl", "req", "-x509", *new_key, "-subj", "/CN=benchmark", "-keyout", self.path("ca.key"),
+             "-out", self.path("ca.crt")])
+        for name, names in [("front", "IP:127.0.0.1")] + [(s, f"URI:spiffe://benchmark/{s}") for s in SERVICES]:
+            run(["openssl", "req", "-x509", *new_key, "-subj", f"/CN={name}", "-CA", self.path("ca.crt"),
+                 "-CAkey", self.path("ca.key"), "-addext", f"subjectAltName={names}",
+                 "-addext", "basicConstraints=critical,CA:FALSE",
+                 "-keyout", self.path(name + ".key"), "-out", self.path(name + ".crt")])
+        with open(self.path("policy.json"), "w", encoding="utf-8") as file:
+            json.dump({"name": "benchmark", "allow_rules": [
+                {"name": "client", "source": {"principals": ["token:client"]},
+                 "request": {"roles": ["reader", "writer", "deleter"]}}]}, file)
+        with open(self.path("tokens.json"), "w", encoding="utf-8") as file:
+            digest = hashlib.sha256(self.TOKEN.encode()).hexdigest()
+            json.dump({"tokens": [{"name": "client", "sha256": digest}]}, file)
+
+    def flags(self, service):
+        peer = SERVICES[1 - SERVICES.index(service)]
+        return ["--tls-cert", self.path("front.crt"), "--tls-key", self.path("front.key"),
+                "--internal-tls-cert", self.path(service + ".crt"), "--internal-tls-key", self.path(service + ".key"),
+                "--internal-tls-ca", self.path("ca.crt"), "--peer-identity", f"spiffe://benchmark/{peer}",
+                "--policy", self.path("policy.json"), "--tokens", self.path("tokens.json")]
+
+    def addresses(self):
+        return [*super().addresses(), f"--ca={self.path('ca.crt')}", f"--token={self.TOKEN}"]
 
 
 class Echo(System):

@@ -9,13 +9,14 @@ Scenario = namedtuple("Scenario", "name systems")
 
 OURS = ("mariadb", "sqlite")
 BASELINE = ("baseline mariadb", "baseline sqlite")
+SECURED = ("secured mariadb", "secured sqlite")
 
 LOADS = [
-    Load("GetPost", 16, OURS + BASELINE + ("echo", "statements in C", "Go pair", "lesson's app")),
+    Load("GetPost", 16, OURS + SECURED + BASELINE + ("echo", "statements in C", "Go pair", "lesson's app")),
     Load("GetPostWithUser", 16, OURS + BASELINE + ("Go pair",)),
     Load("ListPosts", 16, OURS + BASELINE + ("Go pair",)),
     Load("ListPostsWithUsers", 16, OURS + ("Go pair",)),
-    Load("CreatePost", 16, OURS + BASELINE + ("statements in C", "Go pair", "lesson's app")),
+    Load("CreatePost", 16, OURS + SECURED + BASELINE + ("statements in C", "Go pair", "lesson's app")),
     Load("CreatePostWithRequestId", 16, OURS + BASELINE),
     Load("BatchCreatePosts", 16, OURS + BASELINE),
     Load("LikePost", 16, OURS + BASELINE),

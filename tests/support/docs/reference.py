@@ -268,7 +268,8 @@ def methods_of(proto):
     return found
 
 
-EVERY = ["CONFLICT", "OVERLOADED", "DATABASE_UNAVAILABLE", "DRAINING", "INTERNAL_ERROR"]
+EVERY = ["CONFLICT", "UNAUTHENTICATED", "PERMISSION_DENIED", "OVERLOADED", "DATABASE_UNAVAILABLE", "DRAINING",
+         "INTERNAL_ERROR"]
 
 
 # The methods that a service takes although it has lost something: those that read, and those that mend it.

@@ -215,6 +215,8 @@ CONTRACT = """
 | `INVALID_FIELD` | `INVALID_ARGUMENT` | BadRequest | field |
 | `USER_NOT_FOUND` | `NOT_FOUND` | ResourceInfo | resource |
 | `CONFLICT` | `ABORTED` | RetryInfo | |
+| `UNAUTHENTICATED` | `UNAUTHENTICATED` | | why |
+| `PERMISSION_DENIED` | `PERMISSION_DENIED` | | why |
 | `OVERLOADED` | `RESOURCE_EXHAUSTED` | RetryInfo | what |
 | `DATABASE_UNAVAILABLE` | `UNAVAILABLE` | RetryInfo | |
 | `DRAINING` | `UNAVAILABLE` | RetryInfo | |
@@ -225,12 +227,15 @@ CONTRACT = """
 | `INVALID_FIELD` | a field is wrong | never |
 | `USER_NOT_FOUND` | there is none | no |
 | `CONFLICT` | lost | after the delay |
+| `UNAUTHENTICATED` | nobody | no |
+| `PERMISSION_DENIED` | not allowed | no |
 | `OVERLOADED` | too many | after the delay |
 | `DATABASE_UNAVAILABLE` | away | after the delay |
 | `DRAINING` | the end | after the delay |
 | `INTERNAL_ERROR` | unforeseen | no |
 
-- every method: `CONFLICT`, `OVERLOADED`, `DATABASE_UNAVAILABLE`, `DRAINING`, `INTERNAL_ERROR`
+- every method: `CONFLICT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `OVERLOADED`, `DATABASE_UNAVAILABLE`, `DRAINING`,
+  `INTERNAL_ERROR`
 - `user.v1.UserService/GetUser`: `INVALID_FIELD`,
   `USER_NOT_FOUND`
 """
@@ -250,6 +255,14 @@ absl::Status Conflict() {
   absl::Status status =
       Make(absl::StatusCode::kAborted, "CONFLICT", "the change conflicts with others that are under way");
   AttachRetry(status, absl::Milliseconds(100));
+}
+
+absl::Status Unauthenticated(const std::string& why) {
+  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", "nobody", {{"why", why}});
+}
+
+absl::Status PermissionDenied(const std::string& why) {
+  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED", "not allowed", {{"why", why}});
 }
 
 absl::Status Overloaded(const std::string& what) {
@@ -304,11 +317,11 @@ MISTAKES = [
     ("contract", r"ResourceInfo \| resource", "| resource"),
     ("contract", r"ResourceInfo \| resource", "ResourceInfo | user"),
     ("contract", r"\| `CONFLICT`", "| `OTHER` | `ABORTED` | | | |\n| `CONFLICT`"),
-    ("contract", r"`CONFLICT`, `OVERLOADED`", "`OVERLOADED`, `CONFLICT`"),
+    ("contract", r"`CONFLICT`, `UNAUTHENTICATED`", "`UNAUTHENTICATED`, `CONFLICT`"),
     ("contract", r"`INVALID_FIELD`,\n  `USER_NOT_FOUND`", "`USER_NOT_FOUND`,\n  `INVALID_FIELD`"),
     ("contract", r",\n  `USER_NOT_FOUND`", ""),
     ("contract", r"`INVALID_FIELD`,\n", "\n"),
-    ("contract", r"`DRAINING`, ", ""),
+    ("contract", "`OVERLOADED`, ", ""),
     ("contract", r"- every method.*\n", ""),
     ("contract", r"`USER_NOT_FOUND`\n", "`USER_NOT_FOUND`, `DRAINING`\n"),
     ("contract", r"\| `DRAINING` \| the end.*\n", ""),
