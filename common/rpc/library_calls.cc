@@ -8,6 +8,7 @@
 #include <grpc/support/alloc.h>
 
 #include "absl/strings/numbers.h"
+#include "common/rpc/interceptors.h"
 
 namespace crosskey::rpc {
 namespace {
@@ -30,18 +31,11 @@ std::vector<int64_t> NumbersOf(char* json, const std::string& key) {
 }  // namespace
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> LibraryCalls::CountThoseThatComeThrough() {
-  class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
-   public:
-    explicit Factory(std::shared_ptr<std::atomic<int64_t>> handled) : handled_(std::move(handled)) {}
-    grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo*) override {
-      ++*handled_;
-      return nullptr;
-    }
-
-   private:
-    const std::shared_ptr<std::atomic<int64_t>> handled_;
-  };
-  return std::make_unique<Factory>(handled_);
+  return InterceptorFactory(
+      [handled = handled_](grpc::experimental::ServerRpcInfo&) -> grpc::experimental::Interceptor* {
+        ++*handled;
+        return nullptr;
+      });
 }
 
 void LibraryCalls::TakeNewestServer() {

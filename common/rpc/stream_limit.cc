@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
+#include "common/rpc/interceptors.h"
 
 namespace crosskey::rpc {
 
@@ -44,18 +45,10 @@ class StreamLimit::Place : public grpc::experimental::Interceptor {
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> StreamLimit::FactoryFor(
     std::shared_ptr<StreamLimit> self) {
-  class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
-   public:
-    explicit Factory(std::shared_ptr<StreamLimit> streams) : streams_(std::move(streams)) {}
-    grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
-      if (!absl::StartsWith(info->method(), streams_->prefix_)) return nullptr;
-      return new Place(streams_, *info->server_context());  // gRPC owns it from here on
-    }
-
-   private:
-    const std::shared_ptr<StreamLimit> streams_;
-  };
-  return std::make_unique<Factory>(std::move(self));
+  using grpc::experimental::ServerRpcInfo;
+  return InterceptorFactory([self = std::move(self)](ServerRpcInfo& info) -> grpc::experimental::Interceptor* {
+    return absl::StartsWith(info.method(), self->prefix_) ? new Place(self, *info.server_context()) : nullptr;
+  });
 }
 
 void StreamLimit::Sweep(absl::Time now) {

@@ -7,6 +7,7 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include "absl/time/clock.h"
+#include "common/rpc/interceptors.h"
 
 namespace crosskey::rpc {
 namespace {
@@ -41,18 +42,10 @@ class Unread::Sent : public grpc::experimental::Interceptor {
 
 std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface> Unread::FactoryFor(
     std::shared_ptr<Unread> self) {
-  class Factory : public grpc::experimental::ServerInterceptorFactoryInterface {
-   public:
-    explicit Factory(std::shared_ptr<Unread> unread) : unread_(std::move(unread)) {}
-    grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
-      if (info->type() != grpc::experimental::ServerRpcInfo::Type::UNARY) return nullptr;
-      return new Sent(unread_, *info->server_context());  // gRPC owns it from here on
-    }
-
-   private:
-    const std::shared_ptr<Unread> unread_;
-  };
-  return std::make_unique<Factory>(std::move(self));
+  using grpc::experimental::ServerRpcInfo;
+  return InterceptorFactory([self = std::move(self)](ServerRpcInfo& info) -> grpc::experimental::Interceptor* {
+    return info.type() == ServerRpcInfo::Type::UNARY ? new Sent(self, *info.server_context()) : nullptr;
+  });
 }
 
 Unread::Messages::iterator Unread::Add(grpc::ServerContextBase& context, int64_t bytes) {
