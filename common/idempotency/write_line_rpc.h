@@ -55,7 +55,7 @@ class WriteLine {
 
   // What the handler returns to gRPC.
   grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const Request* request, Response* response) {
-    return writes_.calls().Take(context, method_.name, [&](rpc::PendingCall* call) {
+    return writes_.calls().Take(context, method_.name, *request, [&](rpc::PendingCall* call) {
       absl::StatusOr<Write> write = method_.read(*request);
       if (!write.ok()) return call->End(write.status());
       line_.Add({call, request, response, *std::move(write), std::nullopt});

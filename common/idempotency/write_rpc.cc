@@ -53,7 +53,7 @@ struct Writes::Attempt {
 grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
                                       const Message& request, Message& response,
                                       std::function<absl::Status(const Call&, Recorder&)> body) {
-  return calls_.Take(context, method,
+  return calls_.Take(context, method, request,
                      [&](rpc::PendingCall* call) { Add(call, method, waits, request, response, std::move(body)); });
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include <google/protobuf/message.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 #include <grpcpp/support/status.h>
@@ -70,19 +71,22 @@ class Calls {
 
   // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none, 5 minutes at most),
   // cancellation and trace context, on a thread of the line that `waits` names. What the handler returns to gRPC.
+  // A `request` that is larger than the method takes is refused, like every other call that is not admitted.
   grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                  CallLines::Body body);
+                                  const google::protobuf::Message& request, CallLines::Body body);
 
   // Runs `body`, which returns OK or an error, and then hands the call to `then`, which has to end it or to hand it on.
   // An error ends the call at once.
   grpc::ServerUnaryReactor* UnaryThen(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                      CallLines::Body body, std::function<void(PendingCall*)> then);
+                                      const google::protobuf::Message& request, CallLines::Body body,
+                                      std::function<void(PendingCall*)> then);
 
   // The same for a call that is not done by a function of its own, for example together with others: `then` puts it
   // into a line. It is not called if the call is refused.
   template <typename Then>
-  grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const std::string& method, Then&& then) {
-    PendingCall* call = Begin(context, method);
+  grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const std::string& method,
+                                 const google::protobuf::Message& request, Then&& then) {
+    PendingCall* call = Begin(context, method, request);
     if (call->admitted_) then(call);
     return call;
   }
@@ -93,8 +97,15 @@ class Calls {
   // Takes calls of this method even if the service takes no writes: it mends that. Before the first call.
   void TakeWithoutWrites(const std::string& method);
 
+  // Takes requests of this method of up to so many bytes, instead of limits::kRequestKibibytes. Before the first call.
+  void TakeUpTo(const std::string& method, int bytes);
+
+  // RESOURCE_EXHAUSTED REQUEST_TOO_LARGE if the request is larger than its method takes. What this service does not
+  // know of it, because it is a field of another release or of nobody, counts too.
+  absl::Status CheckSize(const std::string& method, const google::protobuf::Message& request) const;
+
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
-  // who serves it has to ask Admission::CheckCaller and CheckStream.
+  // who serves it has to ask Admission::CheckCaller and CheckStream, and CheckSize.
   Call Stream(grpc::CallbackServerContext& context, const std::string& method);
   // Counts the end of a stream that began at `begin`. Returns what its client gets.
   grpc::Status StreamEnds(const std::string& method, const Call& call, absl::Time begin, const absl::Status& status);
@@ -105,7 +116,8 @@ class Calls {
  private:
   friend class PendingCall;
 
-  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method);
+  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method,
+                     const google::protobuf::Message& request);
   grpc::Status Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status);
 
   const std::string service_;

@@ -39,6 +39,7 @@ enum class Reason {
   kHistoryMismatch,
   kDatabaseUnavailable,
   kDatabaseNotWritable,
+  kRequestTooLarge,
   kOverloaded,
   kDraining,
   kUnauthenticated,
@@ -111,11 +112,14 @@ absl::Status HistoryMismatch(const std::string& service, const std::string& why)
 absl::Status DatabaseUnavailable();
 // The database takes no changes: `why` is "full" or "read_only". Nothing of the call is stored.
 absl::Status DatabaseNotWritable(const std::string& why);
+// The request has more bytes than its method takes.
+absl::Status RequestTooLarge(size_t bytes, size_t limit);
 // `what` names what is used up: "calls", "database sessions", "database writers", "feed subscribers".
 absl::Status Overloaded(const std::string& what);
 absl::Status Draining();
 // Who calls has not said who it is, or has not proved it: `why` is "no_credentials", "malformed", "unknown", "expired",
-// "not_yet_valid", "wrong_issuer", "wrong_audience", "wrong_signature" or "ambiguous" (a certificate with several names).
+// "not_yet_valid", "wrong_issuer", "wrong_audience", "wrong_signature" or "ambiguous" (a certificate with several
+// names).
 absl::Status Unauthenticated(const std::string& why);
 // The principal may not do this, whether or not what it asks for exists. `method` is "/user.v1.UserService/GetUser";
 // `why` is "policy" (no rule allows the method), "owner" (it may write in the name of its own user only), "peer" (the
