@@ -2,12 +2,15 @@
 // answer again, and has no second effect. (Idempotency-Key header, draft-ietf-httpapi-idempotency-key-header; AIP-155.)
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include <google/protobuf/message.h>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -24,7 +27,7 @@ struct Request {
 
 struct StoredAnswer {
   std::string fingerprint;
-  std::string bytes;
+  std::string bytes;     // FillIn (left_out.h) makes the answer of them
   int64_t time = 0;      // microseconds since 1970, when it was stored
   bool expired = false;  // older than limits::kRequestIdRetention, so it does not count any more
 };
@@ -38,6 +41,11 @@ class Answers {
 
   // The answer that is stored under this id, expired or not; nullopt: none.
   absl::StatusOr<std::optional<StoredAnswer>> Find(const Call& call, const std::string& id);
+
+  // The bytes by which to store the answer to `asked` in this transaction: the short form (left_out.h), or the whole
+  // answer as long as a process of a release that does not know that form may have to read it.
+  absl::StatusOr<std::string> Form(db::Tx& tx, const google::protobuf::Message& answer,
+                                   const google::protobuf::Message& asked);
 
   // Stores an answer in the transaction of its effect, and returns the time that it is stored with. `replaced` is the
   // time of an earlier answer under the same id, which is removed first; nullopt: there is none. If any other answer is
@@ -64,6 +72,7 @@ class Answers {
 
   db::Database& database_;
   const std::function<absl::Time()> now_;
+  std::atomic<bool> may_leave_out_ = false;
 };
 
 }  // namespace crosskey::idempotency

@@ -132,7 +132,9 @@ class WriteLine {
         if (!results[i].has_value()) continue;
         items[i].response->Clear();
         method_.answer(*results[i], *items[i].response);
-        if (items[i].key.has_value()) answers.push_back({*items[i].key, items[i].response->SerializeAsString()});
+        if (!items[i].key.has_value()) continue;
+        CROSSKEY_ASSIGN_OR_RETURN(std::string form, writes_.answers().Form(tx, *items[i].response, *items[i].request));
+        answers.push_back({*items[i].key, std::move(form)});
       }
       return writes_.answers().RecordAll(tx, answers);
     };

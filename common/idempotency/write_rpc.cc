@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
+#include "common/idempotency/left_out.h"
 #include "common/rpc/field_errors.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
@@ -43,6 +44,7 @@ std::string Fingerprint(const std::string& method, const Message& request) {
 
 struct Writes::Attempt {
   const std::optional<Request> key;
+  const Message& request;
   Message& response;
   const Body& body;
   const std::function<bool()>& is_provisional;
@@ -78,10 +80,10 @@ rpc::CallLines::Body Writes::Once(const std::string& method, const Message& requ
                                   std::function<bool()> is_provisional) {
   return [this, method, &request, &response, body = std::move(body),
           is_provisional = std::move(is_provisional)](const Call& call) -> absl::Status {
-    Attempt attempt{KeyOf(method, request), response, body, is_provisional, {}, false};
+    Attempt attempt{KeyOf(method, request), request, response, body, is_provisional, {}, false};
     if (attempt.key.has_value()) return RunOnce(call, attempt);
     // The body refuses an id that is neither empty nor a UUID, so that one error names all fields that are wrong.
-    Recorder recorder(answers_, attempt.key, std::nullopt, response);
+    Recorder recorder(answers_, attempt.key, std::nullopt, request, response);
     return body(call, recorder, false);
   };
 }
@@ -118,7 +120,9 @@ absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
     return false;
   }
   if (answer->fingerprint != attempt.key->fingerprint) return errors::RequestIdReused(attempt.key->id);
-  if (!attempt.response.ParseFromString(answer->bytes)) return absl::InternalError("a stored answer is undecodable");
+  if (!FillIn(answer->bytes, attempt.request, attempt.response)) {
+    return absl::InternalError("a stored answer is undecodable");
+  }
   if (!attempt.is_provisional()) return true;
   attempt.replaceable = answer->time;
   attempt.resumes = true;
@@ -127,7 +131,7 @@ absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
 
 // Sets `stored` to whether the effect has been committed with an answer. It can be true although the call failed later.
 absl::Status Writes::Perform(const Call& call, Attempt& attempt, bool& stored) {
-  Recorder recorder(answers_, attempt.key, attempt.replaceable, attempt.response);
+  Recorder recorder(answers_, attempt.key, attempt.replaceable, attempt.request, attempt.response);
   const absl::Status status = attempt.body(call, recorder, attempt.resumes);
   stored = recorder.stored();
   CROSSKEY_RETURN_IF_ERROR(status);

@@ -106,6 +106,66 @@ TEST_P(RequestId, TheAnswerIsTheFirstOneAlsoAfterwardsAndAfterARestart) {
   EXPECT_EQ(Posts(), 0);
 }
 
+// The contents are not stored twice, and are in the repeated answer all the same.
+TEST_P(RequestId, AStoredAnswerIsSmallAndComesBackWhole) {
+  constexpr int kPosts = 40;
+  const int64_t ada = pair_.CreateUser("ada");
+  BatchCreatePostsRequest batch;
+  batch.set_request_id(NewUuid());
+  for (int i = 0; i < kPosts; ++i) {
+    auto* one = batch.add_requests();
+    one->set_user_id(ada);
+    one->set_title(absl::StrCat("title ", i));
+    one->set_content(absl::StrCat(i) + Repeat("\U0001F600", 15'000));
+  }
+  CreatePostRequest create = batch.requests(0);
+  create.set_request_id(NewUuid());
+  const auto created = Send(pair_, create);
+  const auto batched = Send(pair_, batch);
+  UpdatePostRequest update;
+  update.set_request_id(NewUuid());
+  update.mutable_post()->set_id(created->post().id());
+  update.mutable_post()->set_content(Repeat("y", 60'000));
+  const auto updated = Send(pair_, update);
+  ASSERT_THAT(created.status, GrpcOk());
+  ASSERT_THAT(batched.status, GrpcOk());
+  ASSERT_THAT(updated.status, GrpcOk());
+  EXPECT_EQ(pair_.post_db().Number("SELECT COUNT(*) FROM requests"), 3);
+  EXPECT_LT(pair_.post_db().Number("SELECT MAX(LENGTH(answer)) FROM requests"), kPosts * 300);
+  EXPECT_LT(pair_.post_db().Number("SELECT MIN(LENGTH(answer)) FROM requests"), 300);
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      pair_.StopPosts();
+      pair_.StartPosts();
+    }
+    EXPECT_EQ(Send(pair_, create)->SerializeAsString(), created->SerializeAsString()) << restarted;
+    EXPECT_EQ(Send(pair_, batch)->SerializeAsString(), batched->SerializeAsString()) << restarted;
+    EXPECT_EQ(Send(pair_, update)->SerializeAsString(), updated->SerializeAsString()) << restarted;
+  }
+  EXPECT_EQ(Posts(), kPosts + 1);
+}
+
+// As long as answers of before the upgrade are kept, processes of before it may run, which cannot read a short one.
+TEST_P(RequestId, AnswersAreStoredWholeForADayAfterAnUpgrade) {
+  const int64_t ada = pair_.CreateUser("ada");
+  const auto size_of_the_answer = [&] {
+    CreatePostRequest request;
+    request.set_user_id(ada);
+    request.set_title("t");
+    request.set_content(Repeat("x", 2000));
+    request.set_request_id(NewUuid());
+    EXPECT_THAT(Send(pair_, request).status, GrpcOk());
+    return pair_.post_db().Number(
+        absl::StrCat("SELECT LENGTH(answer) FROM requests WHERE request_id = '", request.request_id(), "'"));
+  };
+  pair_.post_db().Run("INSERT INTO requests (request_id, fingerprint, answer, time) VALUES ('of before', '', '', " +
+                      absl::StrCat(absl::ToUnixMicros(absl::Now() - absl::Hours(1))) + ")");
+  EXPECT_GT(size_of_the_answer(), 2000);
+  EXPECT_GT(size_of_the_answer(), 2000);
+  pair_.post_db().Run("DELETE FROM requests WHERE request_id = 'of before'");
+  EXPECT_LT(size_of_the_answer(), 300);
+}
+
 TEST_P(RequestId, StandsForOneRequestOnly) {
   const std::string id = NewUuid();
   const std::string with_id = absl::StrCat(" request_id: '", id, "'");
