@@ -66,7 +66,7 @@ Service::Service(Settings settings, Opened opened)
       security_(std::move(opened.security)),
       database_(std::move(opened.database), *metrics_),
       leases_(database_, LeaseHolder(settings_.options.internal_listen)),
-      answers_(database_, now_),
+      answers_(database_, now_, int64_t{settings_.options.answer_space} * limits::kMebibyte),
       feed_(database_, settings_.name),
       sequencer_(database_),
       sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),

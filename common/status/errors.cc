@@ -57,6 +57,7 @@ const std::map<std::string, Reason>& Reasons() {
       {"HISTORY_MISMATCH", Reason::kHistoryMismatch},
       {"DATABASE_UNAVAILABLE", Reason::kDatabaseUnavailable},
       {"DATABASE_NOT_WRITABLE", Reason::kDatabaseNotWritable},
+      {"REQUEST_TOO_LARGE", Reason::kRequestTooLarge},
       {"OVERLOADED", Reason::kOverloaded},
       {"DRAINING", Reason::kDraining},
       {"UNAUTHENTICATED", Reason::kUnauthenticated},
@@ -256,6 +257,12 @@ absl::Status DatabaseNotWritable(const std::string& why) {
                              "the database takes no changes: " + why, {{"why", why}});
   AttachRetry(status, absl::Seconds(5));
   return status;
+}
+
+absl::Status RequestTooLarge(size_t bytes, size_t limit) {
+  return Make(absl::StatusCode::kResourceExhausted, "REQUEST_TOO_LARGE",
+              absl::StrCat("the request has ", bytes, " bytes, and this method takes ", limit),
+              {{"bytes", absl::StrCat(bytes)}, {"limit", absl::StrCat(limit)}});
 }
 
 absl::Status Overloaded(const std::string& what) {

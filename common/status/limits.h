@@ -8,13 +8,16 @@
 
 namespace crosskey::limits {
 
-inline constexpr int kMebibyte = 1024 * 1024;
+inline constexpr int kKibibyte = 1024;
+inline constexpr int kMebibyte = 1024 * kKibibyte;
 
 inline constexpr absl::Duration kDefaultDeadline = absl::Seconds(30);
 inline constexpr int kPasswordFileBytes = 4096;
 inline constexpr int kTlsFileBytes = kMebibyte;
 inline constexpr absl::Duration kPeerCallTimeout = absl::Seconds(2);
 inline constexpr int kTransactionRetries = 5;
+// Of ids, tokens and short texts: 1,000 ids have up to 10 KB, 100 types of events 10 KB. Few methods take more.
+inline constexpr int kRequestKibibytes = 64;
 inline constexpr int kInternalRequestKibibytes = 256;
 inline constexpr int kDefaultPageRows = 50;
 inline constexpr int kMaxPageRows = 1000;
@@ -64,6 +67,7 @@ inline constexpr Limit kTable[] = {
     {"file with a key or with certificates", kTlsFileBytes / kMebibyte, "MiB"},
     {"call to the peer", kPeerCallTimeout, ""},
     {"retries of a transaction after a conflict", kTransactionRetries, "times"},
+    {"request, unless its method has a limit of its own", kRequestKibibytes, "KiB"},
     {"request of the other service", kInternalRequestKibibytes, "KiB"},
     {"page, when page_size is 0", kDefaultPageRows, "rows"},
     {"page, at most", kMaxPageRows, "rows"},

@@ -217,7 +217,7 @@ TEST(AcceptorTest, AnswersOnlyWhileSomebodyAccepts) {
   telemetry::Metrics metrics("test", "0");
   const auto acceptor = rpc::Acceptor::Listen("127.0.0.1:0", 1024, metrics.Counter("refused", ""));
   ASSERT_THAT(acceptor.status(), IsOk());
-  EXPECT_FALSE((*acceptor)->Answers(absl::Milliseconds(50))) << "the kernel alone makes connections";
+  EXPECT_FALSE((*acceptor)->Answers(absl::Milliseconds(50), false)) << "the kernel alone makes connections";
   const std::string same = absl::StrCat("127.0.0.1:", (*acceptor)->port());
   EXPECT_EQ(rpc::Acceptor::Listen(same, 1024, metrics.Counter("refused", "")).status().message(),
             "cannot listen on " + same);

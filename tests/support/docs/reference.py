@@ -217,7 +217,7 @@ def errors_of(source, callers):
                    if f"google::rpc::{name} " in function}
         details |= {name for helper, name in (("AttachRetry(", "RetryInfo"), ("AttachResource(", "ResourceInfo"))
                     if helper in function}
-        keys = set(re.findall(r'\{\{?"(\w+)",', function)) | set(re.findall(r'metadata\["(\w+)"\]', function))
+        keys = set(re.findall(r'\{\{?"([a-z]\w*)",', function)) | set(re.findall(r'metadata\["(\w+)"\]', function))
         reasons = [made[2]]
         if made[2] is None:
             # {TYPE}_NOT_FOUND, {FIELD}_TAKEN: what the callers say.
@@ -268,8 +268,8 @@ def methods_of(proto):
     return found
 
 
-EVERY = ["CONFLICT", "UNAUTHENTICATED", "PERMISSION_DENIED", "OVERLOADED", "DATABASE_UNAVAILABLE", "DRAINING",
-         "INTERNAL_ERROR"]
+EVERY = ["CONFLICT", "UNAUTHENTICATED", "PERMISSION_DENIED", "REQUEST_TOO_LARGE", "OVERLOADED", "DATABASE_UNAVAILABLE",
+         "DRAINING", "INTERNAL_ERROR"]
 
 
 # The methods that a service takes although it has lost something: those that read, and those that mend it.

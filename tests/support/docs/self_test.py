@@ -217,6 +217,7 @@ CONTRACT = """
 | `CONFLICT` | `ABORTED` | RetryInfo | |
 | `UNAUTHENTICATED` | `UNAUTHENTICATED` | | why |
 | `PERMISSION_DENIED` | `PERMISSION_DENIED` | | why |
+| `REQUEST_TOO_LARGE` | `RESOURCE_EXHAUSTED` | | bytes, limit |
 | `OVERLOADED` | `RESOURCE_EXHAUSTED` | RetryInfo | what |
 | `DATABASE_UNAVAILABLE` | `UNAVAILABLE` | RetryInfo | |
 | `DRAINING` | `UNAVAILABLE` | RetryInfo | |
@@ -227,15 +228,16 @@ CONTRACT = """
 | `INVALID_FIELD` | a field is wrong | never |
 | `USER_NOT_FOUND` | there is none | no |
 | `CONFLICT` | lost | after the delay |
-| `UNAUTHENTICATED` | nobody | no |
-| `PERMISSION_DENIED` | not allowed | no |
+| `UNAUTHENTICATED` | a stranger | no |
+| `PERMISSION_DENIED` | may not | no |
+| `REQUEST_TOO_LARGE` | too large | no |
 | `OVERLOADED` | too many | after the delay |
 | `DATABASE_UNAVAILABLE` | away | after the delay |
 | `DRAINING` | the end | after the delay |
 | `INTERNAL_ERROR` | unforeseen | no |
 
-- every method: `CONFLICT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `OVERLOADED`, `DATABASE_UNAVAILABLE`, `DRAINING`,
-  `INTERNAL_ERROR`
+- every method: `CONFLICT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `REQUEST_TOO_LARGE`, `OVERLOADED`,
+  `DATABASE_UNAVAILABLE`, `DRAINING`, `INTERNAL_ERROR`
 - `user.v1.UserService/GetUser`: `INVALID_FIELD`,
   `USER_NOT_FOUND`
 """
@@ -258,11 +260,15 @@ absl::Status Conflict() {
 }
 
 absl::Status Unauthenticated(const std::string& why) {
-  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", "nobody", {{"why", why}});
+  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", "who are you", {{"why", why}});
 }
 
 absl::Status PermissionDenied(const std::string& why) {
-  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED", "not allowed", {{"why", why}});
+  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED", "no", {{"why", why}});
+}
+
+absl::Status RequestTooLarge(size_t bytes, size_t limit) {
+  return Make(absl::StatusCode::kResourceExhausted, "REQUEST_TOO_LARGE", "large", {{"bytes", b}, {"limit", l}});
 }
 
 absl::Status Overloaded(const std::string& what) {
@@ -318,10 +324,10 @@ MISTAKES = [
     ("contract", r"ResourceInfo \| resource", "ResourceInfo | user"),
     ("contract", r"\| `CONFLICT`", "| `OTHER` | `ABORTED` | | | |\n| `CONFLICT`"),
     ("contract", r"`CONFLICT`, `UNAUTHENTICATED`", "`UNAUTHENTICATED`, `CONFLICT`"),
+    ("contract", r"`REQUEST_TOO_LARGE`, ", ""),
     ("contract", r"`INVALID_FIELD`,\n  `USER_NOT_FOUND`", "`USER_NOT_FOUND`,\n  `INVALID_FIELD`"),
     ("contract", r",\n  `USER_NOT_FOUND`", ""),
     ("contract", r"`INVALID_FIELD`,\n", "\n"),
-    ("contract", "`OVERLOADED`, ", ""),
     ("contract", r"- every method.*\n", ""),
     ("contract", r"`USER_NOT_FOUND`\n", "`USER_NOT_FOUND`, `DRAINING`\n"),
     ("contract", r"\| `DRAINING` \| the end.*\n", ""),
