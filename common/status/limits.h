@@ -42,6 +42,10 @@ inline constexpr int kHealthWatches = 1000;
 inline constexpr absl::Duration kHealthWatch = absl::Hours(1);
 inline constexpr int kRefusalLines = 100;
 inline constexpr int kConnections = 2000;
+inline constexpr int kMetricsConnections = 64;
+inline constexpr int kMetricsRequestKibibytes = 8;
+inline constexpr absl::Duration kMetricsRequest = absl::Seconds(2);
+inline constexpr absl::Duration kMetricsAnswer = absl::Seconds(10);
 inline constexpr absl::Duration kUnreadFor = absl::Seconds(30);
 inline constexpr int kUnreadAnswers = 1000;
 inline constexpr int kUnreadMebibytes = 16;
@@ -85,6 +89,10 @@ inline constexpr Limit kTable[] = {
     {"bookmark in an idle event stream, every", kBookmarkInterval, ""},
     {"event streams at a time", kFeedSubscribers, "streams"},
     {"connections of both listeners together", kConnections, "connections"},
+    {"connections to the page of metrics", kMetricsConnections, "connections"},
+    {"request for the page of metrics", kMetricsRequestKibibytes, "KiB"},
+    {"request for the page of metrics", kMetricsRequest, ""},
+    {"page of metrics is being read, at most", kMetricsAnswer, ""},
     {"answer waits for its client to read it, at most", kUnreadFor, ""},
     {"answers that clients have not read", kUnreadAnswers, "answers"},
     {"answers that clients have not read", kUnreadMebibytes, "MiB"},
