@@ -8,7 +8,6 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "google/rpc/error_details.pb.h"
 
 namespace crosskey::errors {
@@ -279,13 +278,13 @@ absl::Status Draining() {
 }
 
 absl::Status Unauthenticated(const std::string& why) {
-  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
-              "the caller has not proved who it is: " + absl::StrReplaceAll(why, {{"_", " "}}), {{"why", why}});
+  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", "the caller has not proved who it is: " + why,
+              {{"why", why}});
 }
 
 absl::Status PermissionDenied(const std::string& why) {
-  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED",
-              "the caller may not do this: see why in the metadata", {{"why", why}});
+  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED", "the caller may not do this: " + why,
+              {{"why", why}});
 }
 
 absl::Status FeedMismatch(const std::string& feed_id) {
