@@ -91,7 +91,7 @@ class Database::Lease {
   ~Lease() {
     if (database_ == nullptr) return;
     database_->instruments_->in_use.Decrement();
-    database_->pool_->give_back(position_);
+    database_->GiveBack(position_);
   }
 
   size_t position() const { return position_; }
@@ -157,15 +157,44 @@ absl::StatusOr<Database::Lease> Database::Acquire(const Call& call) {
 
 void Database::NoteError(size_t position, const absl::Status& status) {
   const auto kind = SqlErrorOf(status);
-  std::lock_guard lock(mutex_);
-  if (kind == SqlError::kConnection) {
-    DiscardAll(position);
-  } else if (kind == SqlError::kReadOnly && absl::Now() - read_only_since_ > kLookForPrimary) {
-    read_only_since_ = absl::Now();
-    DiscardAll(position);
-  } else if (kind == SqlError::kRefused) {
+  bool looks = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (kind == SqlError::kConnection) {
+      DiscardAll(position);
+    } else if (kind == SqlError::kReadOnly && absl::Now() - read_only_since_ > kLookForPrimary) {
+      read_only_since_ = absl::Now();
+      DiscardAll(position);
+      looks = true;
+    } else if (kind == SqlError::kRefused) {
+      slots_[position].generation = 0;
+    }
+  }
+  if (looks) CloseIdle();
+}
+
+// Closes a session that is to be opened anew, if this is SQLite. All sessions of a process share one index of the log,
+// and where that was opened read-only it stays so until the last of them is closed. So none may lie about.
+void Database::CloseIfOld(size_t position) {
+  if (dialect() != Dialect::kSqlite) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (slots_[position].generation == generation_) return;
     slots_[position].generation = 0;
   }
+  slots_[position].statements = nullptr;
+  pool_->at(position).close();
+}
+
+void Database::CloseIdle() {
+  std::vector<size_t> idle;
+  for (size_t position = 0; pool_->try_lease(position, 0);) idle.push_back(position);
+  for (const size_t position : idle) GiveBack(position);
+}
+
+void Database::GiveBack(size_t position) {
+  CloseIfOld(position);
+  pool_->give_back(position);
 }
 
 // After a restart of the server each session finds its own connection lost. Only the first one raises the generation:

@@ -114,6 +114,9 @@ class Database {
                             Outcome& outcome, std::vector<std::function<void()>>& on_commit);
   absl::Status ReadOnce(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body);
   void NoteError(size_t position, const absl::Status& status);
+  void CloseIfOld(size_t position);
+  void CloseIdle();
+  void GiveBack(size_t position);
   void DiscardAll(size_t position);
   void Discard(size_t position);
   bool SaysNotCommitted(const absl::Status& status) const;

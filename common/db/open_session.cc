@@ -24,6 +24,8 @@ constexpr char kCharacterSet[] = "utf8mb4";
 // The methods of login that do not send the password as it is. The names are those of the driver's plugins; it looks
 // whether what the server asks for is a part of this text.
 constexpr char kLoginMethods[] = "mysql_native_password, client_ed25519, caching_sha2_password";
+// A log of SQLite that has grown larger, while a long read kept it from being taken in, is cut down to this afterwards.
+constexpr int kLogBytes = 64 * 1024 * 1024;
 constexpr int64_t kPacketBytes = 16 * 1024 * 1024;  // a statement with a full request, and its escapes
 
 // SOCI can open a file only so that it is made if it is gone. So it opens none, and gets a connection to the file.
@@ -37,7 +39,11 @@ absl::Status OpenFile(soci::session& session, const std::string& path) {
   if (result != SQLITE_OK) return SqliteError(result, kOpen, absl::StrCat("cannot open ", path));
   sqlite3_extended_result_codes(connection, 1);
   sqlite3_busy_timeout(connection, kLockWaitSeconds * 1000);
-  return absl::OkStatus();
+  // The last session that is closed empties the log, and leaves it and its index there. Without them nobody could read
+  // the database where its file system is read-only by then.
+  int keep = 1;
+  const int kept = sqlite3_file_control(connection, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+  return kept == SQLITE_OK ? absl::OkStatus() : SqliteError(kept, kOpen, "cannot keep the log");
 }
 
 // An error of a file, which may be mended at any time.
@@ -50,6 +56,7 @@ absl::Status OpenSqlite(soci::session& session, const std::string& path, SqliteP
   if (!file.ok()) return Unavailable(file.status());
   CROSSKEY_RETURN_IF_ERROR(OpenFile(session, path));
   session.once << "PRAGMA journal_mode = WAL";
+  session.once << "PRAGMA journal_size_limit = " << kLogBytes;  // without one the log would not be emptied
   session.once << "PRAGMA synchronous = FULL";
   session.once << "PRAGMA foreign_keys = ON";
   return Unavailable(place.Keep(*file));

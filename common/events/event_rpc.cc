@@ -161,6 +161,7 @@ grpc::ServerWriteReactor<event::v1::SubscribeResponse>* EventRpc::Subscribe(
   absl::Status status = calls_.PassGate(*context, "Subscribe");
   if (status.ok()) status = calls_.admission().CheckStream();
   if (status.ok()) status = calls_.admission().CheckCaller(*context, true);
+  if (status.ok()) status = calls_.CheckSize("Subscribe", *request);
   if (status.ok()) status = CheckTypes(*request);
   if (!status.ok()) {
     stream->End(status);
@@ -264,7 +265,7 @@ absl::StatusOr<absl::Time> EventRpc::FeedNext(Stream& stream) {
 }
 
 grpc::ServerUnaryReactor* EventRpc::GetFeedInfo(grpc::CallbackServerContext* context,
-                                                const event::v1::GetFeedInfoRequest*,
+                                                const event::v1::GetFeedInfoRequest* request,
                                                 event::v1::GetFeedInfoResponse* response) {
   const auto answer = [this, response](const Call& call) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
@@ -290,7 +291,7 @@ grpc::ServerUnaryReactor* EventRpc::GetFeedInfo(grpc::CallbackServerContext* con
     }
     return absl::OkStatus();
   };
-  return calls_.Unary(*context, "GetFeedInfo", rpc::Waits::kInternal, answer);
+  return calls_.Unary(*context, "GetFeedInfo", rpc::Waits::kInternal, *request, answer);
 }
 
 }  // namespace crosskey::events

@@ -19,6 +19,8 @@ absl::StatusOr<FeedInfo> Feed::Read(db::Connection& connection) {
 }
 
 absl::Status Feed::EnsureNamed(const Call& call) {
+  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, Info(call));
+  if (!info.feed_id.empty()) return absl::OkStatus();  // also where the database takes no changes now
   return database_.Transact(call, "feed.name",
                             [&](db::Tx& tx) { return tx.Execute(sql::kNameFeed, NewUuid()).status(); });
 }

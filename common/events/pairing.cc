@@ -89,6 +89,8 @@ absl::Status Pairing::CheckOwner(db::Connection& connection, const std::string& 
 }
 
 absl::Status Pairing::Load(const Call& call) {
+  CROSSKEY_RETURN_IF_ERROR(Refresh(call));
+  if (!Outgoing().caller.id.empty()) return absl::OkStatus();  // also where the database takes no changes now
   CROSSKEY_RETURN_IF_ERROR(database_.Transact(call, "pairing", [&](db::Tx& tx) -> absl::Status {
     CROSSKEY_ASSIGN_OR_RETURN(const auto served, tx.QueryOne<std::string>(kHasServed));
     const int64_t until = served.has_value() ? absl::ToUnixMicros(now_() + kAdoption) : 0;

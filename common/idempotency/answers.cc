@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "common/idempotency/left_out.h"
 #include "common/status/limits.h"
 
 namespace crosskey::idempotency {
@@ -14,6 +15,9 @@ const db::Sql kFindAny{"requests.find_any", "SELECT request_id FROM requests WHE
 const db::Sql kInsert{"requests.insert",
                       "INSERT INTO requests (request_id, fingerprint, answer, time) VALUES (?, ?, {binary}?, ?)"};
 const db::Sql kReplace{"requests.replace", "DELETE FROM requests WHERE request_id = ? AND time = ?"};
+const db::Sql kBeforeLeftOut{"requests.before_left_out",
+                             "SELECT time FROM requests WHERE time < (SELECT apply_time FROM schema_components "
+                             "WHERE component = 'idempotency' AND number = 2) ORDER BY time LIMIT 1"};
 const db::Sql kOld{"requests.old", "SELECT request_id FROM requests WHERE time < ? ORDER BY time LIMIT ?"};
 const db::Sql kPurge{"requests.purge", "DELETE FROM requests WHERE request_id IN (?) AND time < ?"};
 
@@ -22,7 +26,8 @@ const db::Sql kPurge{"requests.purge", "DELETE FROM requests WHERE request_id IN
 int64_t Answers::Oldest() const { return absl::ToUnixMicros(now_() - limits::kRequestIdRetention); }
 
 db::Component Answers::Schema() {
-  return {"idempotency", {{1, "0001_initial", R"(
+  return {"idempotency",
+          {{1, "0001_initial", R"(
 -- The first OK answer to each request_id, and what was asked (a SHA-256). time: microseconds since 1970.
 CREATE TABLE IF NOT EXISTS requests (
   request_id {uuid} NOT NULL PRIMARY KEY,
@@ -31,6 +36,9 @@ CREATE TABLE IF NOT EXISTS requests (
   time BIGINT NOT NULL,
   {index requests_by_time (time)}
 ) {table};
+)"},
+           {2, "0002_left_out", R"(
+-- Says when the first release came that leaves out of an answer what its request says too.
 )"}}};
 }
 
@@ -52,12 +60,32 @@ absl::StatusOr<std::set<std::string>> Answers::FindAny(const Call& call, const s
   return found;
 }
 
+// Once no answer is left from before this release's `migrate`, the release before has not been in use for a day.
+absl::StatusOr<std::string> Answers::Form(db::Tx& tx, const google::protobuf::Message& answer,
+                                          const google::protobuf::Message& asked) {
+  std::optional<std::string> left_out = LeaveOut(answer, asked);
+  if (!left_out.has_value()) return answer.SerializeAsString();
+  if (!may_leave_out_) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto before, tx.QueryOne<int64_t>(kBeforeLeftOut));
+    if (before.has_value()) return answer.SerializeAsString();
+    may_leave_out_ = true;
+  }
+  return *std::move(left_out);
+}
+
+void Answers::CountOnCommit(db::Tx& tx, const Request& request, const std::string& bytes) {
+  tx.OnCommit([this, principal = request.principal, size = bytes.size()] { space_.Add(principal, size, now_()); });
+}
+
 absl::Status Answers::RecordAll(db::Tx& tx, const std::vector<New>& answers) {
   if (answers.empty()) return absl::OkStatus();
   const int64_t time = absl::ToUnixMicros(now_());
   std::vector<std::vector<db::Argument>> rows;
   rows.reserve(answers.size());
-  for (const New& answer : answers) rows.push_back({answer.request.id, answer.request.fingerprint, answer.bytes, time});
+  for (const New& answer : answers) {
+    rows.push_back({answer.request.id, answer.request.fingerprint, answer.bytes, time});
+    CountOnCommit(tx, answer.request, answer.bytes);
+  }
   return tx.ExecuteRows(kInsert, rows).status();
 }
 
@@ -68,6 +96,7 @@ absl::StatusOr<int64_t> Answers::Record(db::Tx& tx, const Request& request, cons
   // counts, and the insert fails as a duplicate.
   if (replaced.has_value()) CROSSKEY_RETURN_IF_ERROR(tx.Execute(kReplace, request.id, *replaced).status());
   CROSSKEY_RETURN_IF_ERROR(tx.Execute(kInsert, request.id, request.fingerprint, bytes, time).status());
+  CountOnCommit(tx, request, bytes);
   return time;
 }
 

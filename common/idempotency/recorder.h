@@ -23,10 +23,11 @@ using Record = std::function<absl::Status(db::Tx&, const Result&)>;
 class Recorder {
  public:
   // Without a key nothing is stored. `replaced` is the time of a stored answer that the new one replaces, because it
-  // has expired or is provisional. `answers`, `key` and `answer` must outlive the recorder.
+  // has expired or is provisional. `answer` is the one to the request `asked`. All but `replaced` must outlive the
+  // recorder.
   Recorder(Answers& answers, const std::optional<Request>& key, std::optional<int64_t> replaced,
-           google::protobuf::Message& answer)
-      : answers_(answers), key_(key), replaced_(replaced), answer_(answer) {}
+           const google::protobuf::Message& asked, google::protobuf::Message& answer)
+      : answers_(answers), key_(key), replaced_(replaced), asked_(asked), answer_(answer) {}
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
@@ -51,13 +52,14 @@ class Recorder {
 
  private:
   struct Stored {
-    std::string bytes;
+    std::string answer;  // whole, serialized
     int64_t time;
   };
 
   Answers& answers_;
   const std::optional<Request>& key_;
   std::optional<int64_t> replaced_;
+  const google::protobuf::Message& asked_;
   google::protobuf::Message& answer_;
   std::optional<Stored> stored_;
 };

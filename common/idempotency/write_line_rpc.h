@@ -55,7 +55,7 @@ class WriteLine {
 
   // What the handler returns to gRPC.
   grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const Request* request, Response* response) {
-    return writes_.calls().Take(context, method_.name, [&](rpc::PendingCall* call) {
+    return writes_.calls().Take(context, method_.name, *request, [&](rpc::PendingCall* call) {
       call->Changes({request, response});
       absl::StatusOr<Write> write = method_.read(*request);
       if (!write.ok()) return call->End(write.status());
@@ -101,7 +101,9 @@ class WriteLine {
     std::vector<Item> left;
     for (Item& each : items) {
       const bool is_answered = answered.ok() && each.key.has_value() && answered->count(each.key->id) > 0;
-      (is_answered || !answered.ok() ? out : left).push_back(std::move(each));
+      // What may not be stored is refused alone.
+      const bool has_space = !each.key.has_value() || writes_.answers().CheckSpace(*each.key).ok();
+      (is_answered || !answered.ok() || !has_space ? out : left).push_back(std::move(each));
     }
     items = std::move(left);
     return out;
@@ -133,7 +135,9 @@ class WriteLine {
         if (!results[i].has_value()) continue;
         items[i].response->Clear();
         method_.answer(*results[i], *items[i].response);
-        if (items[i].key.has_value()) answers.push_back({*items[i].key, items[i].response->SerializeAsString()});
+        if (!items[i].key.has_value()) continue;
+        CROSSKEY_ASSIGN_OR_RETURN(std::string form, writes_.answers().Form(tx, *items[i].response, *items[i].request));
+        answers.push_back({*items[i].key, std::move(form)});
       }
       return writes_.answers().RecordAll(tx, answers);
     };

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
+#include "common/idempotency/left_out.h"
 #include "common/rpc/field_errors.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
@@ -58,6 +59,7 @@ std::string Fingerprint(const std::string& method, const Message& request) {
 
 struct Writes::Attempt {
   const std::optional<Request> key;
+  const Message& request;
   Message& response;
   const Body& body;
   const std::function<bool()>& is_provisional;
@@ -68,7 +70,7 @@ struct Writes::Attempt {
 grpc::ServerUnaryReactor* Writes::Run(grpc::CallbackServerContext& context, const std::string& method, rpc::Waits waits,
                                       const Message& request, Message& response,
                                       std::function<absl::Status(const Call&, Recorder&)> body) {
-  return calls_.Take(context, method,
+  return calls_.Take(context, method, request,
                      [&](rpc::PendingCall* call) { Add(call, method, waits, request, response, std::move(body)); });
 }
 
@@ -87,8 +89,9 @@ std::optional<Request> Writes::KeyOf(const Call& call, const std::string& method
   std::string id = RequestIdOf(request);
   if (!rpc::IsUuid(id) || id == rpc::kZeroUuid) return std::nullopt;
   id = absl::AsciiStrToLower(id);
-  if (call.caller != nullptr && !call.caller->principal.empty()) id = ScopedTo(call.caller->principal, id);
-  return Request{std::move(id), Fingerprint(absl::StrCat(service_, "/", method), request)};
+  const std::string principal = call.caller == nullptr ? "" : call.caller->principal;
+  if (!principal.empty()) id = ScopedTo(principal, id);
+  return Request{std::move(id), Fingerprint(absl::StrCat(service_, "/", method), request), principal};
 }
 
 // What answers a call, with one effect for each request_id.
@@ -96,10 +99,10 @@ rpc::CallLines::Body Writes::Once(const std::string& method, const Message& requ
                                   std::function<bool()> is_provisional) {
   return [this, method, &request, &response, body = std::move(body),
           is_provisional = std::move(is_provisional)](const Call& call) -> absl::Status {
-    Attempt attempt{KeyOf(call, method, request), response, body, is_provisional, {}, false};
+    Attempt attempt{KeyOf(call, method, request), request, response, body, is_provisional, {}, false};
     if (attempt.key.has_value()) return RunOnce(call, attempt);
     // The body refuses an id that is neither empty nor a UUID, so that one error names all fields that are wrong.
-    Recorder recorder(answers_, attempt.key, std::nullopt, response);
+    Recorder recorder(answers_, attempt.key, std::nullopt, request, response);
     return body(call, recorder, false);
   };
 }
@@ -108,6 +111,7 @@ absl::Status Writes::RunOnce(const Call& call, Attempt& attempt) {
   for (int round = 0; round < limits::kConsistencyRounds; ++round) {
     CROSSKEY_ASSIGN_OR_RETURN(const bool known, Recall(call, attempt));
     if (known) return absl::OkStatus();
+    if (!attempt.resumes) CROSSKEY_RETURN_IF_ERROR(answers_.CheckSpace(*attempt.key));
     bool stored = false;
     const absl::Status status = Perform(call, attempt, stored);
     if (status.ok()) return status;
@@ -136,7 +140,9 @@ absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
     return false;
   }
   if (answer->fingerprint != attempt.key->fingerprint) return errors::RequestIdReused(attempt.key->id);
-  if (!attempt.response.ParseFromString(answer->bytes)) return absl::InternalError("a stored answer is undecodable");
+  if (!FillIn(answer->bytes, attempt.request, attempt.response)) {
+    return absl::InternalError("a stored answer is undecodable");
+  }
   if (!attempt.is_provisional()) return true;
   attempt.replaceable = answer->time;
   attempt.resumes = true;
@@ -145,7 +151,7 @@ absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
 
 // Sets `stored` to whether the effect has been committed with an answer. It can be true although the call failed later.
 absl::Status Writes::Perform(const Call& call, Attempt& attempt, bool& stored) {
-  Recorder recorder(answers_, attempt.key, attempt.replaceable, attempt.response);
+  Recorder recorder(answers_, attempt.key, attempt.replaceable, attempt.request, attempt.response);
   const absl::Status status = attempt.body(call, recorder, attempt.resumes);
   stored = recorder.stored();
   CROSSKEY_RETURN_IF_ERROR(status);

@@ -59,7 +59,7 @@ class Writes {
       return body(call, recorder, &begun);
     };
     return calls_.Unary(
-        context, method, waits,
+        context, method, waits, request,
         Once(method, request, response, resume,
              [&response, is_provisional = std::move(is_provisional)] { return is_provisional(response); }),
         {&request, &response});

@@ -40,8 +40,9 @@ struct Options {
   std::string jwt_issuer;
   std::string jwt_audience;
   std::string audit_log;
-  int caller_rate = 0;    // calls a second of each caller; 0: any number
-  bool insecure = false;  // listen beyond loopback without TLS and policy
+  int answer_space = 65'536;  // MiB, see idempotency::AnswerSpace
+  int caller_rate = 0;        // calls a second of each caller; 0: any number
+  bool insecure = false;      // listen beyond loopback without TLS and policy
   int max_in_flight = 256;
   absl::Duration event_retention = limits::kEventRetention;  // an event is kept at least this long
   log::Level log_level = log::Level::kInfo;

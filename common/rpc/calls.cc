@@ -136,9 +136,16 @@ struct Method {
     known->Increment();
   }
 
+  // gRPC knows one limit for a whole listener, before it parses a message. This is the method's own, after that.
+  absl::Status CheckSize(const google::protobuf::Message& request) const {
+    const size_t bytes = request.ByteSizeLong();
+    return bytes <= request_bytes ? absl::OkStatus() : errors::RequestTooLarge(bytes, request_bytes);
+  }
+
   const std::string name;
   const std::string path;
   bool from_anybody = false;
+  size_t request_bytes = size_t{limits::kRequestKibibytes} * limits::kKibibyte;  // a larger request is refused
   // The names of methods that only read begin so (AIP-131, AIP-132, AIP-231).
   bool is_read = absl::StartsWith(name, "Get") || absl::StartsWith(name, "List") || absl::StartsWith(name, "BatchGet");
   const prometheus::Labels labels;
@@ -183,7 +190,8 @@ void PendingCall::End(const absl::Status& status) {
 
 void PendingCall::OnDone() { delete this; }
 
-PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name) {
+PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::string& name,
+                          const google::protobuf::Message& request) {
   Method& method = *methods_.at(name);
   method.started.Increment();
   in_flight_.Increment();
@@ -193,6 +201,7 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
   absl::Status admitted = admission_->PassGate(context, method.path, call->call_.caller);
   if (admitted.ok()) admitted = admission_->Check();
   if (admitted.ok() && !method.from_anybody) admitted = admission_->CheckCaller(context);
+  if (admitted.ok()) admitted = method.CheckSize(request);
   if (admitted.ok() && !method.is_read) admitted = admission_->CheckWrites();
   if (admitted.ok()) admitted = admission_->Enter(call->call_.caller.get());
   call->admitted_ = admitted.ok();
@@ -202,16 +211,18 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
 }
 
 grpc::ServerUnaryReactor* Calls::Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                       CallLines::Body body, Messages messages) {
-  return Take(context, method, [&](PendingCall* call) {
-    call->Changes(messages);
+                                       const google::protobuf::Message& request, CallLines::Body body,
+                                       Messages changes) {
+  return Take(context, method, request, [&](PendingCall* call) {
+    call->Changes(changes);
     lines_.Add(waits, call, std::move(body));
   });
 }
 
 grpc::ServerUnaryReactor* Calls::UnaryThen(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                           CallLines::Body body, std::function<void(PendingCall*)> then) {
-  return Take(context, method, [&](PendingCall* call) {
+                                           const google::protobuf::Message& request, CallLines::Body body,
+                                           std::function<void(PendingCall*)> then) {
+  return Take(context, method, request, [&](PendingCall* call) {
     lines_.AddStep(waits, call, [body = std::move(body), then = std::move(then)](PendingCall* same) {
       const absl::Status status = Guarded(body, same->call());
       status.ok() ? then(same) : same->End(status);
@@ -222,6 +233,14 @@ grpc::ServerUnaryReactor* Calls::UnaryThen(grpc::CallbackServerContext& context,
 void Calls::TakeFromAnybody(const std::string& method) { methods_.at(method)->from_anybody = true; }
 
 void Calls::TakeWithoutWrites(const std::string& method) { methods_.at(method)->is_read = true; }
+
+void Calls::TakeUpTo(const std::string& method, int bytes) {
+  methods_.at(method)->request_bytes = static_cast<size_t>(bytes);
+}
+
+absl::Status Calls::CheckSize(const std::string& method, const google::protobuf::Message& request) const {
+  return methods_.at(method)->CheckSize(request);
+}
 
 Call Calls::Stream(grpc::CallbackServerContext& context, const std::string& method) {
   methods_.at(method)->started.Increment();

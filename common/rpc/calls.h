@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <google/protobuf/message.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 #include <grpcpp/support/status.h>
@@ -88,20 +89,24 @@ class Calls {
 
   // Runs `body` with the call's deadline (limits::kDefaultDeadline if the client set none, 5 minutes at most),
   // cancellation and trace context, on a thread of the line that `waits` names. What the handler returns to gRPC.
-  // `messages`, of a call that changes something, are for the audit record.
+  // A `request` that is larger than the method takes is refused, like every other call that is not admitted. `changes`
+  // are the messages of a call that changes something, for the audit record.
   grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                  CallLines::Body body, Messages messages = {});
+                                  const google::protobuf::Message& request, CallLines::Body body,
+                                  Messages changes = {});
 
   // Runs `body`, which returns OK or an error, and then hands the call to `then`, which has to end it or to hand it on.
   // An error ends the call at once.
   grpc::ServerUnaryReactor* UnaryThen(grpc::CallbackServerContext& context, const std::string& method, Waits waits,
-                                      CallLines::Body body, std::function<void(PendingCall*)> then);
+                                      const google::protobuf::Message& request, CallLines::Body body,
+                                      std::function<void(PendingCall*)> then);
 
   // The same for a call that is not done by a function of its own, for example together with others: `then` puts it
   // into a line. It is not called if the call is refused.
   template <typename Then>
-  grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const std::string& method, Then&& then) {
-    PendingCall* call = Begin(context, method);
+  grpc::ServerUnaryReactor* Take(grpc::CallbackServerContext& context, const std::string& method,
+                                 const google::protobuf::Message& request, Then&& then) {
+    PendingCall* call = Begin(context, method, request);
     if (call->admitted_) then(call);
     return call;
   }
@@ -112,11 +117,17 @@ class Calls {
   // Takes calls of this method even if the service takes no writes: it mends that. Before the first call.
   void TakeWithoutWrites(const std::string& method);
 
+  // Takes requests of this method of up to so many bytes, instead of limits::kRequestKibibytes. Before the first call.
+  void TakeUpTo(const std::string& method, int bytes);
+
+  // RESOURCE_EXHAUSTED REQUEST_TOO_LARGE if the request is larger than its method takes. What this service does not
+  // know of it, because it is a field of another release or of nobody, counts too.
+  absl::Status CheckSize(const std::string& method, const google::protobuf::Message& request) const;
   // Whether the caller of a stream may pass the gate. Who serves a stream has to ask, before anything else.
   absl::Status PassGate(const grpc::CallbackServerContext& context, const std::string& method) const;
 
   // For a stream: its Call, with no deadline unless the client sets one. A stream takes no place of the admission, so
-  // who serves it has to ask Admission::CheckCaller and CheckStream.
+  // who serves it has to ask Admission::CheckCaller and CheckStream, and CheckSize.
   Call Stream(grpc::CallbackServerContext& context, const std::string& method);
   // Counts the end of a stream that began at `begin`. Returns what its client gets.
   grpc::Status StreamEnds(const std::string& method, const Call& call, absl::Time begin, const absl::Status& status);
@@ -127,7 +138,8 @@ class Calls {
  private:
   friend class PendingCall;
 
-  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method);
+  PendingCall* Begin(grpc::CallbackServerContext& context, const std::string& method,
+                     const google::protobuf::Message& request);
   grpc::Status Ends(Method& method, const Call& call, absl::Time begin, const absl::Status& status);
   void Record(const grpc::CallbackServerContext& context, const Method& method, const Call& call,
               const Messages& messages, const absl::Status& status, grpc::StatusCode code) const;

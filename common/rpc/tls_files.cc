@@ -175,6 +175,10 @@ absl::Status TlsFiles::ReadAndTake(absl::Time now) {
   seen_ = Stamps();
   CROSSKEY_ASSIGN_OR_RETURN(const TlsMaterial material, ReadTls(options_.paths, options_.use, now));
   CROSSKEY_RETURN_IF_ERROR(Take(material));
+  {
+    std::lock_guard lock(mutex_);
+    pem_ = std::make_shared<const std::string>(material.pair);
+  }
   end_.Set(absl::ToDoubleSeconds(material.end - absl::UnixEpoch()));
   return absl::OkStatus();
 }
@@ -189,6 +193,11 @@ absl::Status TlsFiles::Take(const TlsMaterial& material) {
   if (!has_ca()) return absl::OkStatus();
   ca_ = std::make_unique<MemoryFile>(material.ca);
   return ca_->ok() ? absl::OkStatus() : NoRoom();
+}
+
+telemetry::PemPair TlsFiles::pair() const {
+  std::lock_guard lock(mutex_);
+  return pem_;
 }
 
 std::shared_ptr<grpc::ServerCredentials> TlsFiles::ForServer(ClientCertificates clients) const {

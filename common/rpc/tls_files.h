@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "common/rpc/tls_check.h"
 #include "common/telemetry/metrics.h"
+#include "common/telemetry/metrics_server.h"
 
 namespace crosskey::rpc {
 
@@ -28,7 +30,8 @@ enum class ClientCertificates {
 // in any way: what is in use stays in use until all that is in the files is good. gRPC begins to use it within 1 s, for
 // new connections. Connections that are open go on.
 //
-// Must outlive the listeners and channels that use it. Only Look changes it: one thread at a time.
+// Must outlive the listeners and channels that use it. Only Look changes it: one thread at a time. Others may ask for
+// the pair meanwhile.
 class TlsFiles {
  public:
   struct Options {
@@ -50,6 +53,9 @@ class TlsFiles {
   // Takes what is in the files if it has changed and is good. If not, says so once in the log, and by the metric for as
   // long as it is so. To be called every second or so.
   void Look(absl::Time now);
+
+  // What is in use, for whoever does TLS without gRPC.
+  telemetry::PemPair pair() const;
 
   // Of a listener. Anything but kNone needs a CA. TLS 1.2 at least, as gRPC has it.
   std::shared_ptr<grpc::ServerCredentials> ForServer(ClientCertificates clients) const;
@@ -78,7 +84,9 @@ class TlsFiles {
   prometheus::Gauge& end_;
   prometheus::Gauge& has_problem_;
   std::vector<Stamp> seen_;
-  std::string problem_;  // empty: none
+  std::string problem_;       // empty: none
+  mutable std::mutex mutex_;  // guards pem_
+  telemetry::PemPair pem_;
   const Library library_;
   // What gRPC reads. The provider looks at them, so it must go first.
   std::unique_ptr<MemoryFile> pair_;

@@ -13,6 +13,8 @@ constexpr absl::Duration kLookPeriod = absl::Seconds(1);
 absl::StatusOr<std::unique_ptr<Security>> Security::Open(const process::Options& options, const std::string& service,
                                                          telemetry::Metrics& metrics) {
   std::unique_ptr<Security> security(new Security());
+  // These work with the database alone.
+  if (options.command == "migrate" || options.command == "unpair") return security;
   if (!options.tls_cert.empty()) {
     rpc::TlsFiles::Options files{"public", "tls", {options.tls_cert, options.tls_key, options.tls_client_ca}};
     CROSSKEY_ASSIGN_OR_RETURN(security->tls_, rpc::TlsFiles::Load(files, metrics));

@@ -1,11 +1,14 @@
 #include "common/server/service.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
+#include "common/process/flag_checks.h"
 #include "common/process/stop_signal.h"
 #include "common/rpc/channel.h"
 #include "common/status/errors.h"
@@ -27,7 +30,7 @@ constexpr absl::Duration kTrimPeriod = absl::Seconds(2);
 constexpr absl::Duration kFrontPeriod = absl::Milliseconds(250);
 // A session of SQLite has its file, its log and the index of the log open.
 constexpr int kDescriptorsOfASession = 4;
-constexpr int kDescriptors = 128;
+constexpr int kDescriptors = 128 + limits::kMetricsConnections;
 constexpr absl::Duration kYield = absl::Milliseconds(5);  // between batches of a large removal
 
 // Names the place and not the process, so that a process that is started there again gets its leases back at once.
@@ -66,7 +69,7 @@ Service::Service(Settings settings, Opened opened)
       security_(std::move(opened.security)),
       database_(std::move(opened.database), *metrics_),
       leases_(database_, LeaseHolder(settings_.options.internal_listen)),
-      answers_(database_, now_),
+      answers_(database_, now_, int64_t{settings_.options.answer_space} * limits::kMebibyte),
       feed_(database_, settings_.name),
       sequencer_(database_),
       sequencer_worker_("sequencer", limits::kDefaultDeadline, [this](const Call& call) { return NumberEvents(call); }),
@@ -101,7 +104,12 @@ Service::~Service() { Stop(); }
 absl::Status Service::Serve(const std::vector<Endpoint>& endpoints, std::vector<Endpoint> internal_endpoints) {
   const process::Options& options = settings_.options;
   if (!options.metrics_listen.empty()) {
-    CROSSKEY_ASSIGN_OR_RETURN(metrics_server_, telemetry::MetricsServer::Start(*metrics_, options.metrics_listen));
+    std::function<telemetry::PemPair()> pair;
+    if (security_->tls() != nullptr && !process::IsLoopback(options.metrics_listen)) {
+      pair = [tls = security_->tls()] { return tls->pair(); };
+    }
+    CROSSKEY_ASSIGN_OR_RETURN(metrics_server_,
+                              telemetry::MetricsServer::Start(*metrics_, options.metrics_listen, std::move(pair)));
   }
   internal_endpoints.push_back({"event.v1.EventService", &event_rpc_});
   CROSSKEY_RETURN_IF_ERROR(front_.Open(endpoints, internal_endpoints));

@@ -30,6 +30,7 @@
 #include "common/server/hooks.h"
 #include "common/server/security.h"
 #include "common/telemetry/metrics.h"
+#include "common/telemetry/metrics_server.h"
 
 namespace crosskey::server {
 

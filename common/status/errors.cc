@@ -8,7 +8,6 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "google/rpc/error_details.pb.h"
 
 namespace crosskey::errors {
@@ -57,6 +56,7 @@ const std::map<std::string, Reason>& Reasons() {
       {"HISTORY_MISMATCH", Reason::kHistoryMismatch},
       {"DATABASE_UNAVAILABLE", Reason::kDatabaseUnavailable},
       {"DATABASE_NOT_WRITABLE", Reason::kDatabaseNotWritable},
+      {"REQUEST_TOO_LARGE", Reason::kRequestTooLarge},
       {"OVERLOADED", Reason::kOverloaded},
       {"DRAINING", Reason::kDraining},
       {"UNAUTHENTICATED", Reason::kUnauthenticated},
@@ -258,6 +258,12 @@ absl::Status DatabaseNotWritable(const std::string& why) {
   return status;
 }
 
+absl::Status RequestTooLarge(size_t bytes, size_t limit) {
+  return Make(absl::StatusCode::kResourceExhausted, "REQUEST_TOO_LARGE",
+              absl::StrCat("the request has ", bytes, " bytes, and this method takes ", limit),
+              {{"bytes", absl::StrCat(bytes)}, {"limit", absl::StrCat(limit)}});
+}
+
 absl::Status Overloaded(const std::string& what) {
   absl::Status status =
       Make(absl::StatusCode::kResourceExhausted, "OVERLOADED", "too many " + what + " in use", {{"what", what}});
@@ -272,13 +278,13 @@ absl::Status Draining() {
 }
 
 absl::Status Unauthenticated(const std::string& why) {
-  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED",
-              "the caller has not proved who it is: " + absl::StrReplaceAll(why, {{"_", " "}}), {{"why", why}});
+  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", "the caller has not proved who it is: " + why,
+              {{"why", why}});
 }
 
 absl::Status PermissionDenied(const std::string& why) {
-  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED",
-              "the caller may not do this: see why in the metadata", {{"why", why}});
+  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED", "the caller may not do this: " + why,
+              {{"why", why}});
 }
 
 absl::Status FeedMismatch(const std::string& feed_id) {

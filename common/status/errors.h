@@ -39,6 +39,7 @@ enum class Reason {
   kHistoryMismatch,
   kDatabaseUnavailable,
   kDatabaseNotWritable,
+  kRequestTooLarge,
   kOverloaded,
   kDraining,
   kUnauthenticated,
@@ -111,6 +112,8 @@ absl::Status HistoryMismatch(const std::string& service, const std::string& why)
 absl::Status DatabaseUnavailable();
 // The database takes no changes: `why` is "full" or "read_only". Nothing of the call is stored.
 absl::Status DatabaseNotWritable(const std::string& why);
+// The request has more bytes than its method takes.
+absl::Status RequestTooLarge(size_t bytes, size_t limit);
 // `what` names what is used up: "calls", "database sessions", "database writers", "feed subscribers".
 absl::Status Overloaded(const std::string& what);
 absl::Status Draining();

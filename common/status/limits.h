@@ -8,13 +8,16 @@
 
 namespace crosskey::limits {
 
-inline constexpr int kMebibyte = 1024 * 1024;
+inline constexpr int kKibibyte = 1024;
+inline constexpr int kMebibyte = 1024 * kKibibyte;
 
 inline constexpr absl::Duration kDefaultDeadline = absl::Seconds(30);
 inline constexpr int kPasswordFileBytes = 4096;
 inline constexpr int kTlsFileBytes = kMebibyte;
 inline constexpr absl::Duration kPeerCallTimeout = absl::Seconds(2);
 inline constexpr int kTransactionRetries = 5;
+// Of ids, tokens and short texts: 1,000 ids have up to 10 KB, 100 types of events 10 KB. Few methods take more.
+inline constexpr int kRequestKibibytes = 64;
 inline constexpr int kInternalRequestKibibytes = 256;
 inline constexpr int kDefaultPageRows = 50;
 inline constexpr int kMaxPageRows = 1000;
@@ -39,6 +42,10 @@ inline constexpr int kHealthWatches = 1000;
 inline constexpr absl::Duration kHealthWatch = absl::Hours(1);
 inline constexpr int kRefusalLines = 100;
 inline constexpr int kConnections = 2000;
+inline constexpr int kMetricsConnections = 64;
+inline constexpr int kMetricsRequestKibibytes = 8;
+inline constexpr absl::Duration kMetricsRequest = absl::Seconds(2);
+inline constexpr absl::Duration kMetricsAnswer = absl::Seconds(10);
 inline constexpr absl::Duration kUnreadFor = absl::Seconds(30);
 inline constexpr int kUnreadAnswers = 1000;
 inline constexpr int kUnreadMebibytes = 16;
@@ -64,6 +71,7 @@ inline constexpr Limit kTable[] = {
     {"file with a key or with certificates", kTlsFileBytes / kMebibyte, "MiB"},
     {"call to the peer", kPeerCallTimeout, ""},
     {"retries of a transaction after a conflict", kTransactionRetries, "times"},
+    {"request, unless its method has a limit of its own", kRequestKibibytes, "KiB"},
     {"request of the other service", kInternalRequestKibibytes, "KiB"},
     {"page, when page_size is 0", kDefaultPageRows, "rows"},
     {"page, at most", kMaxPageRows, "rows"},
@@ -81,6 +89,10 @@ inline constexpr Limit kTable[] = {
     {"bookmark in an idle event stream, every", kBookmarkInterval, ""},
     {"event streams at a time", kFeedSubscribers, "streams"},
     {"connections of both listeners together", kConnections, "connections"},
+    {"connections to the page of metrics", kMetricsConnections, "connections"},
+    {"request for the page of metrics", kMetricsRequestKibibytes, "KiB"},
+    {"request for the page of metrics", kMetricsRequest, ""},
+    {"page of metrics is being read, at most", kMetricsAnswer, ""},
     {"answer waits for its client to read it, at most", kUnreadFor, ""},
     {"answers that clients have not read", kUnreadAnswers, "answers"},
     {"answers that clients have not read", kUnreadMebibytes, "MiB"},

@@ -1,4 +1,4 @@
-// Metrics of the process, and the HTTP endpoint that Prometheus reads them from.
+// Metrics of the process. MetricsServer gives them to Prometheus.
 #pragma once
 
 #include <memory>
@@ -9,16 +9,10 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
-#include "absl/status/statusor.h"
-
-namespace prometheus {
-class Exposer;
-}
-
 namespace crosskey::telemetry {
 
 // Owns the registry that every part of the process adds its metrics to. From the start it has
-// `crosskey_build_info{service,version}` = 1. Thread-safe.
+// `crosskey_build_info{service,version}` = 1 and `crosskey_start_time_seconds`. Thread-safe.
 class Metrics {
  public:
   Metrics(const std::string& service, const std::string& version);
@@ -35,32 +29,10 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& Counters(const std::string& name, const std::string& help);
 
   prometheus::Registry& registry() { return *registry_; }
+  std::weak_ptr<prometheus::Registry> weak_registry() const { return registry_; }
 
  private:
-  friend class MetricsServer;
-
   std::shared_ptr<prometheus::Registry> registry_;
-};
-
-// Serves the metrics at /metrics on threads of its own, until it is destroyed. May outlive the Metrics: it then serves
-// none.
-class MetricsServer {
- public:
-  // `address` is host:port; port 0 takes a free port. IPv4 only, because Debian builds the HTTP server so. UNAVAILABLE,
-  // with the address in its message, if the server cannot listen on it.
-  static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const Metrics& metrics, const std::string& address);
-
-  ~MetricsServer();
-  MetricsServer(const MetricsServer&) = delete;
-  MetricsServer& operator=(const MetricsServer&) = delete;
-
-  int port() const { return port_; }
-
- private:
-  MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, int port);
-
-  std::unique_ptr<prometheus::Exposer> exposer_;
-  int port_;
 };
 
 }  // namespace crosskey::telemetry

@@ -51,11 +51,6 @@ absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::CreatePostRequest&
 absl::StatusOr<std::vector<NewPost>> FromWire(const post::v1::BatchCreatePostsRequest& request) {
   rpc::FieldErrors errors;
   errors.RequireCount("requests", request.requests_size(), 1, limits::kBatchIds);
-  // The answer repeats the posts and is somewhat larger than the request. Clients accept 4 MiB by default, so the
-  // request has to be smaller than that.
-  if (request.ByteSizeLong() > kBatchCreateBytes) {
-    errors.Add("requests", absl::StrCat("must have at most ", kBatchCreateBytes, " bytes together"));
-  }
   CROSSKEY_RETURN_IF_ERROR(errors.status());
   errors.CheckRequestId("request_id", request.request_id());
   std::vector<NewPost> posts;

@@ -97,7 +97,12 @@ PostRpc::PostRpc(Posts& posts, Likes& likes, UserDirectory& users, rpc::Calls& c
       update_(writes, UpdateMethod(posts)),
       like_(writes, LikeMethod(likes)),
       get_(calls.lines().workers(), {"get_post", kGetBatch, kGetLanes, batch::kPatience},
-           [this](std::vector<GetCall> together) { GetTogether(std::move(together)); }) {}
+           [this](std::vector<GetCall> together) { GetTogether(std::move(together)); }) {
+  for (const char* method : {"CreatePost", "UpdatePost"}) {
+    calls.TakeUpTo(method, kPostRequestKibibytes * limits::kKibibyte);
+  }
+  calls.TakeUpTo("BatchCreatePosts", kBatchCreateBytes);
+}
 
 grpc::ServerUnaryReactor* PostRpc::CreatePost(grpc::CallbackServerContext* context,
                                               const post::v1::CreatePostRequest* request,
@@ -121,7 +126,7 @@ grpc::ServerUnaryReactor* PostRpc::BatchCreatePosts(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* PostRpc::GetPost(grpc::CallbackServerContext* context,
                                            const post::v1::GetPostRequest* request,
                                            post::v1::GetPostResponse* response) {
-  return calls_.Take(*context, "GetPost", [&](rpc::PendingCall* call) {
+  return calls_.Take(*context, "GetPost", *request, [&](rpc::PendingCall* call) {
     rpc::FieldErrors errors;
     errors.RequireId("id", request->id());
     if (!errors.status().ok()) return call->End(errors.status());
@@ -167,7 +172,7 @@ grpc::ServerUnaryReactor* PostRpc::BatchGetPosts(grpc::CallbackServerContext* co
                                                  const post::v1::BatchGetPostsRequest* request,
                                                  post::v1::BatchGetPostsResponse* response) {
   return calls_.UnaryThen(
-      *context, "BatchGetPosts", rpc::Waits::kReads,
+      *context, "BatchGetPosts", rpc::Waits::kReads, *request,
       [this, request, response](const Call& call) -> absl::Status {
         rpc::FieldErrors errors;
         errors.RequireIds("ids", request->ids(), 1, kBatchPostIds);
@@ -197,7 +202,7 @@ grpc::ServerUnaryReactor* PostRpc::ListPosts(grpc::CallbackServerContext* contex
                                              const post::v1::ListPostsRequest* request,
                                              post::v1::ListPostsResponse* response) {
   return calls_.UnaryThen(
-      *context, "ListPosts", rpc::Waits::kReads,
+      *context, "ListPosts", rpc::Waits::kReads, *request,
       [this, request, response](const Call& call) -> absl::Status {
         rpc::FieldErrors errors;
         PostQuery query{RowId{request->user_id()},
@@ -256,7 +261,7 @@ grpc::ServerUnaryReactor* PostRpc::ListPostLikes(grpc::CallbackServerContext* co
                                                  const post::v1::ListPostLikesRequest* request,
                                                  post::v1::ListPostLikesResponse* response) {
   return calls_.UnaryThen(
-      *context, "ListPostLikes", rpc::Waits::kReads,
+      *context, "ListPostLikes", rpc::Waits::kReads, *request,
       [this, request, response](const Call& call) -> absl::Status {
         rpc::FieldErrors errors;
         errors.RequireId("post_id", request->post_id());
@@ -279,7 +284,7 @@ grpc::ServerUnaryReactor* PostRpc::ListLikedPosts(grpc::CallbackServerContext* c
                                                   const post::v1::ListLikedPostsRequest* request,
                                                   post::v1::ListLikedPostsResponse* response) {
   return calls_.UnaryThen(
-      *context, "ListLikedPosts", rpc::Waits::kReads,
+      *context, "ListLikedPosts", rpc::Waits::kReads, *request,
       [this, request, response](const Call& call) -> absl::Status {
         rpc::FieldErrors errors;
         errors.RequireId("user_id", request->user_id());

@@ -167,12 +167,13 @@ class RecordedAnswer : public TransactionEnd {
   idempotency::Answers answers_;
   const std::optional<idempotency::Request> key_ =
       idempotency::Request{"00000000-0000-4000-8000-000000000001", "fingerprint"};
+  const t::Type asked_;
   t::Type answer_;
 };
 CROSSKEY_ON_EVERY_DATABASE(RecordedAnswer);
 
 TEST_P(RecordedAnswer, IsStoredWithTheCommit) {
-  idempotency::Recorder recorder(answers_, key_, std::nullopt, answer_);
+  idempotency::Recorder recorder(answers_, key_, std::nullopt, asked_, answer_);
   EXPECT_FALSE(recorder.stored());
   EXPECT_THAT(Store(recorder), IsOk());
   EXPECT_TRUE(recorder.stored());
@@ -181,7 +182,7 @@ TEST_P(RecordedAnswer, IsStoredWithTheCommit) {
 }
 
 TEST_P(RecordedAnswer, OfATransactionThatIsUndoneIsNotTakenForStored) {
-  idempotency::Recorder recorder(answers_, key_, std::nullopt, answer_);
+  idempotency::Recorder recorder(answers_, key_, std::nullopt, asked_, answer_);
   const auto undone = storage_.database.Transact(TestCall(), kName, [&](db::Tx& tx) -> absl::StatusOr<Outcome> {
     CROSSKEY_RETURN_IF_ERROR(recorder.Store(tx));
     return Outcome(db::RollBack<std::string>{"found"});
@@ -205,7 +206,7 @@ TEST_P(RecordedAnswer, OfATransactionThatIsUndoneIsNotTakenForStored) {
 }
 
 TEST_P(RecordedAnswer, OfACommitWhoseAnswerIsLostIsNotTakenForStored) {
-  idempotency::Recorder recorder(answers_, key_, std::nullopt, answer_);
+  idempotency::Recorder recorder(answers_, key_, std::nullopt, asked_, answer_);
   SetFault("guarded_write.before_commit=fail");
   EXPECT_THAT(Store(recorder), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
   EXPECT_FALSE(recorder.stored());
@@ -217,7 +218,7 @@ TEST_P(RecordedAnswer, OfACommitWhoseAnswerIsLostIsNotTakenForStored) {
 }
 
 TEST_P(RecordedAnswer, IsReplacedWhereTheCallKnowsMoreAtItsEnd) {
-  idempotency::Recorder recorder(answers_, key_, std::nullopt, answer_);
+  idempotency::Recorder recorder(answers_, key_, std::nullopt, asked_, answer_);
   EXPECT_THAT(Store(recorder), IsOk());
   answer_.set_note("second");
   EXPECT_TRUE(recorder.IsOutdated());
@@ -228,11 +229,11 @@ TEST_P(RecordedAnswer, IsReplacedWhereTheCallKnowsMoreAtItsEnd) {
 }
 
 TEST_P(RecordedAnswer, OfAnotherCallIsNotReplaced) {
-  idempotency::Recorder faster(answers_, key_, std::nullopt, answer_);
+  idempotency::Recorder faster(answers_, key_, std::nullopt, asked_, answer_);
   EXPECT_THAT(Store(faster), IsOk());
   t::Type other;
   other.set_note("slower");
-  idempotency::Recorder slower(answers_, key_, std::nullopt, other);
+  idempotency::Recorder slower(answers_, key_, std::nullopt, asked_, other);
   EXPECT_EQ(db::SqlErrorOf(Store(slower)), db::SqlError::kDuplicate);
   EXPECT_FALSE(slower.stored());
   EXPECT_EQ(Stored(), "first");
@@ -240,7 +241,7 @@ TEST_P(RecordedAnswer, OfAnotherCallIsNotReplaced) {
 
 TEST_P(RecordedAnswer, WithoutAKeyIsNotStored) {
   const std::optional<idempotency::Request> none;
-  idempotency::Recorder recorder(answers_, none, std::nullopt, answer_);
+  idempotency::Recorder recorder(answers_, none, std::nullopt, asked_, answer_);
   EXPECT_THAT(Store(recorder), IsOk());
   EXPECT_FALSE(recorder.stored());
   EXPECT_FALSE(recorder.IsOutdated());
@@ -248,7 +249,7 @@ TEST_P(RecordedAnswer, WithoutAKeyIsNotStored) {
 }
 
 TEST_P(RecordedAnswer, IsMadeOfTheResultAndAnewInEveryRun) {
-  idempotency::Recorder recorder(answers_, key_, std::nullopt, answer_);
+  idempotency::Recorder recorder(answers_, key_, std::nullopt, asked_, answer_);
   const idempotency::Record<int64_t> record = recorder.Of<int64_t>([&](const int64_t& run) {
     EXPECT_EQ(answer_.note(), "") << "empty before";
     answer_.set_note(run == 1 ? "of the first run" : "of the second run");

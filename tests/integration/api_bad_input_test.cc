@@ -88,7 +88,7 @@ TEST_P(ApiBadInput, Usernames) {
           "user.username", absl::StrCat("user { id: ", user, " username: 'TEXT' } update_mask { paths: '*' }")),
   };
   std::vector<std::string> texts = {
-      "", " ", Repeat("a", 51), Repeat("é", 51), Repeat(kSmile, 51), Repeat("a", 100'000), kNul, std::string(1, '\0'),
+      "", " ", Repeat("a", 51), Repeat("é", 51), Repeat(kSmile, 51), Repeat("a", 60'000), kNul, std::string(1, '\0'),
   };
   for (const char* control : {"\x01", "\t", "\n", "\r", "\x1f", "\x7f", "\u0080", "\u0085", "\u009f"}) {
     texts.push_back(absl::StrCat("a", control, "b"));
@@ -190,12 +190,12 @@ TEST_P(ApiBadInput, Sizes) {
                                Bad(posts, {"ids"}),
                                Bad<post::v1::BatchCreatePostsRequest>("", {"requests"}),
                                Bad(create, {"requests"}),
-                               Bad(heavy, {"requests"}),
                                Bad<user::v1::ListUsersRequest>("page_size: -1", {"page_size"}),
                                Bad<user::v1::ListUsersRequest>("page_size: -2147483648", {"page_size"}),
                                Bad<post::v1::ListPostsRequest>("page_size: -1", {"page_size"}),
                                Bad<post::v1::ListPostsRequest>("page_size: -2147483648", {"page_size"}),
                            });
+  EXPECT_THAT(Send(pair(), heavy).status, GrpcError(grpc::StatusCode::RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE"));
   EXPECT_EQ(Stored(), before);
 }
 
@@ -232,7 +232,7 @@ TEST_P(ApiBadInput, LongMaskPathsGiveAnErrorThatCanBeRead) {
     request.mutable_user()->set_id(1);
     std::set<std::string> fields;
     for (int i = 0; i < 20; ++i) {
-      request.mutable_update_mask()->add_paths(Repeat("x", shift) + Repeat(kSmile, 5000));
+      request.mutable_update_mask()->add_paths(Repeat("x", shift) + Repeat(kSmile, 800));
       fields.insert(absl::StrCat("update_mask.paths[", i, "]"));
     }
     ExpectBadFields(Send(pair(), request).status, fields);

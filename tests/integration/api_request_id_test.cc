@@ -49,6 +49,41 @@ class RequestId : public DatabaseTest {
 };
 CROSSKEY_ON_EVERY_DATABASE(RequestId);
 
+TEST_P(RequestId, WhatMayNotBeStoredHasNoEffect) {
+  const int64_t ada = pair_.CreateUser("ada");
+  pair_.StopPosts();
+  pair_.adjust = [](bool, process::Options& options) { options.answer_space = 1; };
+  pair_.StartPosts();
+  BatchCreatePostsRequest batch;
+  for (int i = 0; i < 1000; ++i) {
+    batch.add_requests()->set_user_id(ada);
+    batch.mutable_requests(i)->set_title("title");
+  }
+  std::string first;
+  const auto kFull = GrpcError(StatusCode::RESOURCE_EXHAUSTED, "OVERLOADED");
+  // A batch has some 100 KB of answer, and one caller may have 512 KB.
+  for (int sent = 0; sent < 20; ++sent) {
+    batch.set_request_id(NewUuid());
+    const int64_t before = Posts();
+    const auto answer = Send(pair_, batch);
+    if (answer.status.ok()) {
+      if (first.empty()) first = batch.request_id();
+      continue;
+    }
+    EXPECT_THAT(answer.status, kFull);
+    EXPECT_EQ(Posts(), before);
+    break;
+  }
+  CreatePostRequest one = FromText<CreatePostRequest>(absl::StrCat("user_id: ", ada, " title: 't'"));
+  EXPECT_THAT(Send(pair_, one).status, GrpcOk()) << "without an id nothing is stored";
+  one.set_request_id(NewUuid());
+  EXPECT_THAT(Send(pair_, one).status, kFull);
+  batch.set_request_id(first);
+  EXPECT_THAT(Send(pair_, batch).status, GrpcOk()) << "what is stored is still the answer";
+  pair_.clock_offset_seconds = 26 * 3600;
+  EXPECT_THAT(Send(pair_, one).status, GrpcOk());
+}
+
 TEST_P(RequestId, EveryWriteHasOneEffectAndOneAnswer) {
   const int64_t ada = SendTwice<CreateUserRequest>("username: 'ada'")->user().id();
   const int64_t fan = pair_.CreateUser("fan");
@@ -104,6 +139,66 @@ TEST_P(RequestId, TheAnswerIsTheFirstOneAlsoAfterwardsAndAfterARestart) {
   EXPECT_EQ(Send(pair_, remove)->ShortDebugString(), removed->ShortDebugString());
   EXPECT_EQ(Send(pair_, create)->ShortDebugString(), created->ShortDebugString()) << "the post itself is gone";
   EXPECT_EQ(Posts(), 0);
+}
+
+// The contents are not stored twice, and are in the repeated answer all the same.
+TEST_P(RequestId, AStoredAnswerIsSmallAndComesBackWhole) {
+  constexpr int kPosts = 40;
+  const int64_t ada = pair_.CreateUser("ada");
+  BatchCreatePostsRequest batch;
+  batch.set_request_id(NewUuid());
+  for (int i = 0; i < kPosts; ++i) {
+    auto* one = batch.add_requests();
+    one->set_user_id(ada);
+    one->set_title(absl::StrCat("title ", i));
+    one->set_content(absl::StrCat(i) + Repeat("\U0001F600", 15'000));
+  }
+  CreatePostRequest create = batch.requests(0);
+  create.set_request_id(NewUuid());
+  const auto created = Send(pair_, create);
+  const auto batched = Send(pair_, batch);
+  UpdatePostRequest update;
+  update.set_request_id(NewUuid());
+  update.mutable_post()->set_id(created->post().id());
+  update.mutable_post()->set_content(Repeat("y", 60'000));
+  const auto updated = Send(pair_, update);
+  ASSERT_THAT(created.status, GrpcOk());
+  ASSERT_THAT(batched.status, GrpcOk());
+  ASSERT_THAT(updated.status, GrpcOk());
+  EXPECT_EQ(pair_.post_db().Number("SELECT COUNT(*) FROM requests"), 3);
+  EXPECT_LT(pair_.post_db().Number("SELECT MAX(LENGTH(answer)) FROM requests"), kPosts * 300);
+  EXPECT_LT(pair_.post_db().Number("SELECT MIN(LENGTH(answer)) FROM requests"), 300);
+  for (const bool restarted : {false, true}) {
+    if (restarted) {
+      pair_.StopPosts();
+      pair_.StartPosts();
+    }
+    EXPECT_EQ(Send(pair_, create)->SerializeAsString(), created->SerializeAsString()) << restarted;
+    EXPECT_EQ(Send(pair_, batch)->SerializeAsString(), batched->SerializeAsString()) << restarted;
+    EXPECT_EQ(Send(pair_, update)->SerializeAsString(), updated->SerializeAsString()) << restarted;
+  }
+  EXPECT_EQ(Posts(), kPosts + 1);
+}
+
+// As long as answers of before the upgrade are kept, processes of before it may run, which cannot read a short one.
+TEST_P(RequestId, AnswersAreStoredWholeForADayAfterAnUpgrade) {
+  const int64_t ada = pair_.CreateUser("ada");
+  const auto size_of_the_answer = [&] {
+    CreatePostRequest request;
+    request.set_user_id(ada);
+    request.set_title("t");
+    request.set_content(Repeat("x", 2000));
+    request.set_request_id(NewUuid());
+    EXPECT_THAT(Send(pair_, request).status, GrpcOk());
+    return pair_.post_db().Number(
+        absl::StrCat("SELECT LENGTH(answer) FROM requests WHERE request_id = '", request.request_id(), "'"));
+  };
+  pair_.post_db().Run("INSERT INTO requests (request_id, fingerprint, answer, time) VALUES ('of before', '', '', " +
+                      absl::StrCat(absl::ToUnixMicros(absl::Now() - absl::Hours(1))) + ")");
+  EXPECT_GT(size_of_the_answer(), 2000);
+  EXPECT_GT(size_of_the_answer(), 2000);
+  pair_.post_db().Run("DELETE FROM requests WHERE request_id = 'of before'");
+  EXPECT_LT(size_of_the_answer(), 300);
 }
 
 TEST_P(RequestId, StandsForOneRequestOnly) {

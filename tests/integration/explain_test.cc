@@ -79,7 +79,7 @@ std::set<std::string> StatementsOfTheMechanism() {
   }
   for (const char* name : {"add", "insert", "of", "forget"}) names.insert(absl::StrCat("reclaimed_rows.", name));
   for (const char* name : {"add", "of", "purge"}) names.insert(absl::StrCat("deletion_rows.", name));
-  for (const char* name : {"find", "find_any", "insert", "replace", "old", "purge"}) {
+  for (const char* name : {"find", "find_any", "insert", "replace", "before_left_out", "old", "purge"}) {
     names.insert(absl::StrCat("requests.", name));
   }
   for (const char* name :
@@ -156,6 +156,8 @@ void CallRelatedThings(Pair& pair, int64_t author, int64_t fan) {
   const auto ok = [&](const auto& answer) { EXPECT_THAT(answer.status, GrpcOk()); };
   const std::string with_id = absl::StrCat(" request_id: '", NewUuid(), "'");
   const int64_t post = pair.CreatePost(author);
+  ok(Send<post::v1::CreatePostRequest>(pair, absl::StrCat("user_id: ", author, " title: 't' content: '",
+                                                          std::string(300, 'x'), "' request_id: '", NewUuid(), "'")));
   const std::string like = absl::StrCat("post_id: ", post, " user_id: ", fan);
   ok(Send<post::v1::LikePostRequest>(pair, like + with_id));
   ok(Send<post::v1::UnlikePostRequest>(pair, like));

@@ -43,10 +43,10 @@ TEST_P(Hostile, OnlyAWellFormedTraceparentIsKept) {
   for (size_t i = 1; i < rows.size(); ++i) EXPECT_EQ(rows[i][0], "") << i;
 }
 
-TEST_P(Hostile, AMillionBadIdsAreOneViolation) {
+TEST_P(Hostile, SixtyThousandBadIdsAreOneViolation) {
   Pair pair(GetParam());
   user::v1::BatchGetUsersRequest request;
-  request.mutable_ids()->Resize(1'000'000, 0);
+  request.mutable_ids()->Resize(60'000, 0);
   user::v1::BatchGetUsersResponse response;
   const grpc::Status status = Invoke(pair.users(), &UserService::Stub::BatchGetUsers, request, &response);
   EXPECT_THAT(status, GrpcError(grpc::StatusCode::INVALID_ARGUMENT, "INVALID_FIELD"));

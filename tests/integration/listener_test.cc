@@ -2,7 +2,6 @@
 #include "common/rpc/listener.h"
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -16,7 +15,6 @@
 #include "common/status/limits.h"
 #include "post/v1/post_service.grpc.pb.h"
 #include "tests/support/free_port.h"
-#include "tests/support/http_get.h"
 #include "tests/support/metric_of.h"
 #include "tests/support/pair.h"
 #include "tests/support/raw_http2.h"
@@ -217,15 +215,10 @@ TEST(AcceptorTest, AnswersOnlyWhileSomebodyAccepts) {
   telemetry::Metrics metrics("test", "0");
   const auto acceptor = rpc::Acceptor::Listen("127.0.0.1:0", 1024, metrics.Counter("refused", ""));
   ASSERT_THAT(acceptor.status(), IsOk());
-  EXPECT_FALSE((*acceptor)->Answers(absl::Milliseconds(50))) << "the kernel alone makes connections";
+  EXPECT_FALSE((*acceptor)->Answers(absl::Milliseconds(50), false)) << "the kernel alone makes connections";
   const std::string same = absl::StrCat("127.0.0.1:", (*acceptor)->port());
   EXPECT_EQ(rpc::Acceptor::Listen(same, 1024, metrics.Counter("refused", "")).status().message(),
             "cannot listen on " + same);
-}
-
-bool HasIpv6() {
-  std::ifstream addresses("/proc/net/if_inet6");
-  return addresses.peek() != std::ifstream::traits_type::eof();
 }
 
 TEST(AcceptorTest, TakesNamesAndBothKindsOfAddresses) {
@@ -255,16 +248,6 @@ TEST_P(DeafTest, AListenerThatServesNoNewConnectionEndsTheProcess) {
   ShutDownListeningSockets(pair.post_internal_port());
   EXPECT_TRUE(WaitFor([&] { return !pair.post_app().service().failure().ok(); }));
   EXPECT_THAT(pair.user_app().service().failure(), IsOk());
-}
-
-// Two of these would have held all threads of the page for ever.
-TEST(MetricsServerTest, HalfARequestDoesNotHoldThePageOfMetrics) {
-  telemetry::Metrics metrics("test", "0");
-  const auto server = telemetry::MetricsServer::Start(metrics, "127.0.0.1:0");
-  ASSERT_THAT(server.status(), IsOk());
-  std::vector<RawConnection> half;
-  for (int i = 0; i < 4; ++i) half.emplace_back((*server)->port(), "GET /metrics HTTP/1.1\r\nHost: ");
-  EXPECT_THAT(HttpGet((*server)->port(), "/metrics"), ::testing::HasSubstr("crosskey_build_info"));
 }
 
 }  // namespace

@@ -90,9 +90,10 @@ class Service final : public PostService::CallbackService {
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }
-  grpc::ServerUnaryReactor* ListPosts(grpc::CallbackServerContext* context, const post::v1::ListPostsRequest*,
+  grpc::ServerUnaryReactor* ListPosts(grpc::CallbackServerContext* context, const post::v1::ListPostsRequest* request,
                                       post::v1::ListPostsResponse*) override {
-    return calls_.Unary(*context, "ListPosts", rpc::Waits::kReads, [](const Call&) { return absl::OkStatus(); });
+    return calls_.Unary(*context, "ListPosts", rpc::Waits::kReads, *request,
+                        [](const Call&) { return absl::OkStatus(); });
   }
 
   Presented presented() {

@@ -6,10 +6,12 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <openssl/ssl.h>
 #include <signal.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "tests/support/certificates.h"
 #include "tests/support/free_port.h"
 #include "tests/support/http_get.h"
 #include "tests/support/pair.h"
@@ -110,6 +112,50 @@ TEST(Command, LogsAreJsonAndMetricsAreCounted) {
     EXPECT_TRUE(entry.contains("ts") && entry.contains("level") && entry.contains("message")) << line;
   }
   EXPECT_GT(count, 3);
+}
+
+// The settings of the machine allow what is no longer safe.
+constexpr char kWeakOpenSsl[] = R"(openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = weak
+[weak]
+MinProtocol = None
+CipherString = ALL:@SECLEVEL=0
+)";
+
+TEST(Command, MetricsBeyondLoopbackAreServedByTls) {
+  const Folder folder;
+  const Authority authority("metrics");
+  const auto write = [&] {
+    const KeyAndCertificate pair = authority.Issue({{}, {"metrics.test"}});
+    folder.Write("key", pair.key);
+    folder.Write("crt", pair.certificate);
+    return pair.certificate;
+  };
+  const std::string certificate = write();
+  const TestDatabase database("sqlite");
+  for (const std::string host : {"0.0.0.0", "127.0.0.1"}) {
+    const int port = FreePort();
+    const ChildProcess users(kUserService,
+                             {"serve", "--db", database.url(), "--listen", Loopback(FreePort()), "--internal-listen",
+                              Loopback(FreePort()), "--metrics-listen", absl::StrCat(host, ":", port), "--tls-cert",
+                              folder.Path("crt"), "--tls-key", folder.Path("key")},
+                             {{"OPENSSL_CONF", folder.Write("openssl.cnf", kWeakOpenSsl)}});
+    const auto has_page = [](const std::string& answer) { return absl::StrContains(answer, "crosskey_build_info"); };
+    if (host == "127.0.0.1") {
+      EXPECT_TRUE(WaitFor([&] { return has_page(HttpGet(port, "/metrics")); })) << users.Output();
+      continue;
+    }
+    EXPECT_TRUE(WaitFor([&] { return has_page(HttpsGet(port, "/metrics")); })) << users.Output();
+    EXPECT_FALSE(has_page(HttpGet(port, "/metrics")));
+    EXPECT_FALSE(HandshakeWith(port, TLS1_1_VERSION).done);
+    EXPECT_TRUE(HandshakeWith(port, TLS1_2_VERSION).done);
+    EXPECT_EQ(HandshakeWith(port).certificate, certificate);
+    const std::string renewed = write();
+    EXPECT_TRUE(WaitFor([&] { return HandshakeWith(port).certificate == renewed; }));
+  }
 }
 
 TEST(Command, ADatabaseThatIsGoneIsNotMadeAnew) {

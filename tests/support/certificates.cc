@@ -177,6 +177,7 @@ Handshake HandshakeWith(int port, int most) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(port));
   const auto connection = Own(SSL_new(context.get()), SSL_free);
+  SSL_set_options(connection.get(), SSL_OP_NO_TICKET);
   const unsigned char protocols[] = "\x02h2";
   SSL_set_alpn_protos(connection.get(), protocols, sizeof(protocols) - 1);
   SSL_set_fd(connection.get(), fd);
@@ -185,6 +186,9 @@ Handshake HandshakeWith(int port, int most) {
     seen.version = SSL_version(connection.get());
     X509* const certificate = SSL_get0_peer_certificate(connection.get());
     if (certificate != nullptr) seen.certificate = PemOf(certificate);
+    unsigned int session_bytes = 0;
+    SSL_SESSION_get_id(SSL_get_session(connection.get()), &session_bytes);
+    seen.remembered = session_bytes > 0;
   }
   ERR_clear_error();
   close(fd);

@@ -68,6 +68,7 @@ struct Handshake {
   bool done = false;
   int version = 0;          // TLS1_2_VERSION
   std::string certificate;  // of the server, in PEM; empty: it has sent none
+  bool remembered = false;  // the server keeps the session, for a client that takes no ticket
 };
 
 // Makes a TLS handshake with a port of the loopback address. `most` is the highest version that the client takes; 0:

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <string>
 
@@ -52,6 +53,11 @@ int FreePort() {
       return last;
     }
   }
+}
+
+bool HasIpv6() {
+  std::ifstream addresses("/proc/net/if_inet6");
+  return addresses.peek() != std::ifstream::traits_type::eof();
 }
 
 std::string Loopback(int port) { return "127.0.0.1:" + std::to_string(port); }

@@ -9,6 +9,9 @@ namespace crosskey::testing {
 // its ports here: a server that stops and starts again finds its port free. Not for use by several threads at once.
 int FreePort();
 
+// Whether this machine has an address of IPv6.
+bool HasIpv6();
+
 // "127.0.0.1:PORT"
 std::string Loopback(int port);
 

@@ -44,7 +44,7 @@ bool MariadbServer::IsInstalled() { return !Program("mariadbd").empty() && !Prog
 MariadbServer::MariadbServer() : folder_(NewFolder()), port_(FreePort()) {
   std::string output;
   EXPECT_EQ(RunProgram(Program("mariadb-install-db"),
-                       Arguments({"--no-defaults", "--datadir=" + folder_ + "/data",
+                       Arguments({"--no-defaults", "--datadir=" + folder_ + "/data", "--tmpdir=" + folder_,
                                   "--auth-root-authentication-method=normal", "--skip-test-db", "--force"}),
                        &output),
             0)

@@ -100,7 +100,11 @@ bool RawHttp2::Await(uint32_t stream, uint8_t type, absl::Duration limit) {
 }
 
 RawConnection::RawConnection(int port, const std::string& text) : fd_(Connect(port)) {
-  if (!text.empty()) send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+  if (!text.empty()) Say(text);
+}
+
+bool RawConnection::Say(const std::string& text) const {
+  return send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
 }
 
 RawConnection::RawConnection(RawConnection&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}

@@ -52,6 +52,8 @@ class RawConnection {
   RawConnection(RawConnection&& other) noexcept;
   RawConnection& operator=(RawConnection&&) = delete;
 
+  // False: the other side takes nothing more.
+  bool Say(const std::string& text) const;
   // Whether the other side has ended it.
   bool HasEnded() const;
 

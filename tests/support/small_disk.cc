@@ -1,8 +1,10 @@
 #include "tests/support/small_disk.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include <gtest/gtest.h>
 #include <sys/mount.h>
@@ -40,6 +42,12 @@ void SmallDisk::Fill() const {
   const std::string page(4096, 'x');
   while (file.write(page.data(), static_cast<std::streamsize>(page.size())) && file.flush()) {
   }
+}
+
+void SmallDisk::SetReadOnly(bool read_only) const {
+  unsigned long flags = MS_REMOUNT;
+  if (read_only) flags |= MS_RDONLY;
+  EXPECT_EQ(mount(nullptr, folder_.c_str(), nullptr, flags, nullptr), 0) << std::generic_category().message(errno);
 }
 
 void SmallDisk::Empty() const { EXPECT_TRUE(std::filesystem::remove(folder_ + "/filler")); }

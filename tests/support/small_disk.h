@@ -1,4 +1,4 @@
-// A disk that a test may fill.
+// A disk that a test may fill, or make read-only.
 #pragma once
 
 #include <string>
@@ -19,6 +19,9 @@ class SmallDisk {
   // Takes all the room that is left, and gives it back.
   void Fill() const;
   void Empty() const;
+
+  // Makes it read-only, and writable again. While a process has a file open for writing it cannot become read-only.
+  void SetReadOnly(bool read_only) const;
 
  private:
   std::string folder_;

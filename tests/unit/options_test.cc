@@ -49,6 +49,7 @@ std::vector<FlagCase> Cases() {
       {"--max-in-flight", "CROSSKEY_USER_MAX_IN_FLIGHT", "1", "65536", "65537"},
       {"--policy", "CROSSKEY_USER_POLICY", PasswordFile("a"), PasswordFile("b"), "/no/such/file"},
       {"--tokens", "CROSSKEY_USER_TOKENS", PasswordFile("a"), PasswordFile("b"), "/no/such/file"},
+      {"--answer-space", "CROSSKEY_USER_ANSWER_SPACE", "1", "16777216", "0"},
       {"--audit-log", "CROSSKEY_USER_AUDIT_LOG", "-", "/tmp/audit", "/tmp"},
       {"--caller-rate", "CROSSKEY_USER_CALLER_RATE", "1", "1000000", "1000001"},
       {"--event-retention", "CROSSKEY_USER_EVENT_RETENTION", "30s", "168h", "7d"},
@@ -71,6 +72,7 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   if (flag == "--max-in-flight") return std::to_string(options.max_in_flight);
   if (flag == "--policy") return options.policy;
   if (flag == "--tokens") return options.tokens;
+  if (flag == "--answer-space") return std::to_string(options.answer_space);
   if (flag == "--audit-log") return options.audit_log;
   if (flag == "--caller-rate") return std::to_string(options.caller_rate);
   if (flag == "--event-retention") return absl::FormatDuration(options.event_retention);

@@ -76,7 +76,7 @@ grpc::ServerUnaryReactor* UserRpc::CreateUser(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* UserRpc::GetUser(grpc::CallbackServerContext* context,
                                            const user::v1::GetUserRequest* request,
                                            user::v1::GetUserResponse* response) {
-  return calls_.Unary(*context, "GetUser", rpc::Waits::kReads,
+  return calls_.Unary(*context, "GetUser", rpc::Waits::kReads, *request,
                       [this, request, response](const Call& call) -> absl::Status {
                         rpc::FieldErrors errors;
                         errors.RequireId("id", request->id());
@@ -90,16 +90,16 @@ grpc::ServerUnaryReactor* UserRpc::GetUser(grpc::CallbackServerContext* context,
 grpc::ServerUnaryReactor* UserRpc::BatchGetUsers(grpc::CallbackServerContext* context,
                                                  const user::v1::BatchGetUsersRequest* request,
                                                  user::v1::BatchGetUsersResponse* response) {
-  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kReads, [this, request, response](const Call& call) {
-    return AnswerBatchGet(users_, call, *request, *response);
-  });
+  return calls_.Unary(
+      *context, "BatchGetUsers", rpc::Waits::kReads, *request,
+      [this, request, response](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
 }
 
 grpc::ServerUnaryReactor* UserRpc::ListUsers(grpc::CallbackServerContext* context,
                                              const user::v1::ListUsersRequest* request,
                                              user::v1::ListUsersResponse* response) {
   return calls_.Unary(
-      *context, "ListUsers", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
+      *context, "ListUsers", rpc::Waits::kReads, *request, [this, request, response](const Call& call) -> absl::Status {
         rpc::FieldErrors errors;
         const int64_t size = rpc::PageSize(request->page_size(), errors);
         CROSSKEY_RETURN_IF_ERROR(errors.status());
@@ -134,9 +134,9 @@ grpc::ServerUnaryReactor* UserRpc::DeleteUser(grpc::CallbackServerContext* conte
                                               user::v1::DeleteUserResponse* response) {
   using Response = user::v1::DeleteUserResponse;
   if (request->validate_only()) {
-    return calls_.Unary(*context, "DeleteUser", rpc::Waits::kPreviews, [this, request, response](const Call& call) {
-      return Delete(call, *request, nullptr, nullptr, *response);
-    });
+    return calls_.Unary(
+        *context, "DeleteUser", rpc::Waits::kPreviews, *request,
+        [this, request, response](const Call& call) { return Delete(call, *request, nullptr, nullptr, *response); });
   }
   // The answer is stored with the intent, before the outcome is known. So a stored answer that still says INTENT is not
   // final: a call that repeats the request_id goes on with that deletion.
@@ -173,24 +173,25 @@ absl::Status UserRpc::Delete(const Call& call, const user::v1::DeleteUserRequest
 grpc::ServerUnaryReactor* UserRpc::GetUserDeletion(grpc::CallbackServerContext* context,
                                                    const user::v1::GetUserDeletionRequest* request,
                                                    user::v1::GetUserDeletionResponse* response) {
-  return calls_.Unary(
-      *context, "GetUserDeletion", rpc::Waits::kReads, [this, request, response](const Call& call) -> absl::Status {
-        rpc::FieldErrors errors;
-        errors.RequireId("user_id", request->user_id());
-        CROSSKEY_RETURN_IF_ERROR(errors.status());
-        CROSSKEY_ASSIGN_OR_RETURN(relation::Deletion deletion, deletions_.Latest(call, RowId{request->user_id()}));
-        deletion.blocked_reason = blocked_.Reason(deletion);
-        ToWire(deletion, response->mutable_deletion());
-        return absl::OkStatus();
-      });
+  return calls_.Unary(*context, "GetUserDeletion", rpc::Waits::kReads, *request,
+                      [this, request, response](const Call& call) -> absl::Status {
+                        rpc::FieldErrors errors;
+                        errors.RequireId("user_id", request->user_id());
+                        CROSSKEY_RETURN_IF_ERROR(errors.status());
+                        CROSSKEY_ASSIGN_OR_RETURN(relation::Deletion deletion,
+                                                  deletions_.Latest(call, RowId{request->user_id()}));
+                        deletion.blocked_reason = blocked_.Reason(deletion);
+                        ToWire(deletion, response->mutable_deletion());
+                        return absl::OkStatus();
+                      });
 }
 
 grpc::ServerUnaryReactor* InternalUserRpc::BatchGetUsers(grpc::CallbackServerContext* context,
                                                          const user::v1::BatchGetUsersRequest* request,
                                                          user::v1::BatchGetUsersResponse* response) {
-  return calls_.Unary(*context, "BatchGetUsers", rpc::Waits::kInternal, [this, request, response](const Call& call) {
-    return AnswerBatchGet(users_, call, *request, *response);
-  });
+  return calls_.Unary(
+      *context, "BatchGetUsers", rpc::Waits::kInternal, *request,
+      [this, request, response](const Call& call) { return AnswerBatchGet(users_, call, *request, *response); });
 }
 
 }  // namespace crosskey::users

@@ -67,28 +67,29 @@ ReferenceRpc::ReferenceRpc(std::shared_ptr<rpc::Admission> admission, rpc::CallL
 grpc::ServerUnaryReactor* ReferenceRpc::LookupReferenced(grpc::CallbackServerContext* context,
                                                          const v1::LookupReferencedRequest* request,
                                                          v1::LookupReferencedResponse* response) {
-  return calls_.Unary(
-      *context, "LookupReferenced", rpc::Waits::kInternal, [this, request, response](const Call& call) -> absl::Status {
-        CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kLookupReceived));
-        if (!request->for_check()) CROSSKEY_RETURN_IF_ERROR(calls_.admission().CheckWrites());
-        rpc::FieldErrors errors;
-        errors.RequireIds("ids", request->ids(), 1, limits::kBatchIds);
-        const auto lookup = lookups_.find(request->type());
-        if (lookup == lookups_.end()) errors.Add("type", "is not owned by this service");
-        CROSSKEY_RETURN_IF_ERROR(errors.status());
-        CROSSKEY_ASSIGN_OR_RETURN(const LookupAnswer answer, request->for_check()
-                                                                 ? lookup->second->Examine(call, RowIds(*request))
-                                                                 : lookup->second->Run(call, RowIds(*request)));
-        response->set_as_of_sequence(Value(answer.as_of_sequence));
-        response->set_feed_id(answer.feed_id);
-        for (const Found& found : answer.found) {
-          auto* item = response->add_items();
-          item->set_id(Value(found.row.id));
-          item->set_uid(found.row.uid);
-          item->set_state(found.deleting ? v1::REFERENCE_STATE_DELETING : v1::REFERENCE_STATE_ACTIVE);
-        }
-        return absl::OkStatus();
-      });
+  return calls_.Unary(*context, "LookupReferenced", rpc::Waits::kInternal, *request,
+                      [this, request, response](const Call& call) -> absl::Status {
+                        CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kLookupReceived));
+                        if (!request->for_check()) CROSSKEY_RETURN_IF_ERROR(calls_.admission().CheckWrites());
+                        rpc::FieldErrors errors;
+                        errors.RequireIds("ids", request->ids(), 1, limits::kBatchIds);
+                        const auto lookup = lookups_.find(request->type());
+                        if (lookup == lookups_.end()) errors.Add("type", "is not owned by this service");
+                        CROSSKEY_RETURN_IF_ERROR(errors.status());
+                        const std::vector<RowId> ids = RowIds(*request);
+                        CROSSKEY_ASSIGN_OR_RETURN(const LookupAnswer answer, request->for_check()
+                                                                                 ? lookup->second->Examine(call, ids)
+                                                                                 : lookup->second->Run(call, ids));
+                        response->set_as_of_sequence(Value(answer.as_of_sequence));
+                        response->set_feed_id(answer.feed_id);
+                        for (const Found& found : answer.found) {
+                          auto* item = response->add_items();
+                          item->set_id(Value(found.row.id));
+                          item->set_uid(found.row.uid);
+                          item->set_state(found.deleting ? v1::REFERENCE_STATE_DELETING : v1::REFERENCE_STATE_ACTIVE);
+                        }
+                        return absl::OkStatus();
+                      });
 }
 
 grpc::ServerUnaryReactor* ReferenceRpc::ReleaseReferenced(grpc::CallbackServerContext* context,
@@ -111,14 +112,14 @@ grpc::ServerUnaryReactor* ReferenceRpc::ReleaseReferenced(grpc::CallbackServerCo
     }
     return absl::OkStatus();
   };
-  return calls_.Unary(*context, "ReleaseReferenced", waits, release_once, changes);
+  return calls_.Unary(*context, "ReleaseReferenced", waits, *wire, release_once, changes);
 }
 
 grpc::ServerUnaryReactor* ReferenceRpc::BeginRepair(grpc::CallbackServerContext* context,
                                                     const v1::BeginRepairRequest* request,
                                                     v1::BeginRepairResponse* response) {
   return calls_.Unary(
-      *context, "BeginRepair", rpc::Waits::kInternalWrites,
+      *context, "BeginRepair", rpc::Waits::kInternalWrites, *request,
       [this, request, response](const Call& call) -> absl::Status {
         rpc::FieldErrors errors;
         errors.RequireCount("seen", request->seen_size(), 0, kSeenTypes);
@@ -142,7 +143,7 @@ grpc::ServerUnaryReactor* ReferenceRpc::BeginRepair(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* ReferenceRpc::ListOpenDeletions(grpc::CallbackServerContext* context,
                                                           const v1::ListOpenDeletionsRequest* request,
                                                           v1::ListOpenDeletionsResponse* response) {
-  return calls_.Unary(*context, "ListOpenDeletions", rpc::Waits::kInternal,
+  return calls_.Unary(*context, "ListOpenDeletions", rpc::Waits::kInternal, *request,
                       [this, request, response](const Call& call) -> absl::Status {
                         rpc::FieldErrors errors;
                         CheckNumber(request->after(), "after", errors);
@@ -167,24 +168,25 @@ grpc::ServerUnaryReactor* ReferenceRpc::ListOpenDeletions(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* ReferenceRpc::FindReferences(grpc::CallbackServerContext* context,
                                                        const v1::FindReferencesRequest* request,
                                                        v1::FindReferencesResponse* response) {
-  return calls_.Unary(
-      *context, "FindReferences", rpc::Waits::kInternal, [this, request, response](const Call& call) -> absl::Status {
-        rpc::FieldErrors errors;
-        errors.RequireIds("ids", request->ids(), 1, limits::kBatchIds);
-        const auto references = references_.find(request->type());
-        if (references == references_.end()) errors.Add("type", "is not referred to by this service");
-        CROSSKEY_RETURN_IF_ERROR(errors.status());
-        CROSSKEY_ASSIGN_OR_RETURN(const ReferencesAnswer answer, references->second->Find(call, RowIds(*request)));
-        for (const Row& row : answer.found) {
-          auto* item = response->add_items();
-          item->set_id(Value(row.id));
-          item->set_uid(row.uid);
-        }
-        response->set_feed_id(answer.feed_id);
-        response->set_last_sequence(Value(answer.last_sequence));
-        response->set_state(static_cast<event::v1::HistoryState>(answer.state));
-        return absl::OkStatus();
-      });
+  return calls_.Unary(*context, "FindReferences", rpc::Waits::kInternal, *request,
+                      [this, request, response](const Call& call) -> absl::Status {
+                        rpc::FieldErrors errors;
+                        errors.RequireIds("ids", request->ids(), 1, limits::kBatchIds);
+                        const auto references = references_.find(request->type());
+                        if (references == references_.end()) errors.Add("type", "is not referred to by this service");
+                        CROSSKEY_RETURN_IF_ERROR(errors.status());
+                        CROSSKEY_ASSIGN_OR_RETURN(const ReferencesAnswer answer,
+                                                  references->second->Find(call, RowIds(*request)));
+                        for (const Row& row : answer.found) {
+                          auto* item = response->add_items();
+                          item->set_id(Value(row.id));
+                          item->set_uid(row.uid);
+                        }
+                        response->set_feed_id(answer.feed_id);
+                        response->set_last_sequence(Value(answer.last_sequence));
+                        response->set_state(static_cast<event::v1::HistoryState>(answer.state));
+                        return absl::OkStatus();
+                      });
 }
 
 }  // namespace crosskey::relation

@@ -170,17 +170,8 @@ TABLES = """
 | `handled_total` | the same and `code` | calls completed |
 | `seconds` | | histogram |
 | `deletions` | | user-service: those under way |
-
-The library adds three about itself, `exposer_*`.
 """
-PAGE = """# TYPE exposer_a counter
-exposer_a 1
-# TYPE exposer_b counter
-exposer_b 1
-# TYPE exposer_c summary
-exposer_c_count 1
-exposer_c{quantile="0.5"} Nan
-# TYPE calls_total counter
+PAGE = """# TYPE calls_total counter
 calls_total{method="A"} 1
 # TYPE handled_total counter
 handled_total{method="A",code="OK"} 1
@@ -217,6 +208,7 @@ CONTRACT = """
 | `CONFLICT` | `ABORTED` | RetryInfo | |
 | `UNAUTHENTICATED` | `UNAUTHENTICATED` | | why |
 | `PERMISSION_DENIED` | `PERMISSION_DENIED` | | why |
+| `REQUEST_TOO_LARGE` | `RESOURCE_EXHAUSTED` | | bytes, limit |
 | `OVERLOADED` | `RESOURCE_EXHAUSTED` | RetryInfo | what |
 | `DATABASE_UNAVAILABLE` | `UNAVAILABLE` | RetryInfo | |
 | `DRAINING` | `UNAVAILABLE` | RetryInfo | |
@@ -227,15 +219,16 @@ CONTRACT = """
 | `INVALID_FIELD` | a field is wrong | never |
 | `USER_NOT_FOUND` | there is none | no |
 | `CONFLICT` | lost | after the delay |
-| `UNAUTHENTICATED` | nobody | no |
-| `PERMISSION_DENIED` | not allowed | no |
+| `UNAUTHENTICATED` | a stranger | no |
+| `PERMISSION_DENIED` | may not | no |
+| `REQUEST_TOO_LARGE` | too large | no |
 | `OVERLOADED` | too many | after the delay |
 | `DATABASE_UNAVAILABLE` | away | after the delay |
 | `DRAINING` | the end | after the delay |
 | `INTERNAL_ERROR` | unforeseen | no |
 
-- every method: `CONFLICT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `OVERLOADED`, `DATABASE_UNAVAILABLE`, `DRAINING`,
-  `INTERNAL_ERROR`
+- every method: `CONFLICT`, `UNAUTHENTICATED`, `PERMISSION_DENIED`, `REQUEST_TOO_LARGE`, `OVERLOADED`,
+  `DATABASE_UNAVAILABLE`, `DRAINING`, `INTERNAL_ERROR`
 - `user.v1.UserService/GetUser`: `INVALID_FIELD`,
   `USER_NOT_FOUND`
 """
@@ -258,11 +251,15 @@ absl::Status Conflict() {
 }
 
 absl::Status Unauthenticated(const std::string& why) {
-  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", "nobody", {{"why", why}});
+  return Make(absl::StatusCode::kUnauthenticated, "UNAUTHENTICATED", "who are you", {{"why", why}});
 }
 
 absl::Status PermissionDenied(const std::string& why) {
-  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED", "not allowed", {{"why", why}});
+  return Make(absl::StatusCode::kPermissionDenied, "PERMISSION_DENIED", "no", {{"why", why}});
+}
+
+absl::Status RequestTooLarge(size_t bytes, size_t limit) {
+  return Make(absl::StatusCode::kResourceExhausted, "REQUEST_TOO_LARGE", "large", {{"bytes", b}, {"limit", l}});
 }
 
 absl::Status Overloaded(const std::string& what) {
@@ -307,7 +304,6 @@ MISTAKES = [
     ("tables", r"`method`", ""),
     ("tables", r"the same and `code`", "`code`"),
     ("tables", r"user-service: those", "those"),
-    ("tables", r"three about itself", "four about itself"),
     ("tables", r"\| `seconds`", "| `minutes` | | |\n| `seconds`"),
     ("page", r"calls_total\{method=\"A\"", 'calls_total{method="A",more="B"'),
     ("page", r"calls_total\{method=\"A\"\} 1\n", ""),
@@ -318,10 +314,10 @@ MISTAKES = [
     ("contract", r"ResourceInfo \| resource", "ResourceInfo | user"),
     ("contract", r"\| `CONFLICT`", "| `OTHER` | `ABORTED` | | | |\n| `CONFLICT`"),
     ("contract", r"`CONFLICT`, `UNAUTHENTICATED`", "`UNAUTHENTICATED`, `CONFLICT`"),
+    ("contract", r"`REQUEST_TOO_LARGE`, ", ""),
     ("contract", r"`INVALID_FIELD`,\n  `USER_NOT_FOUND`", "`USER_NOT_FOUND`,\n  `INVALID_FIELD`"),
     ("contract", r",\n  `USER_NOT_FOUND`", ""),
     ("contract", r"`INVALID_FIELD`,\n", "\n"),
-    ("contract", "`OVERLOADED`, ", ""),
     ("contract", r"- every method.*\n", ""),
     ("contract", r"`USER_NOT_FOUND`\n", "`USER_NOT_FOUND`, `DRAINING`\n"),
     ("contract", r"\| `DRAINING` \| the end.*\n", ""),
