@@ -3,6 +3,7 @@
 // How the file is written: README.md.
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -46,6 +47,18 @@ std::unique_ptr<google::protobuf::Message> RequestOf(const nlohmann::json& test)
   return request;
 }
 
+std::string CallOnce(grpc::Channel* channel, const nlohmann::json& test) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  const std::string path = "/" + test["method"].get<std::string>();
+  const grpc::internal::RpcMethod method(path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC);
+  // The fields of an answer do not matter: to this type all of them are unknown.
+  google::protobuf::Empty response;
+  return Outcome(grpc::internal::BlockingUnaryCallImpl<google::protobuf::MessageLite, google::protobuf::MessageLite>(
+                     channel, method, &context, *RequestOf(test), &response)
+                     .status());
+}
+
 std::string Call(const nlohmann::json& test) {
   for (const char* name : {"CROSSKEY_CA", "CROSSKEY_CERT", "CROSSKEY_KEY", "CROSSKEY_TOKEN_FILE"}) unsetenv(name);
   for (const auto& [name, value] : test["environment"].items()) {
@@ -55,15 +68,14 @@ std::string Call(const nlohmann::json& test) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   const auto channel = grpc::CreateCustomChannel(test["target"].get<std::string>(),
                                                  crosskey::client::CredentialsFromEnvironment(), arguments);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-  const std::string path = "/" + test["method"].get<std::string>();
-  const grpc::internal::RpcMethod method(path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC);
-  // The fields of an answer do not matter: to this type all of them are unknown.
-  google::protobuf::Empty response;
-  return Outcome(grpc::internal::BlockingUnaryCallImpl<google::protobuf::MessageLite, google::protobuf::MessageLite>(
-                     channel.get(), method, &context, *RequestOf(test), &response)
-                     .status());
+  if (!test.contains("tokens")) return CallOnce(channel.get(), test);
+  std::string answers;
+  for (const auto& token : test["tokens"]) {
+    std::filesystem::copy_file(token.get<std::string>(), std::getenv("CROSSKEY_TOKEN_FILE"),
+                               std::filesystem::copy_options::overwrite_existing);
+    answers += (answers.empty() ? "" : ", then ") + CallOnce(channel.get(), test);
+  }
+  return answers;
 }
 
 }  // namespace

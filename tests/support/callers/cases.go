@@ -31,6 +31,7 @@ type test struct {
 	Name, Target, Method, Answer string
 	Request                      json.RawMessage
 	Environment                  map[string]string
+	Tokens                       []string
 }
 
 // outcome is the code, the reason unless it is the same word, and why.
@@ -90,7 +91,21 @@ func (t *test) call() (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	return outcome(conn.Invoke(ctx, "/"+t.Method, request, &emptypb.Empty{})), nil
+	if t.Tokens == nil {
+		return outcome(conn.Invoke(ctx, "/"+t.Method, request, &emptypb.Empty{})), nil
+	}
+	var answers []string
+	for _, token := range t.Tokens {
+		text, err := os.ReadFile(token)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(t.Environment["CROSSKEY_TOKEN_FILE"], text, 0600); err != nil {
+			return "", err
+		}
+		answers = append(answers, outcome(conn.Invoke(ctx, "/"+t.Method, request, &emptypb.Empty{})))
+	}
+	return strings.Join(answers, ", then "), nil
 }
 
 func main() {

@@ -1,7 +1,7 @@
 // Makes the calls of a file of cases as the TypeScript example would, and compares the answers: cases.js CASES_JSON
 //
 // It is compiled in a copy of deploy/clients/node. How the file is written: README.md.
-import { readFileSync } from "node:fs";
+import { copyFileSync, readFileSync } from "node:fs";
 
 import { Client, ServiceError, status } from "@grpc/grpc-js";
 
@@ -17,6 +17,7 @@ interface Case {
   method: string;
   request?: object;
   environment: Record<string, string>;
+  tokens?: string[];
   answer: string;
 }
 interface Message {
@@ -42,17 +43,24 @@ function encoded({ method, request }: Case): Buffer {
   return Buffer.from(type.encode(type.fromJSON(request)).finish());
 }
 
-function call(test: Case): Promise<string> {
+async function call(test: Case): Promise<string> {
   for (const name of ["CA", "CERT", "KEY", "TOKEN_FILE"]) delete process.env[`CROSSKEY_${name}`];
   Object.assign(process.env, test.environment);
   const client = new Client(test.target, credentialsFromEnvironment());
   const same = (bytes: Buffer) => bytes;
-  return new Promise<string>((resolve) => {
-    const options = { deadline: Date.now() + 20_000 };
-    client.makeUnaryRequest(`/${test.method}`, same, same, encoded(test), options, (error) =>
-      resolve(error ? outcome(error) : "OK"),
-    );
-  }).finally(() => client.close());
+  const answers: string[] = [];
+  for (const token of test.tokens ?? [undefined]) {
+    if (token) copyFileSync(token, test.environment.CROSSKEY_TOKEN_FILE);
+    const answer = await new Promise<string>((resolve) => {
+      const options = { deadline: Date.now() + 20_000 };
+      client.makeUnaryRequest(`/${test.method}`, same, same, encoded(test), options, (error) =>
+        resolve(error ? outcome(error) : "OK"),
+      );
+    });
+    answers.push(answer);
+  }
+  client.close();
+  return answers.join(", then ");
 }
 
 async function main(path: string): Promise<void> {

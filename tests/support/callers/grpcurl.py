@@ -6,6 +6,7 @@ written: README.md.
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -55,7 +56,12 @@ def main(grpcurl, path):
     cases = json.loads(pathlib.Path(path).read_text())
     wrong = 0
     for case in cases:
-        answer = call(grpcurl, case)
+        answers = []
+        for token in case.get("tokens", [None]):
+            if token:
+                shutil.copy(token, case["environment"]["CROSSKEY_TOKEN_FILE"])
+            answers.append(call(grpcurl, case))
+        answer = ", then ".join(answers)
         if answer != case["answer"]:
             wrong += 1
             print(f"WRONG  {case['name']}: {answer}, not {case['answer']}")
