@@ -56,7 +56,10 @@ Cluster& Clusters::For(Environment environment, Side side) {
   Cluster::Options options;
   const bool asks = environment == Environment::kNobody || environment == Environment::kStranger;
   if (asks && secured_ == nullptr) secured_ = std::make_shared<const testing::Secured>();
-  if (asks || all_secured_) options.secured = secured_;
+  if (asks || all_secured_) {
+    options.secured = secured_;
+    options.flags = {"--log-level", "debug", "--audit-log", "-"};
+  }
   options.shipped = !NeedsFaultPoints(environment);
   std::string name = options.shipped ? "shipped" : "with fault points";
   if (environment == Environment::kNormal) name = side == Side::kUsers ? "normal users" : "normal posts";
@@ -190,6 +193,14 @@ void Provider::HoldOneCall(const std::vector<std::string>& more) {
   });
   // Once the call has reached the fault point it is not only begun but admitted.
   EXPECT_TRUE(testing::WaitFor([&] { return absl::StrContains(cluster_.process(side_).Output(), "fault point"); }));
+}
+
+std::string Provider::Logs() const {
+  std::string logs;
+  for (const Side side : {Side::kUsers, Side::kPosts}) {
+    if (cluster_.Running(side)) logs += cluster_.process(side).Output();
+  }
+  return without_database_ == nullptr ? logs : logs + without_database_->Output();
 }
 
 Answer Provider::Call(const Case& contract, const Variables& variables) {

@@ -41,6 +41,8 @@ class Provider {
   void Prepare(const Case& contract, Variables& variables);
   void Enter();
   Answer Call(const Case& contract, const Variables& variables);
+  // What the processes that run have written: the log, and the audit record if there is one.
+  std::string Logs() const;
 
  private:
   void Restart(const std::vector<std::string>& flags);

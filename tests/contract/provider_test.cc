@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "tests/contract/compare.h"
 #include "tests/support/secured.h"
 #include "tests/support/test_database.h"
@@ -58,10 +61,27 @@ class ProviderTest : public testing::DatabaseTest {
       CallAll(provider, cases);
     }
     std::cout << cases.size() << " cases replayed to " << name << std::endl;
+    if (secured_ != nullptr) ExpectNoSecrets(provider.Logs(), cases);
   }
 
  private:
   using CasesAndVariables = std::vector<std::pair<const Case*, Variables>>;
+
+  // Whatever was called, and whatever went wrong: no token, and no name or text of a user or post, is in the log or in
+  // the record, even if everything is logged.
+  static void ExpectNoSecrets(const std::string& logs, const CasesAndVariables& cases) {
+    EXPECT_THAT(logs, ::testing::HasSubstr("\"debug\"")) << "not everything is logged";
+    std::set<std::string> secrets = {"0123456789abcdef0123456789abcdef", "Text of "};
+    for (const auto& each : cases) {
+      for (const auto& [name, value] : each.second.values()) {
+        if (absl::EndsWith(name, ".username")) secrets.insert(value);
+      }
+    }
+    for (const std::string& secret : secrets) {
+      const size_t at = logs.find(secret);
+      EXPECT_EQ(at, std::string::npos) << secret << " is in: " << logs.substr(at < 200 ? 0 : at - 200, 400);
+    }
+  }
 
   static void PrepareAll(Provider& provider, CasesAndVariables& cases) {
     // An error of every method is the same whatever has become of the data, so such cases share their data.

@@ -14,6 +14,8 @@ class Variables {
   // Fails the test, and returns an empty text, if the variable is not set.
   std::string Get(const std::string& name) const;
 
+  const std::map<std::string, std::string>& values() const { return values_; }
+
   // Replaces every ${name}, also in the names of members. A name that is not set fails the test.
   std::string Fill(const std::string& text) const;
   Json Fill(const Json& json) const;

@@ -218,6 +218,16 @@ TEST(JsonWebTokens, ChangedOnesAreRefused) {
   }
 }
 
+TEST(JsonWebTokens, ASignatureHasItsSize) {
+  // The same two numbers, or the same one, in more bytes.
+  const std::string zero(1, '\0');
+  const std::string text = absl::StrCat(Base64Url(R"({"alg": "ES256", "kid": "p256"})"), ".", Base64Url(Claims()));
+  const std::string pair = P256().Signature(text);
+  EXPECT_EQ(Check(absl::StrCat(text, ".", Base64Url(pair.substr(0, 32) + zero + pair.substr(32)))), "wrong_signature");
+  const std::string rsa = absl::StrCat(Base64Url(R"({"alg": "RS256", "kid": "rsa"})"), ".", Base64Url(Claims()));
+  EXPECT_EQ(Check(absl::StrCat(rsa, ".", Base64Url(zero + Rsa().Signature(rsa)))), "wrong_signature");
+}
+
 TEST(JsonWebTokens, ASignatureInDerIsRefused) {
   // As OpenSSL writes it, and JOSE does not.
   const std::string text = absl::StrCat(Base64Url(R"({"alg": "ES256", "kid": "p256"})"), ".", Base64Url(Claims()));
