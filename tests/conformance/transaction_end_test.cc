@@ -149,7 +149,11 @@ TEST_P(TransactionEnd, OnCommitIsNotCalledWithoutAKnownCommit) {
 
 class RecordedAnswer : public TransactionEnd {
  protected:
-  RecordedAnswer() : answers_(storage_.database, [] { return absl::Now(); }) { answer_.set_note("first"); }
+  RecordedAnswer()
+      : answers_(
+            storage_.database, [] { return absl::Now(); }, limits::kMebibyte) {
+    answer_.set_note("first");
+  }
 
   absl::Status Store(idempotency::Recorder& recorder) {
     return storage_.database.Transact(TestCall(), kName, [&](db::Tx& tx) { return recorder.Store(tx); });
