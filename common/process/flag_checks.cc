@@ -77,6 +77,7 @@ std::string CheckNames(const std::string& text) {
 std::string CheckDatabase(const std::string& text) { return std::string(db::ParseUrl(text).status().message()); }
 
 std::string CheckFilePath(const std::string& path) {
+  if (path.empty()) return "'' is no path";
   std::error_code error;
   return std::filesystem::is_directory(path, error) ? absl::StrCat("'", path, "' is a directory") : "";
 }

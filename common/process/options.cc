@@ -128,8 +128,7 @@ void AddFlags(Flags* flags, Options* options, Words* words) {
   flags->Add("--max-in-flight", &options->max_in_flight, "N", "calls worked on at a time, 1 to 65536",
              NumberIn(1, 65536));
   flags->Add("--answer-space", &options->answer_space, "MIB",
-             "MiB of answers to a request_id stored in a day, half of it for one caller",
-             NumberIn(1, 16'777'216));
+             "MiB of answers to a request_id stored in a day, half of it for one caller", NumberIn(1, 16'777'216));
   flags->Add("--event-retention", &words->event_retention, "TIME",
              "how long an event is kept at least; longer until the other service has it", CheckDuration);
   flags->Add("--log-level", &words->log_level, "LEVEL", "debug, info, warning or error", OneOf(kLevels));
@@ -137,7 +136,7 @@ void AddFlags(Flags* flags, Options* options, Words* words) {
 }
 
 void AddAccessFlags(Flags* flags, Options* options, Words* words) {
-  const auto any = [](const std::string&) { return std::string(); };
+  const auto any = [](const std::string& text) { return text.empty() ? "'' is no value" : ""; };
   flags->Add("--tls-cert", &options->tls_cert, "PATH", "file with the certificate of the public listener",
              CheckReadableFile);
   flags->Add("--tls-key", &options->tls_key, "PATH", "file with the key of the public listener", CheckReadableFile);

@@ -1,6 +1,7 @@
 #include "common/rpc/resources_of.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -54,7 +55,7 @@ class Finder {
 
   void Add(const std::string& type, int64_t id) {
     std::string name = absl::StrCat(type, "s/", id);
-    if (std::find(found_.names.begin(), found_.names.end(), name) != found_.names.end()) return;
+    if (!seen_.insert(name).second) return;
     if (found_.names.size() < kNames) {
       found_.names.push_back(std::move(name));
     } else {
@@ -62,6 +63,7 @@ class Finder {
     }
   }
 
+  std::set<std::string> seen_;
   Resources found_;
 };
 

@@ -42,9 +42,9 @@ std::vector<FlagCase> Cases() {
       {"--db-password-file", "CROSSKEY_USER_DB_PASSWORD_FILE", PasswordFile("a"), PasswordFile("b"), "/no/such/file"},
       {"--db-tls-ca", "CROSSKEY_USER_DB_TLS_CA", PasswordFile("a"), PasswordFile("b"), "/no/such{file"},
       {"--db-pool", "CROSSKEY_USER_DB_POOL", "3", "4", "0"},
-      {"--listen", "CROSSKEY_USER_LISTEN", "0.0.0.0:1", "[::]:2", "50051"},
-      {"--internal-listen", "CROSSKEY_USER_INTERNAL_LISTEN", "0.0.0.0:1", "h:2", "h:65536"},
-      {"--metrics-listen", "CROSSKEY_USER_METRICS_LISTEN", "0.0.0.0:0", "h:2", ":9451"},
+      {"--listen", "CROSSKEY_USER_LISTEN", "127.0.0.1:1", "[::1]:2", "50051"},
+      {"--internal-listen", "CROSSKEY_USER_INTERNAL_LISTEN", "127.0.0.1:1", "localhost:2", "h:65536"},
+      {"--metrics-listen", "CROSSKEY_USER_METRICS_LISTEN", "127.0.0.1:0", "localhost:2", ":9451"},
       {"--peer", "CROSSKEY_USER_PEER", "post-service:50062", "h:2", "http://h:2"},
       {"--max-in-flight", "CROSSKEY_USER_MAX_IN_FLIGHT", "1", "65536", "65537"},
       {"--policy", "CROSSKEY_USER_POLICY", PasswordFile("a"), PasswordFile("b"), "/no/such/file"},
@@ -93,6 +93,7 @@ class OptionsTest : public ::testing::Test {
 
   static void ClearEnvironment() {
     for (const FlagCase& flag : Cases()) unsetenv(flag.variable.c_str());
+    unsetenv("CROSSKEY_USER_INSECURE");
   }
 
   static void Set(const std::string& variable, const std::string& value) { setenv(variable.c_str(), value.c_str(), 1); }
@@ -256,7 +257,7 @@ TEST_F(OptionsTest, AnUnknownFlagIsNamed) {
 TEST_F(OptionsTest, AnUnknownCommandIsNamed) {
   EXPECT_THAT(Bad({"start"}),
               HasSubstr("command: 'start' is not one of serve, check, repair, migrate, unpair, backup, restore, "
-                        "healthcheck, version"));
+                        "healthcheck, check-policy, version"));
   EXPECT_THAT(Bad({"serve", "migrate"}), HasSubstr("unexpected argument 'migrate'"));
   EXPECT_THAT(Bad({""}), HasSubstr("command: ''"));
 }
@@ -307,13 +308,51 @@ TEST_F(OptionsTest, APasswordInTheDatabaseAddressIsRefusedAndNotShown) {
 
 TEST_F(OptionsTest, Addresses) {
   for (const std::string address : {"localhost:0", "0.0.0.0:65535", "[::1]:1", "post-service.default.svc:1", "a_b:1"}) {
-    EXPECT_EQ(Good({"--listen", address}).listen, address);
+    EXPECT_EQ(Good({"--insecure", "--listen", address}).listen, address);
   }
   for (const std::string address :
        {"h", "h:", ":1", "h:x", "h:-1", "h:+1", "h:65536", "h:99999999999", "h:1 ", " h:1", "h:01", "h:1s", "::1:1",
         "[]:1", "[h]:1", "h:1,h:2", "u@h:1", "h/x:1", "dns:///h:1"}) {
     EXPECT_THAT(Bad({"--listen", address}), StartsWith("user-service: --listen: '" + address + "'"));
   }
+}
+
+TEST_F(OptionsTest, BeyondLoopbackAListenerNeedsTlsAndAPolicy) {
+  const std::string file = PasswordFile("a");
+  for (const std::string address : {"0.0.0.0:1", "[::]:1", "h:1", "127.0.0.1.h:1", "10.0.0.1:1"}) {
+    EXPECT_THAT(Bad({"--listen", address}), HasSubstr("--tls-cert: is missing, because --listen is beyond loopback"));
+    EXPECT_THAT(Bad({"--listen", address, "--tls-cert", file, "--tls-key", file}), HasSubstr("--policy: is missing"));
+    Good({"--listen", address, "--tls-cert", file, "--tls-key", file, "--policy", file});
+    EXPECT_THAT(Bad({"--internal-listen", address}), HasSubstr("--internal-tls-cert: is missing"));
+    Good({"--internal-listen", address, "--internal-tls-cert", file, "--internal-tls-key", file, "--internal-tls-ca",
+          file, "--peer-identity", "spiffe://crosskey/post"});
+    EXPECT_THAT(Bad({"--metrics-listen", address}), HasSubstr("--tls-cert: is missing"));
+    Good({"--insecure", "--listen", address, "--internal-listen", address, "--metrics-listen", address});
+    Good({"migrate", "--listen", address});
+  }
+  for (const std::string address : {"127.0.0.1:1", "127.1.2.3:1", "localhost:1", "[::1]:1"}) {
+    Good({"--listen", address, "--internal-listen", address, "--metrics-listen", address});
+  }
+}
+
+TEST_F(OptionsTest, InsecureIsASwitch) {
+  EXPECT_FALSE(Good({}).insecure);
+  EXPECT_TRUE(Good({"--insecure"}).insecure);
+  Set("CROSSKEY_USER_INSECURE", "1");
+  EXPECT_TRUE(Good({}).insecure);
+  Set("CROSSKEY_USER_INSECURE", "perhaps");
+  EXPECT_THAT(Bad({}), HasSubstr("environment variable CROSSKEY_USER_INSECURE"));
+}
+
+TEST_F(OptionsTest, WhatBelongsTogetherIsGivenTogether) {
+  const std::string file = PasswordFile("a");
+  EXPECT_THAT(Bad({"--tls-cert", file}), HasSubstr("--tls-key: is missing, because --tls-cert is given"));
+  EXPECT_THAT(Bad({"--tls-client-ca", file}), HasSubstr("--tls-cert: is missing, because --tls-client-ca is given"));
+  EXPECT_THAT(Bad({"--peer-identity", "a"}), HasSubstr("--internal-tls-cert: is missing"));
+  EXPECT_THAT(Bad({"--internal-tls-cert", file, "--internal-tls-key", file, "--internal-tls-ca", file}),
+              HasSubstr("--peer-identity: is missing"));
+  EXPECT_THAT(Bad({"--jwt-keys", file, "--jwt-issuer", "i"}), HasSubstr("--jwt-audience: is missing"));
+  EXPECT_THAT(Bad({"--peer-identity", "a,,b"}), HasSubstr("'' is no name"));
 }
 
 TEST_F(OptionsTest, Numbers) {
