@@ -82,8 +82,8 @@ std::set<std::string> StatementsOfTheMechanism() {
   for (const char* name : {"find", "find_any", "insert", "replace", "before_left_out", "old", "purge"}) {
     names.insert(absl::StrCat("requests.", name));
   }
-  for (const char* name :
-       {"find", "latest", "insert", "decide", "complete", "set_blocked", "oldest", "stale", "ended", "purge"}) {
+  for (const char* name : {"find", "latest", "insert", "decide", "complete", "set_blocked", "oldest", "stale", "ended",
+                           "purge", "purge_callers"}) {
     names.insert(absl::StrCat("user_deletions.", name));
   }
   for (const char* name : {"find", "lock", "set_state", "remove", "lookup"}) names.insert(absl::StrCat("users.", name));
@@ -108,6 +108,8 @@ void Fill(Pair& pair) {
          });
   insert(pair.user_db(), "INSERT INTO deletion_rows (deletion_id, relationship, removed) VALUES ", 0, 3000,
          [](int i) { return absl::StrCat("(", 100'000 + i, ",'post.v1.Post.user_id',0)"); });
+  insert(pair.user_db(), "INSERT INTO user_deletions_callers (deletion_id, principal) VALUES ", 0, 3000,
+         [](int i) { return absl::StrCat("(", 100'000 + i, ",'token:web')"); });
   for (TestDatabase* database : {&pair.user_db(), &pair.post_db()}) {
     insert(*database, "INSERT INTO reclaimed_rows (parent_id, relationship, removed) VALUES ", 0, 3000,
            [](int i) { return absl::StrCat("(", 1'000'000 + i, ",'post.v1.Post.user_id',0)"); });

@@ -90,6 +90,8 @@ TEST_P(RequestSize, EveryMethodOfUserServiceHasALimit) {
   Bounds<user::v1::ListUsersRequest>("page_size: 1");
   Bounds<user::v1::UpdateUserRequest>(absl::StrCat("user { id: ", id, " username: '", NewName(), "' }"));
   Bounds<user::v1::DeleteUserRequest>("id: " + id);
+  pair().AwaitState(user, user::v1::DELETION_STATE_COMPLETED);
+  pair().AwaitQuiet();
   Bounds<user::v1::GetUserDeletionRequest>("user_id: " + id);
   EXPECT_EQ(tried_, MethodsOf("user.v1.UserService"));
 }
