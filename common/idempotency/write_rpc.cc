@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/db/sql_error.h"
 #include "common/idempotency/left_out.h"
 #include "common/rpc/field_errors.h"
@@ -36,8 +37,9 @@ std::string ScopedTo(const std::string& principal, const std::string& request_id
   std::string hash = absl::BytesToHexString(Sha256(absl::StrCat(principal, "\n", request_id))).substr(0, 32);
   hash[12] = '8';
   hash[16] = '8';
-  for (const size_t dash : {8, 13, 18, 23}) hash.insert(dash, "-");
-  return hash;
+  const absl::string_view digits = hash;
+  return absl::StrCat(digits.substr(0, 8), "-", digits.substr(8, 4), "-", digits.substr(12, 4), "-",
+                      digits.substr(16, 4), "-", digits.substr(20));
 }
 
 // A hash of the method and of every field except the request_id.
