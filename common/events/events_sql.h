@@ -18,6 +18,7 @@ inline const db::Sql kUnnumberedBefore{"feed.unnumbered_before",
 inline const db::Sql kSetHead{"sequencer.set_head", "UPDATE feed SET head = ? WHERE name = 'own'"};
 
 inline const db::Sql kInfo{"feed.info", "SELECT feed_id, floor, head FROM feed WHERE name = 'own'"};
+inline const db::Sql kFeedId{"feed.id", "SELECT feed_id FROM feed WHERE name = 'own'"};
 inline const db::Sql kNameFeed{"feed.name", "UPDATE feed SET feed_id = ? WHERE name = 'own' AND feed_id = ''"};
 // One statement, and so one state of the log, finds the wanted events and the others, whose payloads are null. If it
 // left the others out, an event that is trimmed meanwhile could not be told from one that nobody asked for. It begins

@@ -19,8 +19,11 @@ absl::StatusOr<FeedInfo> Feed::Read(db::Connection& connection) {
 }
 
 absl::Status Feed::EnsureNamed(const Call& call) {
-  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, Info(call));
-  if (!info.feed_id.empty()) return absl::OkStatus();  // also where the database takes no changes now
+  CROSSKEY_ASSIGN_OR_RETURN(const auto row, database_.Read(call, [](db::Connection& connection) {
+    return connection.QueryOne<std::string>(sql::kFeedId);
+  }));
+  // Also where the database takes no changes now.
+  if (row.has_value() && !std::get<0>(*row).empty()) return absl::OkStatus();
   return database_.Transact(call, "feed.name",
                             [&](db::Tx& tx) { return tx.Execute(sql::kNameFeed, NewUuid()).status(); });
 }

@@ -135,7 +135,7 @@ class RealMaker : public Maker {
  private:
   Json Call(const std::string& rpc, const Json& request) {
     const Side side = rpc.rfind("user.", 0) == 0 ? Side::kUsers : Side::kPosts;
-    const Answer answer = CallMethod(testing::OpenChannel(cluster_.port(side)), rpc, request);
+    const Answer answer = CallMethod(cluster_.OpenPublic(side), rpc, request);
     EXPECT_TRUE(answer.response.has_value()) << rpc << " " << request.dump() << ": " << answer.status->dump(1);
     return answer.response.value_or(Json::object());
   }
