@@ -22,9 +22,11 @@ namespace crosskey::idempotency {
 
 // What identifies a request.
 struct Request {
-  std::string id;              // a UUID in lower case
-  std::string fingerprint;     // a hash of everything that was asked: only equal requests have the same one
-  std::string principal = {};  // of the caller; empty: nobody was asked who it is
+  std::string id;               // a UUID in lower case, of this principal alone
+  std::string fingerprint;      // a hash of everything that was asked: only equal requests have the same one
+  std::string principal = {};   // of the caller; empty: nobody was asked who it is
+  std::string request_id = {};  // as the caller has sent it, in lower case
+};                              // of the caller; empty: nobody was asked who it is
 };
 
 struct StoredAnswer {

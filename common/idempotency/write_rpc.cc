@@ -88,12 +88,13 @@ void Writes::Add(rpc::PendingCall* call, const std::string& method, rpc::Waits w
 }
 
 std::optional<Request> Writes::KeyOf(const Call& call, const std::string& method, const Message& request) const {
-  std::string id = RequestIdOf(request);
-  if (!rpc::IsUuid(id) || id == rpc::kZeroUuid) return std::nullopt;
-  id = absl::AsciiStrToLower(id);
+  std::string said = RequestIdOf(request);
+  if (!rpc::IsUuid(said) || said == rpc::kZeroUuid) return std::nullopt;
+  said = absl::AsciiStrToLower(said);
   const std::string principal = call.caller == nullptr ? "" : call.caller->principal;
-  if (!principal.empty()) id = ScopedTo(principal, id);
-  return Request{std::move(id), Fingerprint(absl::StrCat(service_, "/", method), request), principal};
+  std::string id = said;
+  if (!principal.empty()) id = ScopedTo(principal, said);
+  return Request{std::move(id), Fingerprint(absl::StrCat(service_, "/", method), request), principal, std::move(said)};
 }
 
 // What answers a call, with one effect for each request_id.
@@ -141,7 +142,7 @@ absl::StatusOr<bool> Writes::Recall(const Call& call, Attempt& attempt) {
     attempt.replaceable = answer->time;
     return false;
   }
-  if (answer->fingerprint != attempt.key->fingerprint) return errors::RequestIdReused(attempt.key->id);
+  if (answer->fingerprint != attempt.key->fingerprint) return errors::RequestIdReused(attempt.key->request_id);
   if (!FillIn(answer->bytes, attempt.request, attempt.response)) {
     return absl::InternalError("a stored answer is undecodable");
   }

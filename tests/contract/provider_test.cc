@@ -22,7 +22,7 @@ using testing::Side;
 
 // Who has asked for a deletion is told only where callers are asked who they are.
 Json WithoutPrincipals(Json answer) {
-  if (answer.is_object()) answer.erase("requestedBy");
+  if (answer.is_object()) answer.erase("requested_by");
   if (!answer.is_structured()) return answer;
   for (auto& part : answer) part = WithoutPrincipals(std::move(part));
   return answer;

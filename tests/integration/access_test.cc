@@ -118,6 +118,7 @@ class AccessTest : public ::testing::Test {
     Stub stub(secured_.Open(port));
     grpc::ClientContext context;
     Present(context, Bearer(token));
+    context.set_wait_for_ready(true);
     return (stub.*method)(&context, request, response);
   }
 
