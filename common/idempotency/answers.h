@@ -26,7 +26,6 @@ struct Request {
   std::string fingerprint;      // a hash of everything that was asked: only equal requests have the same one
   std::string principal = {};   // of the caller; empty: nobody was asked who it is
   std::string request_id = {};  // as the caller has sent it, in lower case
-};                              // of the caller; empty: nobody was asked who it is
 };
 
 struct StoredAnswer {
