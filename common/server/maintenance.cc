@@ -4,10 +4,9 @@
 #include <memory>
 #include <string>
 
-#include <unistd.h>
-
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
+#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
