@@ -13,15 +13,15 @@ namespace {
 
 // A file of such a name would be taken for a part of the database.
 absl::Status CheckName(const std::filesystem::path& file, const std::string& database) {
-  if (std::filesystem::symlink_status(file).type() != std::filesystem::file_type::not_found) {
-    return absl::AlreadyExistsError(absl::StrCat(file.string(), " exists, and is not overwritten"));
-  }
   const std::filesystem::path absolute = std::filesystem::absolute(file);
   const auto resolved = std::filesystem::weakly_canonical(absolute.parent_path()) / absolute.filename();
   for (const char* suffix : {"-wal", "-shm", "-journal"}) {
     if (resolved != std::filesystem::canonical(database).string() + suffix) continue;
     return absl::FailedPreconditionError(
         absl::StrCat(file.string(), " is the name of a part of the database: choose another one"));
+  }
+  if (std::filesystem::symlink_status(file).type() != std::filesystem::file_type::not_found) {
+    return absl::AlreadyExistsError(absl::StrCat(file.string(), " exists, and is not overwritten"));
   }
   return absl::OkStatus();
 }
