@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tests/benchmark/client/calls.h"
 #include "tests/benchmark/client/scenarios.h"
 
 namespace crosskey::benchmark {
