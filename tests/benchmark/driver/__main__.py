@@ -21,7 +21,7 @@ import scenarios
 import works
 from processes import Failure, Mariadb, run
 from ratios import of
-from systems import Echo, GoPair, Lesson, Ours, Raw, Secured
+from systems import Echo, GoPair, Lesson, Ours, Raw, Secured, SecuredEcho
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -71,7 +71,8 @@ def candidates(settings):
         for database in ("mariadb", "sqlite"):
             name = f"baseline {database}"
             found.append((name, lambda name=name, database=database: Ours(name, settings, settings.baseline, database)))
-    found += [("echo", lambda: Echo("echo", settings)), ("statements in C", lambda: Raw("statements in C", settings))]
+    found += [("echo", lambda: Echo("echo", settings)), ("secured echo", lambda: SecuredEcho("secured echo", settings)),
+              ("statements in C", lambda: Raw("statements in C", settings))]
     if settings.go:
         found.append(("Go pair", lambda: GoPair("Go pair", settings)))
     if settings.lesson:

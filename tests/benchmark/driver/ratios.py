@@ -26,6 +26,7 @@ RATIOS = [
           0.85, 0.95),
     rates("GetPost, SQLite, TLS and policy / without", (of("GetPost"), "secured sqlite"), (of("GetPost"), "sqlite"),
           0.85, 0.95),
+    rates("echo, TLS / without", (of("GetPost"), "secured echo"), (of("GetPost"), "echo")),
     rates("GetPost, MariaDB / Go pair", (of("GetPost"), "mariadb"), (of("GetPost"), "Go pair"), 1.3, 1.6),
     rates("GetPost with user, MariaDB / Go pair", (of("GetPostWithUser"), "mariadb"),
           (of("GetPostWithUser"), "Go pair"), 1.3, 1.6),

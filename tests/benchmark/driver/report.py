@@ -6,6 +6,7 @@ import ratios
 
 
 TITLES = {"mariadb": "Crosskey, MariaDB", "sqlite": "Crosskey, SQLite", "echo": "gRPC echo",
+          "secured echo": "gRPC echo, TLS",
           "secured mariadb": "TLS and policy, MariaDB", "secured sqlite": "TLS and policy, SQLite",
           "baseline mariadb": "baseline, MariaDB", "baseline sqlite": "baseline, SQLite"}
 

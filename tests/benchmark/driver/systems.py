@@ -174,10 +174,26 @@ class Ours(System):
         self.serve()
 
 
+# The bearer token of a secured system's client.
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+def make_certificates(folder, names):
+    """NAME.crt and NAME.key for each of {name: its alternative name}, and ca.crt, which vouches for all of them."""
+    def path(name):
+        return os.path.join(folder, name)
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    run(["openssl", "req", "-x509", *new_key, "-subj", "/CN=benchmark", "-keyout", path("ca.key"),
+         "-out", path("ca.crt")])
+    for name, alternative in names.items():
+        run(["openssl", "req", "-x509", *new_key, "-subj", f"/CN={name}", "-CA", path("ca.crt"),
+             "-CAkey", path("ca.key"), "-addext", f"subjectAltName={alternative}",
+             "-addext", "basicConstraints=critical,CA:FALSE",
+             "-keyout", path(name + ".key"), "-out", path(name + ".crt")])
+
+
 class Secured(Ours):
     """The same with TLS on every listener, a policy, and a caller that brings a token."""
-
-    TOKEN = "0123456789abcdef0123456789abcdef"
 
     def start(self):
         self.make_files()
@@ -187,20 +203,14 @@ class Secured(Ours):
         return os.path.join(self.folder, name)
 
     def make_files(self):
-        new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-        run(["openssl", "req", "-x509", *new_key, "-subj", "/CN=benchmark", "-keyout", self.path("ca.key"),
-             "-out", self.path("ca.crt")])
-        for name, names in [("front", "IP:127.0.0.1")] + [(s, f"URI:spiffe://benchmark/{s}") for s in SERVICES]:
-            run(["openssl", "req", "-x509", *new_key, "-subj", f"/CN={name}", "-CA", self.path("ca.crt"),
-                 "-CAkey", self.path("ca.key"), "-addext", f"subjectAltName={names}",
-                 "-addext", "basicConstraints=critical,CA:FALSE",
-                 "-keyout", self.path(name + ".key"), "-out", self.path(name + ".crt")])
+        make_certificates(self.folder, {"front": "IP:127.0.0.1"} |
+                          {service: f"URI:spiffe://benchmark/{service}" for service in SERVICES})
         with open(self.path("policy.json"), "w", encoding="utf-8") as file:
             json.dump({"name": "benchmark", "allow_rules": [
                 {"name": "client", "source": {"principals": ["token:client"]},
                  "request": {"roles": ["reader", "writer", "deleter"]}}]}, file)
         with open(self.path("tokens.json"), "w", encoding="utf-8") as file:
-            digest = hashlib.sha256(self.TOKEN.encode()).hexdigest()
+            digest = hashlib.sha256(TOKEN.encode()).hexdigest()
             json.dump({"tokens": [{"name": "client", "sha256": digest}]}, file)
 
     def flags(self, service):
@@ -211,21 +221,36 @@ class Secured(Ours):
                 "--policy", self.path("policy.json"), "--tokens", self.path("tokens.json")]
 
     def addresses(self):
-        return [*super().addresses(), f"--ca={self.path('ca.crt')}", f"--token={self.TOKEN}"]
+        return [*super().addresses(), f"--ca={self.path('ca.crt')}", f"--token={TOKEN}"]
 
 
 class Echo(System):
     def start(self):
         self.port = free_port()
-        process = self.start_process("echo", [self.program("echo"), f"127.0.0.1:{self.port}"])
+        process = self.start_process("echo", [self.program("echo"), f"127.0.0.1:{self.port}", *self.files()])
         await_port(process, self.port)
         write_population(self)
+
+    def files(self):
+        """Certificates and key."""
+        return []
 
     def uses_mariadb(self):
         return False
 
     def addresses(self):
         return [f"--posts=127.0.0.1:{self.port}"]
+
+
+class SecuredEcho(Echo):
+    """The same by TLS. Its client brings a token, which nobody looks at."""
+
+    def files(self):
+        make_certificates(self.folder, {"front": "IP:127.0.0.1"})
+        return [os.path.join(self.folder, name) for name in ("front.crt", "front.key")]
+
+    def addresses(self):
+        return [*super().addresses(), f"--ca={os.path.join(self.folder, 'ca.crt')}", f"--token={TOKEN}"]
 
 
 class Raw(System):

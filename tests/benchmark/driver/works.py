@@ -12,7 +12,8 @@ BASELINE = ("baseline mariadb", "baseline sqlite")
 SECURED = ("secured mariadb", "secured sqlite")
 
 LOADS = [
-    Load("GetPost", 16, OURS + SECURED + BASELINE + ("echo", "statements in C", "Go pair", "lesson's app")),
+    Load("GetPost", 16, OURS + SECURED + BASELINE + ("echo", "secured echo", "statements in C", "Go pair",
+                                                   "lesson's app")),
     Load("GetPostWithUser", 16, OURS + BASELINE + ("Go pair",)),
     Load("ListPosts", 16, OURS + BASELINE + ("Go pair",)),
     Load("ListPostsWithUsers", 16, OURS + ("Go pair",)),

@@ -1,8 +1,11 @@
 // A gRPC server that answers GetPost with the same post, without a database: what gRPC itself allows.
-//   crosskey-benchmark-echo ADDRESS
-// The message has the fields of a post of the benchmark. Runs until SIGTERM.
+//   crosskey-benchmark-echo ADDRESS [CERTIFICATES KEY]
+// With two files (PEM) it does so by TLS. The message has the fields of a post of the benchmark. Runs until SIGTERM.
 #include <csignal>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <string>
 
 #include <grpcpp/grpcpp.h>
 
@@ -36,12 +39,23 @@ class Echo : public post::v1::PostService::CallbackService {
   const std::string content_ = PostContent();
 };
 
+std::string TextOf(const char* path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::shared_ptr<grpc::ServerCredentials> TlsWith(const char* certificates, const char* key) {
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back({TextOf(key), TextOf(certificates)});
+  return grpc::SslServerCredentials(options);
+}
+
 }  // namespace
 }  // namespace crosskey::benchmark
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: crosskey-benchmark-echo ADDRESS\n");
+  if (argc != 2 && argc != 4) {
+    std::fprintf(stderr, "usage: crosskey-benchmark-echo ADDRESS [CERTIFICATES KEY]\n");
     return 2;
   }
   // Blocked before the server makes its threads, so that it is this one that waits for the signal.
@@ -52,7 +66,8 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   crosskey::benchmark::Echo echo;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(argv[1], grpc::InsecureServerCredentials());
+  builder.AddListeningPort(
+      argv[1], argc == 4 ? crosskey::benchmark::TlsWith(argv[2], argv[3]) : grpc::InsecureServerCredentials());
   builder.RegisterService(&echo);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return 1;
