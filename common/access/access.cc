@@ -75,32 +75,25 @@ Access::Access(telemetry::Metrics& metrics, Clock now)
 absl::StatusOr<std::unique_ptr<Access>> Access::Load(const Options& options, telemetry::Metrics& metrics, Clock now) {
   CROSSKEY_RETURN_IF_ERROR(CheckOptions(options));
   std::unique_ptr<Access> access(new Access(metrics, std::move(now)));
-  Access* const made = access.get();  // lives as long as its files_, which call this
-  if (!options.policy.empty()) {
-    CROSSKEY_RETURN_IF_ERROR(made->files_.Add("policy", {options.policy}, kPolicyBytes, [made](const auto& contents) {
-      CROSSKEY_ASSIGN_OR_RETURN(Policy policy, Policy::Parse(contents[0]));
-      made->Put(&State::policy, std::move(policy));
-      return absl::OkStatus();
-    }));
-  }
-  if (!options.tokens.empty()) {
-    CROSSKEY_RETURN_IF_ERROR(
-        made->files_.Add("tokens", {options.tokens}, kTokenFileBytes, [made](const auto& contents) {
-          CROSSKEY_ASSIGN_OR_RETURN(TokenFile tokens, TokenFile::Parse(contents[0]));
-          made->Put(&State::tokens, std::move(tokens));
-          return absl::OkStatus();
-        }));
-  }
-  if (!options.jwt_keys.empty()) {
-    const auto take = [made, options](const auto& contents) {
-      CROSSKEY_ASSIGN_OR_RETURN(JsonWebTokens jwts,
-                                JsonWebTokens::Parse(contents[0], options.jwt_issuer, options.jwt_audience));
-      made->Put(&State::jwts, std::move(jwts));
-      return absl::OkStatus();
-    };
-    CROSSKEY_RETURN_IF_ERROR(made->files_.Add("jwt_keys", {options.jwt_keys}, kKeyFileBytes, take));
-  }
+  CROSSKEY_RETURN_IF_ERROR(access->Watch("policy", options.policy, kPolicyBytes, &State::policy, Policy::Parse));
+  CROSSKEY_RETURN_IF_ERROR(access->Watch("tokens", options.tokens, kTokenFileBytes, &State::tokens, TokenFile::Parse));
+  const auto parse_keys = [options](const std::string& content) {
+    return JsonWebTokens::Parse(content, options.jwt_issuer, options.jwt_audience);
+  };
+  CROSSKEY_RETURN_IF_ERROR(access->Watch("jwt_keys", options.jwt_keys, kKeyFileBytes, &State::jwts, parse_keys));
   return access;
+}
+
+template <typename Part, typename Parse>
+absl::Status Access::Watch(const std::string& name, const std::string& path, size_t max_bytes,
+                           std::shared_ptr<const Part> State::*place, Parse parse) {
+  if (path.empty()) return absl::OkStatus();
+  return files_.Add(name, {path}, max_bytes, [this, path, place, parse](const auto& contents) {
+    absl::StatusOr<Part> part = parse(contents[0]);
+    if (!part.ok()) return absl::InvalidArgumentError(absl::StrCat(path, ": ", part.status().message()));
+    Put(place, *std::move(part));
+    return absl::OkStatus();
+  });
 }
 
 template <typename Part>

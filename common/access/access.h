@@ -15,7 +15,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/access/verified.h"
-#include "common/access/watched_files.h"
+#include "common/files/watched_files.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::access {
@@ -55,7 +55,7 @@ class Access {
   static absl::StatusOr<std::unique_ptr<Access>> Load(const Options& options, telemetry::Metrics& metrics,
                                                       Clock now = absl::Now);
 
-  // Takes the files that have changed (see WatchedFiles). To be called every second.
+  // Takes the files that have changed (see files::WatchedFiles). To be called every second.
   void Look() { files_.Look(); }
 
   // Who makes a call; see README.md for the order. UNAUTHENTICATED with a reason if what it brings is no good: then it
@@ -82,6 +82,10 @@ class Access {
   Access(telemetry::Metrics& metrics, Clock now);
 
   std::shared_ptr<const State> Current() const;
+  // Makes a part of the state from a file, now and whenever the file changes; nothing if there is no path.
+  template <typename Part, typename Parse>
+  absl::Status Watch(const std::string& name, const std::string& path, size_t max_bytes,
+                     std::shared_ptr<const Part> State::*place, Parse parse);
   // Puts a part of the state into its place.
   template <typename Part>
   void Put(std::shared_ptr<const Part> State::*place, Part part);
@@ -89,7 +93,7 @@ class Access {
   Identified ByToken(const State& state, absl::string_view token, const Digest& digest) const;
 
   const Clock now_;
-  WatchedFiles files_;
+  files::WatchedFiles files_;
   mutable std::mutex mutex_;  // of state_
   std::shared_ptr<const State> state_;
 };

@@ -11,7 +11,7 @@
 #include "common/access/json_web_token.h"
 #include "common/access/policy.h"
 #include "common/access/token_file.h"
-#include "common/access/watched_files.h"
+#include "common/files/read_file.h"
 
 namespace crosskey::access {
 namespace {
@@ -53,7 +53,7 @@ absl::Status CheckFiles(const Options& options, absl::Time now, std::string* sum
   const auto check = [&](const std::string& path, size_t max_bytes,
                          const std::function<absl::StatusOr<std::string>(const std::string&)>& describe) {
     if (path.empty()) return;
-    const absl::StatusOr<std::string> content = ReadFile(path, max_bytes);
+    const absl::StatusOr<std::string> content = files::ReadFile(path, max_bytes);
     if (!content.ok()) {
       problems.emplace_back(content.status().message());
       return;

@@ -1,19 +1,14 @@
 #include "common/rpc/tls_check.h"
 
-#include <cerrno>
 #include <memory>
-#include <system_error>
 
-#include <fcntl.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/status/limits.h"
 #include "common/status/macros.h"
 
 namespace crosskey::rpc {
@@ -39,26 +34,6 @@ std::string WhyOpenSsl() {
   const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
   ERR_clear_error();
   return reason == nullptr ? "for no known reason" : reason;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  // A pipe that nobody writes to would be waited for without O_NONBLOCK.
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  std::string text(limits::kTlsFileBytes + 1, '\0');
-  size_t size = 0;
-  ssize_t got = file < 0 ? -1 : 1;
-  while (got > 0 && size < text.size()) {
-    got = read(file, &text[size], text.size() - size);
-    if (got > 0) size += static_cast<size_t>(got);
-    if (got < 0 && errno == EINTR) got = 1;
-  }
-  const int error = errno;
-  if (file >= 0) close(file);
-  if (got < 0) return Bad(path, "cannot be read: " + std::generic_category().message(error));
-  if (size == text.size()) return Bad(path, absl::StrCat("has more than ", limits::kTlsFileBytes, " bytes"));
-  if (size == 0) return Bad(path, "is empty");
-  text.resize(size);
-  return text;
 }
 
 Owned<BIO> Reader(const std::string& text) {
@@ -142,11 +117,9 @@ std::string Written(const Certificates& certificates, EVP_PKEY* key) {
 
 }  // namespace
 
-absl::StatusOr<TlsMaterial> ReadTls(const TlsPaths& paths, TlsUse use, absl::Time now) {
-  CROSSKEY_ASSIGN_OR_RETURN(const std::string chain_text, ReadFile(paths.certificate));
-  CROSSKEY_ASSIGN_OR_RETURN(const Certificates chain, CertificatesIn(paths.certificate, chain_text));
-  CROSSKEY_ASSIGN_OR_RETURN(const std::string key_text, ReadFile(paths.key));
-  CROSSKEY_ASSIGN_OR_RETURN(const Owned<EVP_PKEY> key, KeyIn(paths.key, key_text));
+absl::StatusOr<TlsMaterial> CheckTls(const TlsPaths& paths, const TlsTexts& texts, TlsUse use, absl::Time now) {
+  CROSSKEY_ASSIGN_OR_RETURN(const Certificates chain, CertificatesIn(paths.certificate, texts.certificate));
+  CROSSKEY_ASSIGN_OR_RETURN(const Owned<EVP_PKEY> key, KeyIn(paths.key, texts.key));
   X509* const leaf = chain.front().get();
   const bool fits = X509_check_private_key(leaf, key.get()) == 1;
   ERR_clear_error();
@@ -157,8 +130,7 @@ absl::StatusOr<TlsMaterial> ReadTls(const TlsPaths& paths, TlsUse use, absl::Tim
   material.pair = Written(chain, key.get());
   CROSSKEY_ASSIGN_OR_RETURN(material.end, TimeOf(paths.certificate, X509_get0_notAfter(leaf)));
   if (paths.ca.empty()) return material;
-  CROSSKEY_ASSIGN_OR_RETURN(const std::string ca_text, ReadFile(paths.ca));
-  CROSSKEY_ASSIGN_OR_RETURN(const Certificates trusted, CertificatesIn(paths.ca, ca_text));
+  CROSSKEY_ASSIGN_OR_RETURN(const Certificates trusted, CertificatesIn(paths.ca, texts.ca));
   material.ca = Written(trusted, nullptr);
   return material;
 }

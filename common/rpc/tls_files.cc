@@ -12,10 +12,10 @@
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/status/limits.h"
 #include "common/status/macros.h"
 #include "common/telemetry/log.h"
 
@@ -127,7 +127,12 @@ TlsFiles::Library::~Library() { grpc_shutdown(); }
 absl::StatusOr<std::shared_ptr<TlsFiles>> TlsFiles::Load(const Options& options, telemetry::Metrics& metrics,
                                                          absl::Time now) {
   std::shared_ptr<TlsFiles> files(new TlsFiles(options, metrics));
-  CROSSKEY_RETURN_IF_ERROR(files->ReadAndTake(now));
+  files->now_ = now;
+  std::vector<std::string> paths = {options.paths.certificate, options.paths.key};
+  if (files->has_ca()) paths.push_back(options.paths.ca);
+  TlsFiles* const made = files.get();  // lives as long as its files_, which call this
+  CROSSKEY_RETURN_IF_ERROR(files->files_.Add(options.file, paths, limits::kTlsFileBytes,
+                                             [made](const auto& contents) { return made->CheckAndTake(contents); }));
   const std::string pair = files->pair_->path();
   files->provider_ = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
       pair, pair, files->ca_ == nullptr ? "" : files->ca_->path(), kReadPeriodSeconds);
@@ -139,41 +144,18 @@ TlsFiles::TlsFiles(const Options& options, telemetry::Metrics& metrics)
       end_(metrics.Gauge("crosskey_certificate_expiry_seconds",
                          "The end of the certificate that is in use, in seconds since 1970.",
                          {{"listener", options.listener}})),
-      has_problem_(metrics.Gauge("crosskey_credentials_problem",
-                                 "1 while what is in the files is not taken, and what they had before is used.",
-                                 {{"file", options.file}})) {}
+      files_(metrics) {}
 
 TlsFiles::~TlsFiles() = default;
 
 void TlsFiles::Look(absl::Time now) {
-  // A problem may pass without a change of the files: a certificate begins to be valid.
-  if (problem_.empty() && Stamps() == seen_) return;
-  const absl::Status status = ReadAndTake(now);
-  has_problem_.Set(status.ok() ? 0 : 1);
-  if (status.ok()) {
-    log::Info("took new certificates", {{"listener", options_.listener}, {"certificate", options_.paths.certificate}});
-  } else if (status.message() != problem_) {
-    log::Warning("new certificates are not taken, the old ones stay in use",
-                 {{"listener", options_.listener}, {"error", status.message()}});
-  }
-  problem_ = std::string(status.message());
+  now_ = now;
+  files_.Look();
 }
 
-TlsFiles::Stamp TlsFiles::StampOf(const std::string& path) {
-  struct stat file {};
-  if (path.empty() || stat(path.c_str(), &file) != 0) return {};
-  return {file.st_dev,          file.st_ino,         file.st_size,        file.st_mtim.tv_sec,
-          file.st_mtim.tv_nsec, file.st_ctim.tv_sec, file.st_ctim.tv_nsec};
-}
-
-std::vector<TlsFiles::Stamp> TlsFiles::Stamps() const {
-  return {StampOf(options_.paths.certificate), StampOf(options_.paths.key), StampOf(options_.paths.ca)};
-}
-
-absl::Status TlsFiles::ReadAndTake(absl::Time now) {
-  // First, so that a change while the files are being read is seen at the next look.
-  seen_ = Stamps();
-  CROSSKEY_ASSIGN_OR_RETURN(const TlsMaterial material, ReadTls(options_.paths, options_.use, now));
+absl::Status TlsFiles::CheckAndTake(const std::vector<std::string>& contents) {
+  const TlsTexts texts = {contents[0], contents[1], has_ca() ? contents[2] : ""};
+  CROSSKEY_ASSIGN_OR_RETURN(const TlsMaterial material, CheckTls(options_.paths, texts, options_.use, now_));
   CROSSKEY_RETURN_IF_ERROR(Take(material));
   {
     std::lock_guard lock(mutex_);

@@ -4,7 +4,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include <grpcpp/security/credentials.h>
@@ -13,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
+#include "common/files/watched_files.h"
 #include "common/rpc/tls_check.h"
 #include "common/telemetry/metrics.h"
 #include "common/telemetry/metrics_server.h"
@@ -41,7 +41,7 @@ class TlsFiles {
     TlsUse use = TlsUse::kServer;
   };
 
-  // INVALID_ARGUMENT: see ReadTls.
+  // INVALID_ARGUMENT: see files::ReadFile and CheckTls.
   static absl::StatusOr<std::shared_ptr<TlsFiles>> Load(const Options& options, telemetry::Metrics& metrics,
                                                         absl::Time now = absl::Now());
   ~TlsFiles();
@@ -50,8 +50,8 @@ class TlsFiles {
 
   bool has_ca() const { return !options_.paths.ca.empty(); }
 
-  // Takes what is in the files if it has changed and is good. If not, says so once in the log, and by the metric for as
-  // long as it is so. To be called every second or so.
+  // Takes what is in the files if it has changed and is good: see files::WatchedFiles. A certificate that is not valid
+  // yet is taken when it is. To be called every second or so.
   void Look(absl::Time now);
 
   // What is in use, for whoever does TLS without gRPC.
@@ -64,9 +64,6 @@ class TlsFiles {
   std::shared_ptr<grpc::ChannelCredentials> ForChannel(const std::vector<std::string>& identities) const;
 
  private:
-  // What tells whether a file has changed, through symbolic links: device, inode, size, times of change. All 0: it
-  // cannot be looked at.
-  using Stamp = std::tuple<uint64_t, uint64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
   // For gRPC: it must have been initialized as long as there is a provider.
   struct Library {
     Library();
@@ -75,16 +72,13 @@ class TlsFiles {
   class MemoryFile;
 
   TlsFiles(const Options& options, telemetry::Metrics& metrics);
-  static Stamp StampOf(const std::string& path);
-  std::vector<Stamp> Stamps() const;
-  absl::Status ReadAndTake(absl::Time now);
+  absl::Status CheckAndTake(const std::vector<std::string>& contents);
   absl::Status Take(const TlsMaterial& material);
 
   const Options options_;
   prometheus::Gauge& end_;
-  prometheus::Gauge& has_problem_;
-  std::vector<Stamp> seen_;
-  std::string problem_;       // empty: none
+  files::WatchedFiles files_;
+  absl::Time now_;            // of the last look
   mutable std::mutex mutex_;  // guards pem_
   telemetry::PemPair pem_;
   const Library library_;

@@ -60,7 +60,7 @@ TEST_F(PasswordFileTest, ThatIsNotThereIsNamed) {
 
 TEST_F(PasswordFileTest, ThatIsAPipeIsNotWaitedFor) {
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
-  ExpectBad(db::ReadPasswordFile(path_), "is empty");
+  ExpectBad(db::ReadPasswordFile(path_), "is not a regular file");
 }
 
 }  // namespace
