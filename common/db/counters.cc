@@ -1,5 +1,7 @@
 #include "common/db/counters.h"
 
+#include <atomic>
+
 #include "absl/strings/str_cat.h"
 
 namespace crosskey::db {
@@ -15,12 +17,23 @@ const Sql kFirst{"counters.first",
                  "INSERT INTO sqlite_sequence (name, seq) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence "
                  "WHERE name = ?)"};
 
+// MySQL 8.0.15 keeps in a prepared statement that nothing was counted yet, whatever has been inserted since. So no
+// statement is believed in that a second time. Statements are kept by their texts.
+Sql PreparedAnew(const Sql& sql) {
+  static std::atomic<uint64_t> number = 0;
+  return {sql.name, absl::StrCat(sql.text, " /* ", ++number, " */")};
+}
+
 }  // namespace
 
 absl::StatusOr<int64_t> HighestGiven(Connection& connection, const std::string& table) {
-  const Sql& sql = connection.dialect() == Dialect::kSqlite ? kSqlite : kMysql;
-  CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(sql, table));
-  return row.has_value() ? std::get<0>(*row) : 0;
+  const bool is_sqlite = connection.dialect() == Dialect::kSqlite;
+  const auto ask = [&](const Sql& sql) -> absl::StatusOr<int64_t> {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>(sql, table));
+    return row.has_value() ? std::get<0>(*row) : 0;
+  };
+  CROSSKEY_ASSIGN_OR_RETURN(const int64_t highest, ask(is_sqlite ? kSqlite : kMysql));
+  return highest == 0 && !is_sqlite ? ask(PreparedAnew(kMysql)) : highest;
 }
 
 absl::Status RaiseCounter(Database& database, const Call& call, const std::string& table, int64_t id) {

@@ -31,21 +31,25 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                       {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"},
                                       {"{keep_named}", "ON CONFLICT (name) DO NOTHING"}});
   }
-  // FOR SHARE does not exist on MariaDB; LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9. What stands
-  // in `/*M!100600 */` is read by MariaDB from 10.6 on, and is a comment to older ones and to MySQL.
-  return absl::StrReplaceAll(text, {{"{share}", "LOCK IN SHARE MODE"},
-                                    {"{share_free}", "LOCK IN SHARE MODE /*M!100600 SKIP LOCKED */"},
-                                    {"{update_free}", "FOR UPDATE /*M!100600 SKIP LOCKED */"},
-                                    {"{then}", "STRAIGHT_JOIN"},
-                                    {"{by_id}", "FORCE INDEX (PRIMARY)"},
-                                    {"{by ", "FORCE INDEX ("},
-                                    {"}", ")"},
-                                    {"{update}", "FOR UPDATE"},
-                                    {"{binary}?", kBytes},
-                                    {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
-                                    {"{returning id, uid}", "/*M!100500 RETURNING id, uid */"},
-                                    {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"},
-                                    {"{keep_named}", "ON DUPLICATE KEY UPDATE name = name"}});
+  // FOR SHARE does not exist on MariaDB. LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9, where
+  // nothing may follow it. What stands in `/*M!100600 */` is read by MariaDB from 10.6 on, and is a comment to older
+  // ones and to MySQL. What stands in `/*!80001 */` is read by MySQL from 8.0.1 on, and is a comment to MariaDB, which
+  // leaves out the numbers from 50700 to 99999.
+  return absl::StrReplaceAll(
+      text,
+      {{"{share}", "LOCK IN SHARE MODE"},
+       {"{share_free}", "/*!80001 FOR SHARE SKIP LOCKED */ /*M!50500 LOCK IN SHARE MODE */ /*M!100600 SKIP LOCKED */"},
+       {"{update_free}", "FOR UPDATE /*!80001 SKIP LOCKED */ /*M!100600 SKIP LOCKED */"},
+       {"{then}", "STRAIGHT_JOIN"},
+       {"{by_id}", "FORCE INDEX (PRIMARY)"},
+       {"{by ", "FORCE INDEX ("},
+       {"}", ")"},
+       {"{update}", "FOR UPDATE"},
+       {"{binary}?", kBytes},
+       {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
+       {"{returning id, uid}", "/*M!100500 RETURNING id, uid */"},
+       {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"},
+       {"{keep_named}", "ON DUPLICATE KEY UPDATE name = name"}});
 }
 
 [[noreturn]] void Die(const Sql& sql) {

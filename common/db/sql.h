@@ -11,7 +11,7 @@
 
 namespace crosskey::db {
 
-enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
+enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8 and 9
 
 // A statement. The name labels metrics and logs: "users.get".
 //
@@ -19,8 +19,8 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8
 // to the next of a few lengths (1, 2, 4, 8 and so on), filled up with the last element, so that the same few statements
 // serve lists of every length. Where the dialects differ, the text has a token:
 //   {share} {update}  trailing lock clause of a SELECT; empty on SQLite, where a write transaction excludes all others
-//   {share_free} {update_free}  the same, but rows that another transaction has locked are left out; a server that does
-//                     not know this waits for them, so a statement must not rely on it
+//   {share_free} {update_free}  the same, but rows that another transaction has locked are left out; MariaDB before
+//                     10.6 waits for them, so a statement must not rely on it
 //   {binary}          before a `?` that holds bytes instead of text; without a space between them
 //   {now_us}          the database's clock, in microseconds since 1970
 //   {then}            instead of JOIN: the tables are read in this order

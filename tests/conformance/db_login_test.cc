@@ -104,10 +104,10 @@ TEST_P(PasswordOfASession, ThatCannotBeReadStopsNoSessionThatIsOpen) {
   fs::remove(file_);
   EXPECT_THAT(database.Read(TestCall(), nested), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
   EXPECT_THAT(database.Read(TestCall(), ReadOne), IsOk());
-  EXPECT_THAT(std::string(Open(options_).message()), HasSubstr("the password file " + file_ + " cannot be read"));
+  EXPECT_THAT(std::string(Open(options_).message()), HasSubstr("the password file " + file_ + ": cannot be read"));
   Write(file_, "\n");
   EXPECT_THAT(database.Read(TestCall(), nested), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
-  EXPECT_THAT(std::string(Open(options_).message()), HasSubstr("the password file " + file_ + " is empty"));
+  EXPECT_THAT(std::string(Open(options_).message()), HasSubstr("the password file " + file_ + ": is empty"));
   Write(file_, "first");
   EXPECT_THAT(database.Read(TestCall(), nested), IsOk());
 }

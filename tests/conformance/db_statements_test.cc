@@ -193,7 +193,6 @@ TEST_P(DbStatements, RowsOfEveryNumberAreInsertedInTheirOrderAndTheirIdsReturned
 
 // What another transaction has locked is left out, so nobody waits for it.
 TEST_P(DbStatementsOnServer, ARowThatIsLockedIsLeftOut) {
-  if (GetParam() == "mysql") GTEST_SKIP() << "MySQL takes the words for a comment, and waits";
   const db::Sql free{"items.free", "SELECT id FROM items WHERE id IN (?) ORDER BY id {share_free}"};
   for (int i = 1; i <= 3; ++i) Insert("x");
   OtherSession other(storage_.own);

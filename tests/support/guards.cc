@@ -25,7 +25,8 @@ struct Change {
 const Change kChanges[] = {
     // A child write locks its reference rows.
     {"shared_lock", "*_refs.lock_shared", " LOCK IN SHARE MODE", "", true},
-    {"shared_lock", "*_refs.hold", " LOCK IN SHARE MODE /*M!100600 SKIP LOCKED */", "", true},
+    {"shared_lock", "*_refs.hold",
+     " /*!80001 FOR SHARE SKIP LOCKED */ /*M!50500 LOCK IN SHARE MODE */ /*M!100600 SKIP LOCKED */", "", true},
     // A child write is refused if a reference row is not ACTIVE.
     {"state_check", "*_refs.lock_shared", "SELECT id, state", "SELECT id, 1"},
     {"state_check", "*_refs.hold", "SELECT id, state", "SELECT id, 1"},
@@ -54,7 +55,7 @@ const Change kChanges[] = {
     {"like_count", "posts.get", "g.state > 1", "g.state > 9"},
     // A write to an existing post, and a like of it, locks the post.
     {"post_lock", "posts.lock", " FOR UPDATE", "", true},
-    {"post_lock", "posts.lock_free", " FOR UPDATE /*M!100600 SKIP LOCKED */", "", true},
+    {"post_lock", "posts.lock_free", " FOR UPDATE /*!80001 SKIP LOCKED */ /*M!100600 SKIP LOCKED */", "", true},
 };
 
 std::atomic<uint64_t> missing = 0;  // a bit for each change
