@@ -84,12 +84,13 @@ struct PostsReading {
 
 // The statements that read posts, visible ones only. A cascade changes one row, the reference row of the user, and each
 // of these statements joins that row. So all readers see a cascade at the same instant.
+// `get_liked` reads the few posts first, because the user may have any number of likes.
 struct PostsSql {
   explicit PostsSql(const relation::Visibility& visibility)
       : get(Reading(visibility, "posts.get", "posts.get_exact",
                     " FROM {visible posts p by_id} WHERE p.id IN (?) ORDER BY p.id")),
         get_liked(Reading(visibility, "posts.get_liked", "posts.get_liked_exact",
-                          " FROM {visible posts p by_id} JOIN likes m ON m.post_id = p.id AND m.user_id = ? "
+                          " FROM {visible posts p by_id} {then} likes m ON m.post_id = p.id AND m.user_id = ? "
                           "JOIN user_refs u {by_id} ON u.id = m.user_id AND u.state = 1 "
                           "WHERE p.id IN (?) ORDER BY p.id")),
         lookup(visibility.Expand(

@@ -1,5 +1,6 @@
 // How a session logs in to a server: with the password that is in its file now, by a method that does not give the
 // password away, and with TLS only to a server that is the right one.
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
@@ -201,20 +202,9 @@ TEST(LoginOfASession, DoesNotSendThePasswordToWhoAsksForIt) {
   EXPECT_THAT(server.heard(), Not(HasSubstr("dearest")));
 }
 
-class TlsOfASession : public ::testing::Test {
+// Authorities, and the certificate of a server, as files of a folder.
+class Certificates {
  protected:
-  void SetUp() override {
-    ASSERT_TRUE(MariadbServer::IsInstalled() && access("/usr/bin/openssl", X_OK) == 0)
-        << "deploy/install-packages test";
-    MakeAuthority("ours");
-    MakeAuthority("theirs");
-    MakeCertificate("IP:127.0.0.1");
-    server_.emplace();
-    own_.emplace("mariadb");
-    options_ = OptionsFor(*own_);
-    options_.tls_ca = folder_.File("ours.pem");
-  }
-
   void OpenSsl(const std::vector<std::string>& more) const {
     std::vector<std::string> words = {"req",    "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
                                       "-nodes", "-days", "2"};
@@ -230,6 +220,24 @@ class TlsOfASession : public ::testing::Test {
     OpenSsl({"-subj", "/CN=server", "-addext", "subjectAltName=" + name, "-CA", folder_.File("ours.pem"), "-CAkey",
              folder_.File("ours.key"), "-keyout", folder_.File("server.key"), "-out", folder_.File("server.pem")});
   }
+
+  const Folder folder_;
+};
+
+class TlsOfASession : public ::testing::Test, protected Certificates {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(MariadbServer::IsInstalled() && access("/usr/bin/openssl", X_OK) == 0)
+        << "deploy/install-packages test";
+    MakeAuthority("ours");
+    MakeAuthority("theirs");
+    MakeCertificate("IP:127.0.0.1");
+    server_.emplace();
+    own_.emplace("mariadb");
+    options_ = OptionsFor(*own_);
+    options_.tls_ca = folder_.File("ours.pem");
+  }
+
   void StartWithTls() {
     server_->Stop(SIGTERM);
     server_->Start({"--ssl-cert=" + folder_.File("server.pem"), "--ssl-key=" + folder_.File("server.key")});
@@ -242,7 +250,6 @@ class TlsOfASession : public ::testing::Test {
     EXPECT_THAT(std::string(status.message()), HasSubstr(why));
   }
 
-  const Folder folder_;
   std::optional<MariadbServer> server_;  // before the database, so that it outlives it
   std::optional<TestDatabase> own_;
   db::DatabaseOptions options_;
@@ -285,6 +292,62 @@ TEST_F(TlsOfASession, IsRefusedToAServerOfAnotherName) {
   MakeCertificate("IP:127.0.0.9,DNS:elsewhere");
   StartWithTls();
   ExpectNotTrusted("Validation of SSL server certificate failed");
+}
+
+std::vector<std::string> MysqlServers() {
+  std::vector<std::string> servers = Servers();
+  servers.erase(std::remove(servers.begin(), servers.end(), "mariadb"), servers.end());
+  return servers;
+}
+
+// An account as MySQL makes it if nothing else is said. MariaDB has none of this kind.
+class CachingSha2 : public PasswordOfASession, protected Certificates {
+ protected:
+  ~CachingSha2() override {
+    if (changed_) TakeCertificates("ca.pem", "server-cert.pem", "server-key.pem");
+  }
+
+  // Those that MySQL has made itself are in the folder of its data.
+  void TakeCertificates(const std::string& ca, const std::string& certificate, const std::string& key) {
+    changed_ = true;
+    own_.Run(absl::StrCat("SET GLOBAL ssl_ca = '", ca, "', ssl_cert = '", certificate, "', ssl_key = '", key, "'"));
+    own_.Run("ALTER INSTANCE RELOAD TLS");
+  }
+  // The method of the login and the cipher of a new session.
+  std::string LogIn(const std::string& tls_ca) {
+    // The server has forgotten who has logged in, so the password itself has to get there.
+    own_.Run("FLUSH PRIVILEGES");
+    db::DatabaseOptions options = options_;
+    options.tls_ca = tls_ca;
+    db::Database database(options, metrics_);
+    const auto cipher = database.Read(TestCall(), [](db::Connection& connection) -> absl::StatusOr<std::string> {
+      CROSSKEY_ASSIGN_OR_RETURN(
+          const auto row,
+          (connection.QueryOne<std::string, std::string>({"test.cipher", "SHOW SESSION STATUS LIKE 'Ssl_cipher'"})));
+      return std::get<1>(*row);
+    });
+    EXPECT_THAT(cipher.status(), IsOk());
+    return own_.Query("SELECT plugin FROM mysql.user WHERE user = 'crosskey_changing'").front().front() + " " +
+           cipher.value_or("");
+  }
+
+  bool changed_ = false;
+};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CachingSha2);
+INSTANTIATE_TEST_SUITE_P(Databases, CachingSha2, ::testing::ValuesIn(MysqlServers()),
+                         [](const auto& test) { return test.param; });
+
+TEST_P(CachingSha2, LogsInWithTlsAndWithout) {
+  EXPECT_EQ(LogIn(""), "caching_sha2_password ");
+  if (own_.Number("SELECT VERSION() < '8.0.16'") != 0) GTEST_SKIP() << "its certificates cannot be replaced";
+  MakeAuthority("ours");
+  MakeAuthority("theirs");
+  MakeCertificate("IP:127.0.0.1");
+  TakeCertificates(Certificates::folder_.File("ours.pem"), Certificates::folder_.File("server.pem"),
+                   Certificates::folder_.File("server.key"));
+  EXPECT_THAT(LogIn(Certificates::folder_.File("ours.pem")), HasSubstr("AES"));
+  options_.tls_ca = Certificates::folder_.File("theirs.pem");
+  EXPECT_THAT(std::string(Open(options_).message()), HasSubstr("the server is not trusted: "));
 }
 
 }  // namespace
