@@ -29,14 +29,21 @@ class StatementCounts;
 class Connection {
  public:
   // `counts` may be null. What is passed by reference, and the counts, must outlive the connection. `statements` are
-  // those of the session.
+  // those of the session. `in_cluster`: see SessionFacts.
   Connection(soci::session& session, Statements& statements, Dialect dialect, const StatementSeam& seam,
-             StatementCounts* counts)
-      : session_(session), statements_(statements), dialect_(dialect), seam_(seam), counts_(counts) {}
+             StatementCounts* counts, bool in_cluster = false)
+      : session_(session),
+        statements_(statements),
+        dialect_(dialect),
+        seam_(seam),
+        counts_(counts),
+        in_cluster_(in_cluster) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   Dialect dialect() const { return dialect_; }
+  // Whether the server is one of several that take writes: a lock has to be a write then (cluster_locks.h).
+  bool in_cluster() const { return in_cluster_; }
 
   // Returns the rows of a SELECT, each a tuple of the column types: int64_t, an enum, std::string, or std::optional of
   // one of them where the column can be null. The whole result is held in memory, so every query needs a limit.
@@ -157,6 +164,7 @@ class Connection {
   const Dialect dialect_;
   const StatementSeam& seam_;
   StatementCounts* const counts_;
+  const bool in_cluster_;
   bool has_changed_ = false;
 };
 

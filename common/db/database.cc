@@ -58,6 +58,7 @@ absl::Status ForClients(const absl::Status& status, bool writes) {
 struct Database::Slot {
   uint64_t generation = 0;                 // of its session; 0: not open
   std::unique_ptr<Statements> statements;  // of its session; only for who has leased it
+  SessionFacts facts;                      // the same
 };
 
 struct Database::Instruments {
@@ -97,6 +98,7 @@ class Database::Lease {
   size_t position() const { return position_; }
   soci::session& session() const { return database_->pool_->at(position_); }
   Statements& statements() const { return *database_->slots_[position_].statements; }
+  bool in_cluster() const { return database_->slots_[position_].facts.in_cluster; }
 
  private:
   Database* database_;
@@ -127,8 +129,9 @@ absl::Status Database::OpenIfNeeded(size_t position) {
   }
   std::unique_ptr<Statements>& statements = slots_[position].statements;
   statements = nullptr;  // before the session is closed that they belong to
-  CROSSKEY_RETURN_IF_ERROR(opener_.Open(pool_->at(position)));
+  CROSSKEY_RETURN_IF_ERROR(opener_.Open(pool_->at(position), &slots_[position].facts));
   statements = Statements::Of(pool_->at(position), dialect());
+  in_cluster_ = slots_[position].facts.in_cluster;
   instruments_->reconnects.Increment();
   std::lock_guard lock(mutex_);
   slots_[position].generation = generation;
@@ -245,7 +248,7 @@ absl::Status Database::TransactOnce(const Call& call, const char* name,
   // Wait for the turn before taking a session, because writers that wait must not take the sessions away from readers.
   CROSSKEY_ASSIGN_OR_RETURN(const auto turn, EnterWriters(call));
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
-  Tx tx(lease.session(), lease.statements(), dialect(), seam_, &counts_);
+  Tx tx(lease.session(), lease.statements(), dialect(), seam_, &counts_, lease.in_cluster());
   const absl::Status begun =
       tx.Command("transaction.begin", dialect() == Dialect::kSqlite ? "BEGIN IMMEDIATE" : "START TRANSACTION");
   if (!begun.ok()) {
@@ -280,7 +283,7 @@ absl::Status Database::TransactOnce(const Call& call, const char* name,
 
 absl::Status Database::ReadOnce(const Call& call, absl::FunctionRef<absl::Status(Connection&)> body) {
   CROSSKEY_ASSIGN_OR_RETURN(const Lease lease, Acquire(call));
-  Connection connection(lease.session(), lease.statements(), dialect(), seam_, &counts_);
+  Connection connection(lease.session(), lease.statements(), dialect(), seam_, &counts_, lease.in_cluster());
   absl::Status status = body(connection);
   NoteError(lease.position(), status);
   return status;
@@ -290,10 +293,11 @@ absl::Status Database::Retry(const Call& call, const char* name, bool writes,
                              absl::FunctionRef<absl::Status(Outcome&)> attempt) {
   static thread_local absl::BitGen random;
   absl::Status status;
-  for (int tries = 0; tries <= limits::kTransactionRetries; ++tries) {
+  for (int tries = 0; tries <= (in_cluster_ ? limits::kClusterRetries : limits::kTransactionRetries); ++tries) {
     if (tries > 0) {
       instruments_->retries.Increment();
-      const absl::Duration pause = absl::Milliseconds(5 << tries) * absl::Uniform(random, 0.5, 1.5);
+      const absl::Duration pause =
+          absl::Milliseconds(5 << std::min(tries, limits::kTransactionRetries)) * absl::Uniform(random, 0.5, 1.5);
       std::this_thread::sleep_for(absl::ToChronoMilliseconds(std::min(pause, call.Remaining())));
     }
     CROSSKEY_RETURN_IF_ERROR(call.Check());

@@ -1,6 +1,7 @@
 // One database: a pool of sessions, and transactions that are run again after a conflict or a lost connection.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -130,6 +131,7 @@ class Database {
 
   std::mutex mutex_;                                   // guards slots_ and generation_
   std::vector<Slot> slots_;                            // by pool position
+  std::atomic<bool> in_cluster_ = false;               // whether the session that was opened last is
   uint64_t generation_ = 1;                            // raised when a connection is found dead, or a server read-only
   absl::Time read_only_since_ = absl::InfinitePast();  // when it was last raised for the latter
   WriteHealth write_health_;

@@ -6,16 +6,21 @@
 
 #include <openssl/sha.h>
 
+#include "absl/functional/function_ref.h"
+#include "absl/random/random.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "common/db/schema_text.h"
+#include "common/db/sql_error.h"
 #include "common/db/tables.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::db {
 namespace {
 
+constexpr absl::Duration kTurnPause = absl::Milliseconds(200);
 constexpr char kAdoption[] = "adoption";  // the component under which Adoption::migration is recorded
 
 const Sql kApplied{"migrations.applied",
@@ -27,6 +32,17 @@ const Sql kOfOlder{"migrations.of_older",
                    "SELECT number, name, checksum FROM schema_migrations ORDER BY number LIMIT 10000"};
 const Sql kLock{"migrations.lock", "SELECT GET_LOCK('crosskey_migrations', ?)"};
 const Sql kUnlock{"migrations.unlock", "SELECT RELEASE_LOCK('crosskey_migrations')"};
+
+// On a cluster GET_LOCK is known to one server alone. There the turn is a row, for a minute at most.
+constexpr char kCreateTurn[] =
+    "CREATE TABLE IF NOT EXISTS schema_turn (name VARCHAR(40) NOT NULL PRIMARY KEY, owner VARCHAR(40) NOT NULL, "
+    "until_time BIGINT NOT NULL)";
+const Sql kAddTurn{"migrations.add_turn",
+                   "INSERT INTO schema_turn (name, owner, until_time) VALUES ('migrate', '', 0) {keep_named}"};
+const Sql kTakeTurn{"migrations.take_turn",
+                    "UPDATE schema_turn SET owner = ?, until_time = {now_us} + 60000000 WHERE name = 'migrate' AND "
+                    "(owner IN ('', ?) OR until_time < {now_us})"};
+const Sql kEndTurn{"migrations.end_turn", "UPDATE schema_turn SET owner = '' WHERE name = 'migrate' AND owner = ?"};
 
 constexpr char kCreateTable[] =
     "CREATE TABLE IF NOT EXISTS schema_components (component VARCHAR(100) NOT NULL, number BIGINT NOT NULL, "
@@ -148,7 +164,10 @@ absl::Status CheckTablesAreOwn(Connection& connection, const std::vector<Step>& 
       "database, or restore all tables of the backup"));
 }
 
-absl::Status Apply(Connection& connection, const Schema& schema) {
+// `may_go_on` is asked before each step.
+absl::Status Apply(
+    Connection& connection, const Schema& schema,
+    absl::FunctionRef<absl::Status()> may_go_on = [] { return absl::OkStatus(); }) {
   CROSSKEY_ASSIGN_OR_RETURN(const bool has_table, HasTable(connection, "schema_components"));
   Applied applied;
   if (has_table) {
@@ -166,9 +185,42 @@ absl::Status Apply(Connection& connection, const Schema& schema) {
   CROSSKEY_ASSIGN_OR_RETURN(applied, ReadApplied(connection));
   for (const Step& step : steps) CROSSKEY_RETURN_IF_ERROR(CheckUnchanged(applied, step));
   for (const Step& step : steps) {
-    if (!step.IsIn(applied)) CROSSKEY_RETURN_IF_ERROR(Run(connection, step));
+    if (step.IsIn(applied)) continue;
+    CROSSKEY_RETURN_IF_ERROR(may_go_on());
+    CROSSKEY_RETURN_IF_ERROR(Run(connection, step));
   }
   return absl::OkStatus();
+}
+
+absl::Status OthersAreAtIt() { return absl::DeadlineExceededError("another process is migrating this database"); }
+
+// Whether the turn is ours, for a minute from now.
+absl::StatusOr<bool> TakeTurn(Connection& connection, const std::string& owner) {
+  const absl::StatusOr<int64_t> taken = connection.Execute(kTakeTurn, owner, owner);
+  // Somebody has written the row at the same time, on another server.
+  if (SqlErrorOf(taken.status()) == SqlError::kRetry) return false;
+  return taken.ok() ? absl::StatusOr<bool>(*taken == 1) : taken.status();
+}
+
+absl::Status ApplyInCluster(Connection& connection, const Call& call, const Schema& schema) {
+  absl::BitGen random;
+  const std::string owner = absl::StrCat(absl::Hex(absl::Uniform<uint64_t>(random)));
+  CROSSKEY_RETURN_IF_ERROR(connection.Command("migrations.turn", kCreateTurn));
+  CROSSKEY_RETURN_IF_ERROR(connection.Execute(kAddTurn).status());
+  while (true) {
+    CROSSKEY_ASSIGN_OR_RETURN(const bool is_ours, TakeTurn(connection, owner));
+    if (is_ours) break;
+    if (call.Remaining() < absl::Seconds(1)) return OthersAreAtIt();
+    CROSSKEY_RETURN_IF_ERROR(call.Check());
+    absl::SleepFor(kTurnPause);
+  }
+  const absl::Status status = Apply(connection, schema, [&]() -> absl::Status {
+    // After a step that took longer than a minute another process may have begun. It takes the same steps.
+    CROSSKEY_ASSIGN_OR_RETURN(const bool is_ours, TakeTurn(connection, owner));
+    return is_ours ? absl::OkStatus() : OthersAreAtIt();
+  });
+  const absl::Status ended = connection.Execute(kEndTurn, owner).status();
+  return status.ok() ? ended : status;
 }
 
 }  // namespace
@@ -186,10 +238,11 @@ absl::Status Migrate(Database& database, const Call& call, const Schema& schema)
     return database.Transact(call, "migrate", [&](Tx& tx) { return Apply(tx, schema); });
   }
   return database.Read(call, [&](Connection& connection) -> absl::Status {
+    if (connection.in_cluster()) return ApplyInCluster(connection, call, schema);
     const int64_t wait = std::max<int64_t>(1, absl::ToInt64Seconds(std::min(call.Remaining(), absl::Minutes(10))));
     CROSSKEY_ASSIGN_OR_RETURN(const auto locked, connection.QueryOne<int64_t>(kLock, wait));
     if (!locked.has_value() || std::get<0>(*locked) != 1) {
-      return absl::DeadlineExceededError("another process is migrating this database");
+      return OthersAreAtIt();
     }
     const absl::Status status = Apply(connection, schema);
     const absl::Status unlocked = connection.QueryOne<int64_t>(kUnlock).status();

@@ -138,7 +138,33 @@ absl::Status Connect(soci::session& session, const SessionOptions& options, cons
   return absl::OkStatus();
 }
 
-absl::Status OpenMysql(soci::session& session, const SessionOptions& options) {
+// Whether the server is one of several that take writes, and of a kind that we know. A server without a variable says
+// nothing of it.
+absl::Status CheckCluster(soci::session& session, SessionFacts& facts) {
+  std::string group;
+  bool several_primaries = false;
+  const soci::rowset<soci::row> rows =
+      (session.prepare << "SHOW VARIABLES WHERE Variable_name IN ('wsrep_on', 'group_replication_group_name', "
+                          "'group_replication_single_primary_mode')");
+  for (const soci::row& row : rows) {
+    const auto name = row.get<std::string>(0);
+    const auto value = row.get<std::string>(1);
+    if (name == "wsrep_on") facts.in_cluster = value == "ON";
+    if (name == "group_replication_group_name") group = value;
+    if (name == "group_replication_single_primary_mode") several_primaries = value == "OFF";
+  }
+  if (several_primaries && !group.empty()) {
+    return MakeSqlError(SqlError::kRefused, kOpen,
+                        "the server is one of several primaries (Group Replication), which is not supported: set "
+                        "group_replication_single_primary_mode");
+  }
+  // Reads wait for what was committed elsewhere before they began. Without this a reader could still see the posts of a
+  // user whose deletion has been answered.
+  if (facts.in_cluster) session.once << "SET SESSION wsrep_sync_wait = 1";
+  return absl::OkStatus();
+}
+
+absl::Status OpenMysql(soci::session& session, const SessionOptions& options, SessionFacts& facts) {
   std::string password;
   if (!options.password_file.empty()) {
     absl::StatusOr<std::string> read = ReadPasswordFile(options.password_file);
@@ -163,23 +189,25 @@ absl::Status OpenMysql(soci::session& session, const SessionOptions& options) {
     // (counters.h), and a hint in the statement does not change this variable.
     session.once << "SET SESSION information_schema_stats_expiry = 0";
   }
-  return absl::OkStatus();
+  return CheckCluster(session, facts);
 }
 
 }  // namespace
 
 SessionOpener::SessionOpener(SessionOptions options) : options_(std::move(options)), place_(options_.url.path) {}
 
-absl::Status SessionOpener::Open(soci::session& session) {
+absl::Status SessionOpener::Open(soci::session& session, SessionFacts* facts) {
   absl::Status status;
+  SessionFacts found;
   try {
     session.close();
     status = options_.url.dialect == Dialect::kSqlite ? OpenSqlite(session, options_.url.path, place_)
-                                                      : OpenMysql(session, options_);
+                                                      : OpenMysql(session, options_, found);
   } catch (...) {
     status = StatusOfCurrentException(kOpen);
   }
   if (!status.ok()) session.close();
+  if (facts != nullptr) *facts = found;
   return status;
 }
 

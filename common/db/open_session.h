@@ -23,6 +23,11 @@ struct SessionOptions {
   absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a single statement may take
 };
 
+// What a session has found out about its server.
+struct SessionFacts {
+  bool in_cluster = false;  // one of several servers that all take writes (Galera)
+};
+
 // Thread-safe.
 class SessionOpener {
  public:
@@ -38,8 +43,10 @@ class SessionOpener {
   //          it is. With `tls_ca` the session is encrypted, and the server's certificate is signed by one of those and
   //          has the name or the address of the URL; else there is no session, and no password is sent
   //          (SqlError::kRefused).
-  // On an error the session is closed and must not be used.
-  absl::Status Open(soci::session& session);
+  //          On Galera a read waits until this server has what was committed on the others (wsrep_sync_wait). Group
+  //          Replication with several primaries is refused.
+  // On an error the session is closed and must not be used. `facts` may be null.
+  absl::Status Open(soci::session& session, SessionFacts* facts = nullptr);
 
   // Whether what the sessions have open is still the database: SqlitePlace::Check.
   absl::Status Check() const;

@@ -29,7 +29,8 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
                                       {"{now_us}", "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"},
                                       {"{returning id, uid}", "RETURNING id, uid"},
                                       {"{keep_existing}", "ON CONFLICT (id) DO NOTHING"},
-                                      {"{keep_named}", "ON CONFLICT (name) DO NOTHING"}});
+                                      {"{keep_named}", "ON CONFLICT (name) DO NOTHING"},
+                                      {"{count_writes}", "ON CONFLICT DO UPDATE SET writes = writes + 1"}});
   }
   // FOR SHARE does not exist on MariaDB. LOCK IN SHARE MODE is understood by MariaDB and by MySQL 8 and 9, where
   // nothing may follow it. What stands in `/*M!100600 */` is read by MariaDB from 10.6 on, and is a comment to older
@@ -49,7 +50,8 @@ std::string ReplaceTokens(const std::string& text, Dialect dialect) {
        {"{now_us}", "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"},
        {"{returning id, uid}", "/*M!100500 RETURNING id, uid */"},
        {"{keep_existing}", "ON DUPLICATE KEY UPDATE id = id"},
-       {"{keep_named}", "ON DUPLICATE KEY UPDATE name = name"}});
+       {"{keep_named}", "ON DUPLICATE KEY UPDATE name = name"},
+       {"{count_writes}", "ON DUPLICATE KEY UPDATE writes = writes + 1"}});
 }
 
 [[noreturn]] void Die(const Sql& sql) {

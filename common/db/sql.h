@@ -30,6 +30,7 @@ enum class Dialect { kSqlite, kMysql };  // kMysql: MariaDB and MySQL 8 and 9
 //   {keep_existing}   end of an INSERT: a row with the same `id` stays as it is (the row count does not tell whether
 //                     there was one)
 //   {keep_named}      the same for a row with the same `name`
+//   {count_writes}    the same, but 1 is added to its column `writes`
 //   {returning id, uid}  end of an INSERT: it returns these columns of each row, in any order, if the server can do
 //                     that (MariaDB from 10.5 on, SQLite)
 class Sql {

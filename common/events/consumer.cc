@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/db/sql_error.h"
 #include "common/events/events_sql.h"
+#include "common/events/position.h"
 #include "common/fault/fault.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
@@ -110,7 +111,8 @@ void Consumer::NoteMismatch(const absl::Status& end, const std::string& feed_id)
   const std::string prefix(errors::HistoryMismatch(feed_, "").message());
   if (absl::StartsWith(why, prefix)) why.erase(0, prefix.size());
   const absl::Status noted =
-      outbox_.Transact(Call::Background(limits::kDefaultDeadline), "consumer.mismatch", [&](Tx& tx) {
+      outbox_.Transact(Call::Background(limits::kDefaultDeadline), "consumer.mismatch", [&](Tx& tx) -> absl::Status {
+        CROSSKEY_RETURN_IF_ERROR(LockPosition(tx.db(), feed_));
         return tx.db().Execute(sql::kMismatch, errors::Shortened(why, 400), feed_, feed_, feed_id).status();
       });
   if (!noted.ok()) log::Warning("could not store a mismatch", {{"error", std::string(noted.message())}});
@@ -181,6 +183,7 @@ void Consumer::NoteApplied(const Batch& batch) {
 }
 
 absl::Status Consumer::Advance(Tx& tx, const Batch& batch, Sequence last_deletion) {
+  CROSSKEY_RETURN_IF_ERROR(LockPosition(tx.db(), feed_));
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
                             tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
                                             feed_, batch.after, batch.feed_id));

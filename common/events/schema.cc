@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
+#include "common/db/cluster_locks.h"
 #include "common/events/history.h"
 
 namespace crosskey::events {
@@ -48,7 +49,7 @@ constexpr char kCheckpoint[] =
 }  // namespace
 
 std::vector<db::Component> Schema(const std::vector<std::string>& feeds) {
-  std::vector<db::Component> components = {{"events", {{1, "0001_initial", kLog}}}};
+  std::vector<db::Component> components = {{"events", {{1, "0001_initial", kLog}}}, db::ClusterLocksSchema()};
   for (const std::string& feed : feeds) {
     components.push_back(
         {absl::StrCat("events.", feed), {{1, "0001_checkpoint", absl::Substitute(kCheckpoint, feed)}}});

@@ -16,6 +16,7 @@ inline constexpr int kPasswordFileBytes = 4096;
 inline constexpr int kTlsFileBytes = kMebibyte;
 inline constexpr absl::Duration kPeerCallTimeout = absl::Seconds(2);
 inline constexpr int kTransactionRetries = 5;
+inline constexpr int kClusterRetries = 20;  // where other servers take writes too, most conflicts show at the COMMIT
 // Of ids, tokens and short texts: 1,000 ids have up to 10 KB, 100 types of events 10 KB. Few methods take more.
 inline constexpr int kRequestKibibytes = 64;
 inline constexpr int kInternalRequestKibibytes = 256;
@@ -71,6 +72,7 @@ inline constexpr Limit kTable[] = {
     {"file with a key or with certificates", kTlsFileBytes / kMebibyte, "MiB"},
     {"call to the peer", kPeerCallTimeout, ""},
     {"retries of a transaction after a conflict", kTransactionRetries, "times"},
+    {"the same on a cluster whose servers all take writes", kClusterRetries, "times"},
     {"request, unless its method has a limit of its own", kRequestKibibytes, "KiB"},
     {"request of the other service", kInternalRequestKibibytes, "KiB"},
     {"page, when page_size is 0", kDefaultPageRows, "rows"},

@@ -234,7 +234,6 @@ CROSSKEY_ON_EVERY_SERVER(TogetherOnServer);
 
 // A release holds its user. Only the writes to that user wait for it.
 TEST_P(TogetherOnServer, AReferenceThatSomebodyHoldsDelaysItsOwnWritesAlone) {
-  if (GetParam() == "mysql") GTEST_SKIP() << "on MySQL the whole batch waits";
   const int64_t ada = KnownUser("ada"), held = KnownUser("held");
   HeldRow row(pair_.post_db(), "user_refs", held);
   const uint64_t before = Batches("may_ask").count;

@@ -5,11 +5,23 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "common/db/cluster_locks.h"
 #include "common/events/events_sql.h"
+#include "common/events/position.h"
 #include "common/fault/fault.h"
 #include "common/status/limits.h"
 
 namespace crosskey::relation {
+
+namespace {
+
+std::vector<int64_t> Numbers(const std::vector<RowId>& ids) {
+  std::vector<int64_t> numbers;
+  for (const RowId id : ids) numbers.push_back(Value(id));
+  return numbers;
+}
+
+}  // namespace
 
 absl::Status Fence::CheckHistory() const {
   return state == events::HistoryState::kMismatch ? errors::HistoryMismatch(feed, reason) : absl::OkStatus();
@@ -23,6 +35,7 @@ bool Fence::Passes(const std::string& of_feed, Sequence as_of) const {
 }
 
 absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed) {
+  CROSSKEY_RETURN_IF_ERROR(events::LockPosition(tx, feed));
   CROSSKEY_ASSIGN_OR_RETURN(auto row, (tx.QueryOne<Sequence, Sequence, std::string, events::HistoryState, std::string>(
                                           events::sql::kFence, feed)));
   if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed);
@@ -34,6 +47,10 @@ absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vecto
   std::vector<std::vector<db::Argument>> rows;
   for (const Row& parent : parents) rows.push_back({parent.id, parent.uid, ReferenceState::kActive});
   return tx.ExecuteRows(sql.add, rows).status();
+}
+
+absl::Status LockReferences(db::Tx& tx, const ReferenceTable& table, const std::vector<RowId>& parents) {
+  return db::LockInCluster(tx, table.table, Numbers(parents));
 }
 
 absl::Status CheckUid(const ReferenceTable& table, const Row& parent, const std::string& uid) {
@@ -83,6 +100,7 @@ absl::StatusOr<std::optional<Guard::Unlocked>> Guard::Lock(events::Tx& tx, const
     }
     CROSSKEY_RETURN_IF_ERROR(AddReferences(tx.db(), sql_, found));
   }
+  CROSSKEY_RETURN_IF_ERROR(LockReferences(tx.db(), table_, parents));
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.lock_shared, parents)));
   // A row that is there already may be of a parent that is lost and whose id was given again.
   if (!found.empty()) {
@@ -127,7 +145,10 @@ std::optional<absl::Status> Held::Check(const std::string& relationship, const s
 }
 
 absl::StatusOr<Held> Guard::Hold(events::Tx& tx, const std::vector<RowId>& parents) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.hold, parents)));
+  CROSSKEY_ASSIGN_OR_RETURN(const std::vector<int64_t> free,
+                            db::LockFreeInCluster(tx.db(), table_.table, Numbers(parents)));
+  if (free.empty()) return Held(table_, {});
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.hold, free)));
   std::map<RowId, ReferenceState> states;
   for (const auto& [id, state] : rows) states[id] = state;
   CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kGuardLocked));

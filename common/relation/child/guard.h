@@ -139,6 +139,10 @@ struct Fence {
 // locked before reference rows everywhere.
 absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed);
 
+// On a cluster, locks the references to these parents on all servers: see common/db/cluster_locks.h. To be called
+// before the reference rows themselves are locked, by whoever locks them.
+absl::Status LockReferences(db::Tx& tx, const ReferenceTable& table, const std::vector<RowId>& parents);
+
 // Adds ACTIVE reference rows for parents that have none. An existing row stays as it is, because it may be a tombstone.
 absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vector<Row>& parents);
 

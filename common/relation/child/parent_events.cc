@@ -29,6 +29,7 @@ absl::Status ParentEvents::OnCreated(events::Tx& tx, const Row& parent) const {
 absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Row>& parents, DeletionId deletion_id) const {
   std::vector<RowId> ids;
   for (const Row& parent : parents) ids.push_back(parent.id);
+  CROSSKEY_RETURN_IF_ERROR(LockReferences(tx.db(), table_, ids));
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, std::string, ReferenceState>(sql_.lock_all, ids)));
   std::map<RowId, std::string> known;
   for (const auto& [id, uid, state] : rows) known[id] = uid;
@@ -47,6 +48,7 @@ absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Row>& par
 }
 
 absl::Status ParentEvents::TakeOver(events::Tx& tx, const Row& parent, DeletionId deletion_id) const {
+  CROSSKEY_RETURN_IF_ERROR(LockReferences(tx.db(), table_, {parent.id}));
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, std::string, ReferenceState>(
                                                  sql_.lock_all, std::vector<RowId>{parent.id})));
   if (rows.empty() || std::get<1>(rows.front()) != parent.uid) {

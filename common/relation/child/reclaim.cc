@@ -1,6 +1,8 @@
 #include "common/relation/child/reclaim.h"
 
 #include "absl/time/clock.h"
+#include "common/db/cluster_locks.h"
+#include "common/relation/child/guard.h"
 #include "common/relation/row_events.h"
 #include "common/status/errors.h"
 #include "common/telemetry/log.h"
@@ -60,6 +62,7 @@ absl::StatusOr<Reclaim::Done> Reclaim::Batch(const Call& call, RowId parent) {
 }
 
 absl::StatusOr<Reclaim::Done> Reclaim::RemoveBatch(events::Tx& tx, RowId parent, int limit) {
+  CROSSKEY_RETURN_IF_ERROR(LockReferences(tx.db(), table_, {parent}));
   CROSSKEY_ASSIGN_OR_RETURN(
       const auto row,
       (tx.db().QueryOne<std::string, ReferenceState, DeletionId, DeletionId, std::string>(sql_.lock, parent)));
@@ -155,6 +158,7 @@ absl::Status Reclaim::Finish(events::Tx& tx, const Row& parent, DeletionId delet
   CROSSKEY_ASSIGN_OR_RETURN(RowCounts rows, TakeReclaimedRows(tx.db(), parent.id, relationships_));
   for (const auto& [relationship, count] : removed) rows[relationship] += count;
   CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.remove, parent.id).status());
+  CROSSKEY_RETURN_IF_ERROR(db::ForgetInCluster(tx.db(), table_.table, Value(parent.id)));
   const std::string name = errors::ResourceName(table_.parent_type, parent.id);
   // A repair gives up rows without a deletion, and nobody waits for their report.
   if (table_.events.reclaimed != nullptr && deletion_id != DeletionId{}) {

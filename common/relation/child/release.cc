@@ -67,6 +67,7 @@ absl::StatusOr<Release::Reference> Release::LockOrInsert(events::Tx& tx, const R
   // A release of before a repair, for which what was refused before has been forgotten.
   if (!fence.IsOf(request.feed_id)) return errors::Conflict();
   const bool passes = fence.Passes(request.feed_id, request.as_of_sequence);
+  CROSSKEY_RETURN_IF_ERROR(LockReferences(tx.db(), table_, {request.parent.id}));
   CROSSKEY_ASSIGN_OR_RETURN(const auto found,
                             (tx.db().QueryOne<std::string, ReferenceState, DeletionId, DeletionId, std::string>(
                                 sql_.lock, request.parent.id)));

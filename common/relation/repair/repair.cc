@@ -4,6 +4,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "common/events/position.h"
 #include "common/relation/repair/check.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
@@ -73,6 +74,7 @@ absl::StatusOr<Repair::Done> Repair::Run() {
 
 absl::Status Repair::Begin() {
   return sides_.outbox.Transact(Step(), "repair.begin", [&](events::Tx& tx) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(events::LockPosition(tx.db(), sides_.peer));
     CROSSKEY_ASSIGN_OR_RETURN(const auto row, tx.db().QueryOne<std::string>(kBegunIn, sides_.peer));
     if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + sides_.peer);
     begun_in_ = std::get<0>(*row);
@@ -97,6 +99,7 @@ absl::StatusOr<RepairPoint> Repair::AskForPoint() {
 
 absl::Status Repair::SetFence(const RepairPoint& point) {
   return sides_.outbox.Transact(Step(), "repair.fence", [&](events::Tx& tx) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(events::LockPosition(tx.db(), sides_.peer));
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t set,
                               tx.db().Execute(kFence, point.feed_id, point.head, sides_.peer, begun_in_));
     if (set != 1) return Superseded();
@@ -145,6 +148,7 @@ absl::Status Repair::List(const Child& child, const RepairPoint& point, Done& do
     CROSSKEY_ASSIGN_OR_RETURN(
         const Done changed, sides_.outbox.Transact(Step(), "repair.list", [&](events::Tx& tx) -> absl::StatusOr<Done> {
           CROSSKEY_RETURN_IF_ERROR(LockCheckpoint(tx, point));
+          CROSSKEY_RETURN_IF_ERROR(LockReferences(tx.db(), child.table, ids));
           CROSSKEY_ASSIGN_OR_RETURN(const auto locked,
                                     (tx.db().Query<RowId, std::string, ReferenceState>(child.sql.lock_all, ids)));
           std::vector<RowId> lost, living;
