@@ -22,7 +22,8 @@ def is_loopback(address):
 
 
 def is_insecure(has):
-    return has.get("INSECURE", "").lower() in ("1", "true")
+    """What is none of these words is a yes to the binary, or a word that it refuses."""
+    return has.get("INSECURE", "").lower() not in ("", "0", "false", "f", "no", "n", "off", "disable")
 
 
 @rule("beyond loopback there are TLS and a policy, or --insecure in the open and only to try it")

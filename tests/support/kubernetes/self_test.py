@@ -71,6 +71,22 @@ def change_policy(overlay, function):
     data["policy.json"] = json.dumps(parsed)
 
 
+def put_in_policy(overlay, **fields):
+    data = overlay.find("ConfigMap", "crosskey-policy")["data"]
+    data["policy.json"] = json.dumps({**json.loads(data["policy.json"]), **fields})
+
+
+def mount_another_policy(overlay):
+    other = copy.deepcopy(overlay.find("ConfigMap", "crosskey-policy"))
+    other["metadata"]["name"] = "other-policy"
+    overlay.objects.append(other)
+    projected(overlay, "crosskey-policy").update(name="other-policy")
+
+
+def issuer(overlay, name):
+    return overlay.find("Issuer", name)["spec"]
+
+
 def endpoint(overlay):
     return overlay.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0]
 
@@ -210,6 +226,7 @@ MISTAKES = {
         (DEV, "an address that is refused", lambda o: config(o).update(CROSSKEY_USER_PEER="post-service")),
         (DEV, "a flag that is not known", lambda o: container(o)["args"].append("--verbose")),
         (DEV, "a flag with a value that is refused", lambda o: container(o)["args"].append("--db-pool=0")),
+        (PRODUCTION, "a policy that is refused", lambda o: put_in_policy(o, owners=[{"principals": ["token:x"]}])),
         (DEV, "another command", lambda o: container(o).update(args=["migrate"])),
         (PRODUCTION, "a Job that serves", lambda o: job_spec(o)["containers"][0].update(args=["serve"])),
         (DEV, "a shell", lambda o: container(o).update(command=["sh", "-c"])),
@@ -312,6 +329,10 @@ MISTAKES = {
         (PRODUCTION, "a password that the process cannot read", lambda o: spec(o)["securityContext"].pop("fsGroup")),
         (PRODUCTION, "a private key for everybody",
          lambda o: volume(spec(o), "access")["projected"].update(defaultMode=0o444)),
+        (PRODUCTION, "one private key for everybody",
+         lambda o: projected(o, "user-service-tls")["items"][1].update(mode=0o444)),
+        (PRODUCTION, "one password for everybody",
+         lambda o: volume(spec(o), "database-password")["secret"]["items"][0].update(mode=0o444)),
     ],
     "network policies cover every pod, in both directions": [
         (DEV, "no default", lambda o: [remove(o, "NetworkPolicy", "crosskey-default-deny"),
@@ -434,6 +455,7 @@ MISTAKES = {
         (DEV, "insecure by a reference", lambda o: container(o).update(env=[{
             "name": "CROSSKEY_USER_INSECURE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}])),
         (PRODUCTION, "insecure", lambda o: config(o).update(CROSSKEY_USER_INSECURE="true")),
+        (PRODUCTION, "insecure by another word", lambda o: config(o).update(CROSSKEY_USER_INSECURE="Yes")),
         (PRODUCTION, "insecure by a flag", lambda o: container(o)["args"].append("--insecure")),
         (PRODUCTION, "no policy", lambda o: config(o).pop("CROSSKEY_USER_POLICY")),
         (PRODUCTION, "no certificate", lambda o: config(o).pop("CROSSKEY_USER_TLS_CERT")),
