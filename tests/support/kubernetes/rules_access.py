@@ -154,10 +154,11 @@ def certificates(overlay, world):
 def policy(overlay, world):
     if not any(has_tls(overlay, world, pod, container) for pod, container in server_containers(overlay)):
         return
-    issuers = {variables_of(overlay, world, pod, container).get("JWT_ISSUER")
-               for pod, container in server_containers(overlay)}
+    told = {pod.name: variables_of(overlay, world, pod, container) for pod, container in server_containers(overlay)}
+    issuers = {has.get("JWT_ISSUER") for has in told.values()}
     try:
-        rules = json.loads(policy_of(overlay))["allow_rules"]
+        parsed = json.loads(policy_of(overlay))
+        rules = parsed["allow_rules"]
     except (ValueError, KeyError) as error:
         yield f"the policy: {error!r}"
         return
@@ -171,12 +172,19 @@ def policy(overlay, world):
         for path in request.get("paths", []):
             if path.strip("/").split("/")[0] not in SERVICES_OF_GRPC:
                 yield f"the rule {name} allows {path}, which is not public"
-        for principal in principals:
+    named = [(f"the rule {each.get('name')}", each.get("source", {})) for each in rules]
+    for where, source in named + [("an owner", each) for each in parsed.get("owners", [])]:
+        for principal in source.get("principals", []):
             issuer = re.match(r"jwt:(.*)#", principal)
             if issuer and issuer[1] not in issuers:
-                yield f"the rule {name} is for the issuer {issuer[1]}, whose tokens nobody takes"
-            if principal in ("*", ""):
-                yield f"the rule {name} is for anybody"
+                yield f"{where} is for the issuer {issuer[1]}, whose tokens nobody takes"
+            kind = KIND_OF_PRINCIPAL.match(principal)
+            if kind is None:
+                yield f"{where} is for {principal}, that is for callers of any kind"
+                continue
+            voucher = VOUCHERS[kind[kind.lastindex]]
+            for pod in [pod for pod, has in told.items() if voucher not in has]:
+                yield f"{where} is for {principal}, and {pod} has no {voucher}"
     if len({each.get("name") for each in rules}) != len(rules):
         yield "two rules have the same name"
 

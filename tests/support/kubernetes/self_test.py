@@ -524,6 +524,16 @@ MISTAKES = {
         (PRODUCTION, "another issuer", lambda o: change_policy(
             o, lambda rules: rules[0]["source"].update(principals=["jwt:https://issuer.example#web"]))),
         (PRODUCTION, "anybody", lambda o: change_policy(o, lambda rules: rules[0]["source"].update(principals=["*"]))),
+        *((PRODUCTION, f"anybody, as {each}", lambda o, each=each: change_policy(
+            o, lambda rules: rules[3]["source"].update(principals=[each]))) for each in (
+                "t*", "j*", "s*", "jwt:*", "spiffe://*", "*operator")),
+        (PRODUCTION, "an owner who is anybody",
+         lambda o: put_in_policy(o, owners=[{"principals": ["*"], "claim": "user_id"}])),
+        (PRODUCTION, "tokens that the service does not know", lambda o: config(o).pop("CROSSKEY_USER_TOKENS")),
+        (PRODUCTION, "certificates that the service does not look at",
+         lambda o: config(o).pop("CROSSKEY_USER_TLS_CLIENT_CA")),
+        (PRODUCTION, "JSON Web Tokens that the service does not know",
+         lambda o: [config(o).pop(f"CROSSKEY_USER_JWT_{each}") for each in ("KEYS", "ISSUER", "AUDIENCE")]),
         (PRODUCTION, "a rule for nobody", lambda o: change_policy(o, lambda rules: rules[0].pop("source"))),
         (PRODUCTION, "a rule for everything", lambda o: change_policy(o, lambda rules: rules[0].pop("request"))),
         (PRODUCTION, "a rule that is there twice", lambda o: change_policy(o, lambda rules: rules.append(rules[0]))),
