@@ -6,6 +6,7 @@
 #include <limits>
 #include <list>
 #include <map>
+#include <set>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -198,7 +199,10 @@ class MetricsServer::Site {
     const auto found = tcp::resolver(io_).resolve(host, address.substr(colon + 1),
                                                   tcp::resolver::passive | tcp::resolver::numeric_service, error);
     if (error) return failed;
+    std::set<asio::ip::address> seen;
     for (tcp::endpoint place : found) {
+      // A name that is twice in /etc/hosts has its address twice.
+      if (!seen.insert(place.address()).second) continue;
       if (!doors_.empty()) place.port(port());
       error = Listen(place);
       // A name can have an address that this machine does not have, ::1 where IPv6 is off.
