@@ -1,5 +1,6 @@
 #include "common/telemetry/metrics_server.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -228,6 +230,10 @@ class MetricsServer::Site {
     tcp::acceptor acceptor;
     asio::steady_timer rest;
   };
+  struct Guest {
+    asio::ip::address from;
+    std::shared_ptr<Visit> visit;
+  };
 
   Error Listen(const tcp::endpoint& place) {
     Error error;
@@ -253,18 +259,28 @@ class MetricsServer::Site {
   }
 
   void Welcome(tcp::socket socket) {
-    if (visits_.size() == limits::kMetricsConnections) {
-      visits_.begin()->second->End();
-      visits_.erase(visits_.begin());
-    }
+    if (visits_.size() == limits::kMetricsConnections) EndOne();
     if (pair_ != nullptr && pair_() != taken_) {
       const absl::Status status = TakePair();
       if (!status.ok()) log::Warning("the page of metrics keeps its certificate", {{"error", status.message()}});
     }
     const uint64_t number = ++last_;
+    Error ignored;
+    const asio::ip::address from = socket.remote_endpoint(ignored).address();
     const auto visit = VisitFor(std::move(socket), [this, number] { visits_.erase(number); });
-    visits_.emplace(number, visit);
+    visits_.emplace(number, Guest{from, visit});
     visit->Begin();
+  }
+
+  // The oldest one of the address that has the most, so that a crowd is at its own expense.
+  void EndOne() {
+    std::map<asio::ip::address, int> counts;
+    int most = 0;
+    for (const auto& [number, guest] : visits_) most = std::max(most, ++counts[guest.from]);
+    const auto one = std::find_if(visits_.begin(), visits_.end(),
+                                  [&](const auto& each) { return counts[each.second.from] == most; });
+    one->second.visit->End();
+    visits_.erase(one);
   }
 
   std::shared_ptr<Visit> VisitFor(tcp::socket socket, std::function<void()> ended) {
@@ -291,7 +307,7 @@ class MetricsServer::Site {
   asio::io_context io_{1};
   std::list<Door> doors_;
   uint64_t last_ = 0;
-  std::map<uint64_t, std::shared_ptr<Visit>> visits_;  // by number, so the oldest is the first
+  std::map<uint64_t, Guest> visits_;  // by number, so the oldest is the first
   std::thread thread_;
 };
 
