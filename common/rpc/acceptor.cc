@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <set>
 #include <utility>
 
 #include <netdb.h>
@@ -143,8 +144,11 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(const std::string& ad
   if (getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found) != 0) return failed;
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
   std::vector<int> sockets;
+  std::set<std::string> seen;
   int port = 0;
   for (addrinfo* info = found; info != nullptr; info = info->ai_next) {
+    // A name that is twice in /etc/hosts has its address twice.
+    if (!seen.emplace(reinterpret_cast<const char*>(info->ai_addr), info->ai_addrlen).second) continue;
     if (port != 0) SetPort(info->ai_addr, port);
     const int fd = ListenOn(*info);
     if (fd < 0 && IsOfNoUseHere(errno)) continue;

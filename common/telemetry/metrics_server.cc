@@ -1,17 +1,20 @@
 #include "common/telemetry/metrics_server.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <limits>
 #include <list>
 #include <map>
+#include <set>
 #include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -198,7 +201,10 @@ class MetricsServer::Site {
     const auto found = tcp::resolver(io_).resolve(host, address.substr(colon + 1),
                                                   tcp::resolver::passive | tcp::resolver::numeric_service, error);
     if (error) return failed;
+    std::set<asio::ip::address> seen;
     for (tcp::endpoint place : found) {
+      // A name that is twice in /etc/hosts has its address twice.
+      if (!seen.insert(place.address()).second) continue;
       if (!doors_.empty()) place.port(port());
       error = Listen(place);
       // A name can have an address that this machine does not have, ::1 where IPv6 is off.
@@ -223,6 +229,10 @@ class MetricsServer::Site {
   struct Door {
     tcp::acceptor acceptor;
     asio::steady_timer rest;
+  };
+  struct Guest {
+    asio::ip::address from;
+    std::shared_ptr<Visit> visit;
   };
 
   Error Listen(const tcp::endpoint& place) {
@@ -249,18 +259,28 @@ class MetricsServer::Site {
   }
 
   void Welcome(tcp::socket socket) {
-    if (visits_.size() == limits::kMetricsConnections) {
-      visits_.begin()->second->End();
-      visits_.erase(visits_.begin());
-    }
+    if (visits_.size() == limits::kMetricsConnections) EndOne();
     if (pair_ != nullptr && pair_() != taken_) {
       const absl::Status status = TakePair();
       if (!status.ok()) log::Warning("the page of metrics keeps its certificate", {{"error", status.message()}});
     }
     const uint64_t number = ++last_;
+    Error ignored;
+    const asio::ip::address from = socket.remote_endpoint(ignored).address();
     const auto visit = VisitFor(std::move(socket), [this, number] { visits_.erase(number); });
-    visits_.emplace(number, visit);
+    visits_.emplace(number, Guest{from, visit});
     visit->Begin();
+  }
+
+  // The oldest one of the address that has the most, so that a crowd is at its own expense.
+  void EndOne() {
+    std::map<asio::ip::address, int> counts;
+    int most = 0;
+    for (const auto& [number, guest] : visits_) most = std::max(most, ++counts[guest.from]);
+    const auto one = std::find_if(visits_.begin(), visits_.end(),
+                                  [&](const auto& each) { return counts[each.second.from] == most; });
+    one->second.visit->End();
+    visits_.erase(one);
   }
 
   std::shared_ptr<Visit> VisitFor(tcp::socket socket, std::function<void()> ended) {
@@ -287,7 +307,7 @@ class MetricsServer::Site {
   asio::io_context io_{1};
   std::list<Door> doors_;
   uint64_t last_ = 0;
-  std::map<uint64_t, std::shared_ptr<Visit>> visits_;  // by number, so the oldest is the first
+  std::map<uint64_t, Guest> visits_;  // by number, so the oldest is the first
   std::thread thread_;
 };
 

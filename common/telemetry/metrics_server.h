@@ -16,9 +16,10 @@ using PemPair = std::shared_ptr<const std::string>;
 // Serves the metrics at /metrics on a thread of its own, until it is destroyed. May outlive the Metrics: it then serves
 // none.
 //
-// Each connection gets one answer and then ends, so none is idle. Nobody can keep others out: a request and its TLS
-// handshake have limits::kMetricsRequest, an answer has limits::kMetricsAnswer, and a connection above
-// limits::kMetricsConnections ends the oldest one. Nothing that clients send after the headers is kept.
+// Each connection gets one answer and then ends, so none is idle. A request and its TLS handshake have
+// limits::kMetricsRequest, an answer has limits::kMetricsAnswer. A connection above limits::kMetricsConnections ends
+// another one, the oldest of the address that has the most. So a crowd keeps no other address out, unless it comes from
+// as many addresses as there may be connections. Nothing that clients send after the headers is kept.
 class MetricsServer {
  public:
   // `address` is host:port; port 0 takes a free port. A name may have several addresses, of IPv4 and IPv6. With `pair`

@@ -233,6 +233,20 @@ TEST_F(MetricsServerTest, ACrowdKeepsNobodyOut) {
   }
 }
 
+// The honest client has been there longest. Where it takes so long to make the crowd that its own time ends, all of it
+// is done again.
+TEST_F(MetricsServerTest, ACrowdEndsNoConnectionOfAnotherAddress) {
+  Start();
+  EXPECT_TRUE(WaitFor([&] {
+    const RawConnection honest(port(), kHalf);
+    std::vector<RawConnection> crowd;
+    for (int i = 0; i < 2 * limits::kMetricsConnections; ++i) crowd.emplace_back(port(), kHalf, "127.0.0.2");
+    // Comes after the others, so all of them have been accepted.
+    EXPECT_THAT(HttpGet(port(), "/metrics"), IsPage());
+    return crowd.front().HasEnded() && !honest.HasEnded();
+  }));
+}
+
 // The clients are in this process too, and have one descriptor each.
 TEST_F(MetricsServerTest, ACrowdTakesNoMoreThanTheLimit) {
   Start();

@@ -23,10 +23,13 @@ constexpr uint8_t kEndStream = 1;
 constexpr uint8_t kEndHeaders = 4;
 constexpr size_t kFrameHeader = 9;
 
-int Connect(int port) {
+int Connect(int port, const std::string& from = "") {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
+  if (inet_pton(AF_INET, from.c_str(), &address.sin_addr) == 1) {
+    static_cast<void>(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
+  }
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(port));
   // If this fails, so does whatever is sent.
@@ -99,7 +102,7 @@ bool RawHttp2::Await(uint32_t stream, uint8_t type, absl::Duration limit) {
   return true;
 }
 
-RawConnection::RawConnection(int port, const std::string& text) : fd_(Connect(port)) {
+RawConnection::RawConnection(int port, const std::string& text, const std::string& from) : fd_(Connect(port, from)) {
   if (!text.empty()) Say(text);
 }
 

@@ -44,10 +44,11 @@ class RawHttp2 {
   std::vector<std::pair<uint32_t, uint8_t>> seen_;  // stream and type of each frame that has come
 };
 
-// A TCP connection to a port of the loopback address that says what it is told to, and nothing else.
+// A TCP connection to a port of the loopback address that says what it is told to, and nothing else. It comes from the
+// same address, or from another one of this machine.
 class RawConnection {
  public:
-  explicit RawConnection(int port, const std::string& text = "");
+  explicit RawConnection(int port, const std::string& text = "", const std::string& from = "");
   ~RawConnection();
   RawConnection(RawConnection&& other) noexcept;
   RawConnection& operator=(RawConnection&&) = delete;

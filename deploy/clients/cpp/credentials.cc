@@ -25,6 +25,15 @@ std::string Read(const std::string& path) {
   return text;
 }
 
+// Without the white space around it, so that it does not matter how the file was written.
+std::string ReadToken(const std::string& path) {
+  constexpr char kWhiteSpace[] = " \t\r\n\v\f";
+  const std::string text = Read(path);
+  const size_t first = text.find_first_not_of(kWhiteSpace);
+  if (first == std::string::npos) throw std::runtime_error("there is no token in " + path);
+  return text.substr(first, text.find_last_not_of(kWhiteSpace) - first + 1);
+}
+
 // gRPC asks it before each call.
 class TokenOfFile : public grpc::MetadataCredentialsPlugin {
  public:
@@ -33,9 +42,7 @@ class TokenOfFile : public grpc::MetadataCredentialsPlugin {
   grpc::Status GetMetadata(grpc::string_ref, grpc::string_ref, const grpc::AuthContext&,
                            std::multimap<grpc::string, grpc::string>* metadata) override {
     try {
-      std::string token = Read(path_);
-      token.erase(token.find_last_not_of("\r\n") + 1);
-      metadata->emplace("authorization", "Bearer " + token);
+      metadata->emplace("authorization", "Bearer " + ReadToken(path_));
       return grpc::Status::OK;
     } catch (const std::runtime_error& error) {
       return {grpc::StatusCode::UNAUTHENTICATED, error.what()};
@@ -52,13 +59,17 @@ std::shared_ptr<grpc::ChannelCredentials> CredentialsFromEnvironment() {
   const std::string ca = Variable("CROSSKEY_CA");
   const std::string certificate = Variable("CROSSKEY_CERT"), key = Variable("CROSSKEY_KEY");
   const std::string token = Variable("CROSSKEY_TOKEN_FILE");
+  // gRPC would show no certificate, and say nothing.
+  if (certificate.empty() != key.empty()) {
+    throw std::runtime_error("CROSSKEY_CERT and CROSSKEY_KEY belong together, and only one is there");
+  }
   if (ca.empty()) {
-    if (certificate.empty() && key.empty() && token.empty()) return grpc::InsecureChannelCredentials();
+    if (certificate.empty() && token.empty()) return grpc::InsecureChannelCredentials();
     throw std::runtime_error("a certificate or a token needs CROSSKEY_CA too");
   }
   auto tls = grpc::SslCredentials({Read(ca), Read(key), Read(certificate)});
   if (token.empty()) return tls;
-  Read(token);  // rather fail now than with the first call
+  ReadToken(token);  // rather fail now than with the first call
   return grpc::CompositeChannelCredentials(tls,
                                            grpc::MetadataCredentialsFromPlugin(std::make_unique<TokenOfFile>(token)));
 }

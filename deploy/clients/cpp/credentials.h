@@ -13,8 +13,8 @@ namespace crosskey::client {
 //   CROSSKEY_CERT, CROSSKEY_KEY  a certificate to show, and its key
 //   CROSSKEY_TOKEN_FILE          a token to send with each call; it is read for each, because tokens are replaced
 //
-// Throws std::runtime_error if a file cannot be read, or if one is given without CROSSKEY_CA: in clear text gRPC shows
-// nothing of a caller.
+// Throws std::runtime_error if a file cannot be read, if there is a certificate without a key or a key without a
+// certificate, or if one is given without CROSSKEY_CA: in clear text gRPC shows nothing of a caller.
 std::shared_ptr<grpc::ChannelCredentials> CredentialsFromEnvironment();
 
 }  // namespace crosskey::client

@@ -7,8 +7,9 @@ const read = (path?: string) => (path ? readFileSync(path) : null);
 
 export function credentialsFromEnvironment(): ChannelCredentials {
   const { CROSSKEY_CA: ca, CROSSKEY_CERT: certificate, CROSSKEY_KEY: key, CROSSKEY_TOKEN_FILE: token } = process.env;
+  if (!certificate !== !key) throw new Error("CROSSKEY_CERT and CROSSKEY_KEY belong together, and only one is there");
   if (!ca) {
-    if (certificate || key || token) throw new Error("a certificate or a token needs CROSSKEY_CA too");
+    if (certificate || token) throw new Error("a certificate or a token needs CROSSKEY_CA too");
     return credentials.createInsecure();
   }
   const tls = credentials.createSsl(read(ca), read(key), read(certificate));

@@ -37,8 +37,10 @@ def credentials_from_environment():
     """All four variables name files; see deploy/clients/README.md. None: there is no TLS."""
     ca, certificate, key, token = (
         os.environ.get(f"CROSSKEY_{name}") for name in ("CA", "CERT", "KEY", "TOKEN_FILE"))
+    # gRPC would end the process.
+    expect(bool(certificate) == bool(key), "CROSSKEY_CERT and CROSSKEY_KEY belong together, and only one is there")
     if not ca:
-        expect(not (certificate or key or token), "a certificate or a token needs CROSSKEY_CA too")
+        expect(not (certificate or token), "a certificate or a token needs CROSSKEY_CA too")
         return None
 
     def read(path):

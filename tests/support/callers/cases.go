@@ -76,7 +76,7 @@ func (t *test) call() (string, error) {
 	for name, value := range t.Environment {
 		os.Setenv(name, value)
 	}
-	options, err := access.DialOptions()
+	options, err := access.DialOptions("")
 	if err != nil {
 		return "", err
 	}

@@ -66,6 +66,8 @@ async function call(test: Case): Promise<string> {
 async function main(path: string): Promise<void> {
   const cases: Case[] = JSON.parse(readFileSync(path, "utf8"));
   let wrong = 0;
+  // Node ends where nothing is left that it could wait for, also in the middle of a call.
+  process.exitCode = 1;
   for (const test of cases) {
     const answer = await call(test);
     if (answer === test.answer) continue;
@@ -73,7 +75,7 @@ async function main(path: string): Promise<void> {
     console.log(`WRONG  ${test.name}: ${answer}, not ${test.answer}`);
   }
   console.log(`${cases.length} cases, ${wrong} wrong`);
-  process.exitCode = wrong > 0 || cases.length === 0 ? 1 : 0;
+  if (wrong === 0 && cases.length > 0) process.exitCode = 0;
 }
 
 void main(process.argv[2]);

@@ -56,9 +56,12 @@ class Binary:
                               universal_newlines=True, timeout=60, check=False)
 
     def complaint(self, variables, flags, policy="{}"):
-        """About the values: what `version` with the same flags and variables says, as it reads them first. Files that
-        only a pod has are replaced by others of their kind."""
+        """About the values: what `version` with the same flags and variables says, as it reads them first. If they are
+        right, and name a policy, what `check-policy` says of it. Files that only a pod has are replaced by others of
+        their kind."""
         with tempfile.TemporaryDirectory() as folder:
             values = {key: stand_in(folder, key, policy) or value for key, value in variables.items()}
             ran = self.run(["version", *flags], values)
+            if ran.returncode == 0 and values.get(self.prefix + "POLICY"):
+                ran = self.run(["check-policy", *flags], values)
         return "" if ran.returncode == 0 else ran.stderr.strip() or f"exit code {ran.returncode}"

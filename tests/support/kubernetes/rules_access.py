@@ -3,7 +3,7 @@
 import json
 import re
 
-from objects import mounted_files, service_of, title_of
+from objects import mounted_files, service_of, sources_of, title_of
 from rules import has_tls, PEERS, policy_of, rule, server_containers, variables_of
 
 LISTENERS = ("LISTEN", "INTERNAL_LISTEN", "METRICS_LISTEN")
@@ -15,6 +15,14 @@ SERVICES_OF_GRPC = {"user.v1.UserService", "post.v1.PostService", "grpc.health.v
                     "grpc.reflection.v1alpha.ServerReflection"}
 IDENTITY = "spiffe://crosskey/{}"
 DAY = 24
+# Where what the rules look at comes from: no other policy, and no other file that could be taken for one of these.
+CALLERS = {"POLICY": ("ConfigMap", "crosskey-policy", "policy.json"),
+           "TOKENS": ("Secret", "crosskey-tokens", "tokens.json"),
+           "JWT_KEYS": ("ConfigMap", "crosskey-jwt-keys", "jwks.json")}
+# What a principal has to begin with, so that no pattern is for callers of any kind, issuer or trust domain; and what
+# the service needs to know one of this kind.
+KIND_OF_PRINCIPAL = re.compile(r"(token):|(jwt):[^*]+#|(spiffe)://[^*/]+/")
+VOUCHERS = {"token": "TOKENS", "jwt": "JWT_KEYS", "spiffe": "TLS_CLIENT_CA"}
 
 
 def is_loopback(address):
@@ -22,7 +30,8 @@ def is_loopback(address):
 
 
 def is_insecure(has):
-    return has.get("INSECURE", "").lower() in ("1", "true")
+    """What is none of these words is a yes to the binary, or a word that it refuses."""
+    return has.get("INSECURE", "").lower() not in ("", "0", "false", "f", "no", "n", "off", "disable")
 
 
 @rule("beyond loopback there are TLS and a policy, or --insecure in the open and only to try it")
@@ -67,28 +76,50 @@ def mounted(overlay, world):
                 found = certificate_at(overlay, pod, container, has[name], key)
                 if found is None or found["metadata"]["name"] != expected:
                     yield f"{pod.name}: {name} is {has[name]}, where there is no {key} of the Certificate {expected}"
-        for name, kind in (("POLICY", "ConfigMap"), ("TOKENS", "Secret"), ("JWT_KEYS", "ConfigMap")):
-            if name in has and mounted_files(pod, container).get(has[name], " ")[0] != kind:
-                yield f"{pod.name}: {name} is {has[name]}, where no {kind} is mounted"
+        for name, expected in CALLERS.items():
+            if name in has and mounted_files(pod, container).get(has[name]) != expected:
+                yield f"{pod.name}: {name} is {has[name]}, where there is no {expected[2]} of {' '.join(expected[:2])}"
 
 
 def hours(text):
-    return int(re.fullmatch(r"(\d+)h", text)[1])
+    """Of a duration as Go writes it."""
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    return sum(int(part or 0) / unit for part, unit in zip(parts.groups(), (1, 60, 3600))) if parts else None
+
+
+def root_of(overlay, issuer):
+    """Who vouches in the end for what an Issuer signs: the Secret of the authority above all others, or the Issuer.
+    Nobody does, if authorities sign each other."""
+    seen = []
+    while True:
+        secret = (overlay.find("Issuer", issuer) or {"spec": {}})["spec"].get("ca", {}).get("secretName")
+        if secret is None:
+            return seen[-1] if seen else issuer
+        if secret in seen:
+            return "nobody"
+        seen.append(secret)
+        certificate = overlay.certificate_secrets().get(secret, {"spec": {"issuerRef": {"name": ""}}})
+        issuer = certificate["spec"]["issuerRef"]["name"]
 
 
 @rule("certificates: names, authorities, times; one URI is all that an internal one says")
 def certificates(overlay, world):
     issuers = {each["metadata"]["name"]: each for each in overlay.of_kind("Issuer")}
+    in_pods = {name for pod in overlay.pods() for volume in pod.spec.get("volumes", [])
+               for kind, name, _ in sources_of(volume) if kind == "Secret"}
     for each in overlay.of_kind("Certificate"):
         title, spec = title_of(each), each["spec"]
         if spec["issuerRef"]["name"] not in issuers or spec["issuerRef"].get("kind", "Issuer") != "Issuer":
             yield f"{title}: there is no Issuer {spec['issuerRef']['name']}"
         if spec.get("isCA"):
+            if spec["secretName"] in in_pods:
+                yield f"{title}: a pod has the key of an authority"
             continue
         if spec.get("privateKey", {}).get("rotationPolicy") != "Always":
             yield f"{title}: a renewed certificate has the old key"
         # CrosskeyCertificateExpires warns a week before the end.
-        if hours(spec.get("renewBefore", "0h")) < 14 * DAY or hours(spec.get("duration", "0h")) > 100 * DAY:
+        renewed, lives = hours(spec.get("renewBefore", "0h")), hours(spec.get("duration", "0h"))
+        if renewed is None or lives is None or renewed < 14 * DAY or lives > 100 * DAY:
             yield f"{title} lives too long, or is renewed too late"
     for name, issuer in issuers.items():
         secret = issuer["spec"].get("ca", {}).get("secretName")
@@ -112,7 +143,8 @@ def certificates(overlay, world):
             yield f"{title_of(internal)} says more or less than the URI of {service}"
         if not {"server auth", "client auth"} <= set(internal["spec"].get("usages", [])):
             yield f"{title_of(internal)} is not for both ends of a connection"
-        if public["spec"]["issuerRef"]["name"] == internal["spec"]["issuerRef"]["name"]:
+        if root_of(overlay, public["spec"]["issuerRef"]["name"]) == \
+                root_of(overlay, internal["spec"]["issuerRef"]["name"]):
             yield f"{service}: whoever signs for callers signs for the other service, too"
         if has.get("PEER_IDENTITY") != IDENTITY.format(PEERS[service]):
             yield f"{pod.name}: the other service is not {has.get('PEER_IDENTITY')}"
@@ -122,10 +154,11 @@ def certificates(overlay, world):
 def policy(overlay, world):
     if not any(has_tls(overlay, world, pod, container) for pod, container in server_containers(overlay)):
         return
-    issuers = {variables_of(overlay, world, pod, container).get("JWT_ISSUER")
-               for pod, container in server_containers(overlay)}
+    told = {pod.name: variables_of(overlay, world, pod, container) for pod, container in server_containers(overlay)}
+    issuers = {has.get("JWT_ISSUER") for has in told.values()}
     try:
-        rules = json.loads(policy_of(overlay))["allow_rules"]
+        parsed = json.loads(policy_of(overlay))
+        rules = parsed["allow_rules"]
     except (ValueError, KeyError) as error:
         yield f"the policy: {error!r}"
         return
@@ -139,12 +172,19 @@ def policy(overlay, world):
         for path in request.get("paths", []):
             if path.strip("/").split("/")[0] not in SERVICES_OF_GRPC:
                 yield f"the rule {name} allows {path}, which is not public"
-        for principal in principals:
+    named = [(f"the rule {each.get('name')}", each.get("source", {})) for each in rules]
+    for where, source in named + [("an owner", each) for each in parsed.get("owners", [])]:
+        for principal in source.get("principals", []):
             issuer = re.match(r"jwt:(.*)#", principal)
             if issuer and issuer[1] not in issuers:
-                yield f"the rule {name} is for the issuer {issuer[1]}, whose tokens nobody takes"
-            if principal in ("*", ""):
-                yield f"the rule {name} is for anybody"
+                yield f"{where} is for the issuer {issuer[1]}, whose tokens nobody takes"
+            kind = KIND_OF_PRINCIPAL.match(principal)
+            if kind is None:
+                yield f"{where} is for {principal}, that is for callers of any kind"
+                continue
+            voucher = VOUCHERS[kind[kind.lastindex]]
+            for pod in [pod for pod, has in told.items() if voucher not in has]:
+                yield f"{where} is for {principal}, and {pod} has no {voucher}"
     if len({each.get("name") for each in rules}) != len(rules):
         yield "two rules have the same name"
 

@@ -120,10 +120,12 @@ def secrets(overlay, _):
             yield f"{pod.name} has a database without a password"
     for pod in overlay.pods():
         for volume in pod.spec.get("volumes", []):
-            # The group's, which the process is in, and nobody else's.
-            names = [name for kind, name, _ in sources_of(volume) if kind == "Secret"]
-            mode = (volume.get("projected") or volume.get("secret") or {}).get("defaultMode")
-            if names and (mode != 0o440 or pod.spec.get("securityContext", {}).get("fsGroup") is None):
+            # The group's, which the process is in, and nobody else's. A file can have a mode of its own.
+            parts = [(name, part) for kind, name, part in sources_of(volume) if kind == "Secret"]
+            names = [name for name, _ in parts]
+            modes = {(volume.get("projected") or volume.get("secret") or {}).get("defaultMode")} | {
+                item["mode"] for _, part in parts for item in part.get("items", []) if "mode" in item}
+            if names and (modes != {0o440} or pod.spec.get("securityContext", {}).get("fsGroup") is None):
                 yield f"{pod.name}: {', '.join(names)}: readable for others, or not for the process"
 
 

@@ -71,6 +71,22 @@ def change_policy(overlay, function):
     data["policy.json"] = json.dumps(parsed)
 
 
+def put_in_policy(overlay, **fields):
+    data = overlay.find("ConfigMap", "crosskey-policy")["data"]
+    data["policy.json"] = json.dumps({**json.loads(data["policy.json"]), **fields})
+
+
+def mount_another_policy(overlay):
+    other = copy.deepcopy(overlay.find("ConfigMap", "crosskey-policy"))
+    other["metadata"]["name"] = "other-policy"
+    overlay.objects.append(other)
+    projected(overlay, "crosskey-policy").update(name="other-policy")
+
+
+def issuer(overlay, name):
+    return overlay.find("Issuer", name)["spec"]
+
+
 def endpoint(overlay):
     return overlay.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0]
 
@@ -210,6 +226,7 @@ MISTAKES = {
         (DEV, "an address that is refused", lambda o: config(o).update(CROSSKEY_USER_PEER="post-service")),
         (DEV, "a flag that is not known", lambda o: container(o)["args"].append("--verbose")),
         (DEV, "a flag with a value that is refused", lambda o: container(o)["args"].append("--db-pool=0")),
+        (PRODUCTION, "a policy that is refused", lambda o: put_in_policy(o, owners=[{"principals": ["token:x"]}])),
         (DEV, "another command", lambda o: container(o).update(args=["migrate"])),
         (PRODUCTION, "a Job that serves", lambda o: job_spec(o)["containers"][0].update(args=["serve"])),
         (DEV, "a shell", lambda o: container(o).update(command=["sh", "-c"])),
@@ -312,6 +329,10 @@ MISTAKES = {
         (PRODUCTION, "a password that the process cannot read", lambda o: spec(o)["securityContext"].pop("fsGroup")),
         (PRODUCTION, "a private key for everybody",
          lambda o: volume(spec(o), "access")["projected"].update(defaultMode=0o444)),
+        (PRODUCTION, "one private key for everybody",
+         lambda o: projected(o, "user-service-tls")["items"][1].update(mode=0o444)),
+        (PRODUCTION, "one password for everybody",
+         lambda o: volume(spec(o), "database-password")["secret"]["items"][0].update(mode=0o444)),
     ],
     "network policies cover every pod, in both directions": [
         (DEV, "no default", lambda o: [remove(o, "NetworkPolicy", "crosskey-default-deny"),
@@ -434,6 +455,7 @@ MISTAKES = {
         (DEV, "insecure by a reference", lambda o: container(o).update(env=[{
             "name": "CROSSKEY_USER_INSECURE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}])),
         (PRODUCTION, "insecure", lambda o: config(o).update(CROSSKEY_USER_INSECURE="true")),
+        (PRODUCTION, "insecure by another word", lambda o: config(o).update(CROSSKEY_USER_INSECURE="Yes")),
         (PRODUCTION, "insecure by a flag", lambda o: container(o)["args"].append("--insecure")),
         (PRODUCTION, "no policy", lambda o: config(o).pop("CROSSKEY_USER_POLICY")),
         (PRODUCTION, "no certificate", lambda o: config(o).pop("CROSSKEY_USER_TLS_CERT")),
@@ -452,6 +474,13 @@ MISTAKES = {
         (PRODUCTION, "a policy that is not there", lambda o: config(o).update(CROSSKEY_USER_POLICY="/run/policy.json")),
         (PRODUCTION, "tokens in a ConfigMap",
          lambda o: config(o).update(CROSSKEY_USER_TOKENS="/run/access/callers/jwks.json")),
+        (PRODUCTION, "a key as the tokens",
+         lambda o: config(o).update(CROSSKEY_USER_TOKENS="/run/access/public/tls.key")),
+        (PRODUCTION, "keys as the policy",
+         lambda o: config(o).update(CROSSKEY_USER_POLICY="/run/access/callers/jwks.json")),
+        (PRODUCTION, "the policy as the keys",
+         lambda o: config(o).update(CROSSKEY_USER_JWT_KEYS="/run/access/callers/policy.json")),
+        (PRODUCTION, "another policy than the one that is looked at", mount_another_policy),
     ],
     "certificates: names, authorities, times; one URI is all that an internal one says": [
         (PRODUCTION, "an Issuer that is not there", lambda o: remove(o, "Issuer", "crosskey-internal")),
@@ -459,6 +488,11 @@ MISTAKES = {
         (PRODUCTION, "an old key", lambda o: certificate(o)["privateKey"].update(rotationPolicy="Never")),
         (PRODUCTION, "a late renewal", lambda o: certificate(o).update(renewBefore="100h")),
         (PRODUCTION, "a long life", lambda o: certificate(o).update(duration="8760h")),
+        (PRODUCTION, "a long life, as Go writes it", lambda o: certificate(o).update(duration="8760h0m0s")),
+        (PRODUCTION, "a life of days", lambda o: certificate(o).update(duration="90d")),
+        (PRODUCTION, "an authority for the public listener", lambda o: certificate(o).update(isCA=True)),
+        (PRODUCTION, "an authority for the internal listener",
+         lambda o: certificate(o, "user-service-internal").update(isCA=True)),
         (PRODUCTION, "a name that is missing", lambda o: certificate(o)["dnsNames"].pop()),
         (PRODUCTION, "the names of another namespace",
          lambda o: certificate(o).update(dnsNames=["user-service", "user-service.other.svc"])),
@@ -470,6 +504,13 @@ MISTAKES = {
          lambda o: certificate(o, "user-service-internal").update(usages=["digital signature", "server auth"])),
         (PRODUCTION, "one authority for all",
          lambda o: certificate(o, "user-service-internal")["issuerRef"].update(name="crosskey-public")),
+        (PRODUCTION, "one authority for all, under two names",
+         lambda o: issuer(o, "crosskey-internal")["ca"].update(secretName="crosskey-public-ca")),
+        (PRODUCTION, "one authority above both",
+         lambda o: certificate(o, "crosskey-internal-ca")["issuerRef"].update(name="crosskey-public")),
+        (PRODUCTION, "two authorities that sign each other", lambda o: [
+            certificate(o, "crosskey-internal-ca")["issuerRef"].update(name="crosskey-public"),
+            certificate(o, "crosskey-public-ca")["issuerRef"].update(name="crosskey-internal")]),
         (PRODUCTION, "itself as the other service",
          lambda o: config(o).update(CROSSKEY_USER_PEER_IDENTITY="spiffe://crosskey/user-service")),
     ],
@@ -483,6 +524,16 @@ MISTAKES = {
         (PRODUCTION, "another issuer", lambda o: change_policy(
             o, lambda rules: rules[0]["source"].update(principals=["jwt:https://issuer.example#web"]))),
         (PRODUCTION, "anybody", lambda o: change_policy(o, lambda rules: rules[0]["source"].update(principals=["*"]))),
+        *((PRODUCTION, f"anybody, as {each}", lambda o, each=each: change_policy(
+            o, lambda rules: rules[3]["source"].update(principals=[each]))) for each in (
+                "t*", "j*", "s*", "jwt:*", "spiffe://*", "*operator")),
+        (PRODUCTION, "an owner who is anybody",
+         lambda o: put_in_policy(o, owners=[{"principals": ["*"], "claim": "user_id"}])),
+        (PRODUCTION, "tokens that the service does not know", lambda o: config(o).pop("CROSSKEY_USER_TOKENS")),
+        (PRODUCTION, "certificates that the service does not look at",
+         lambda o: config(o).pop("CROSSKEY_USER_TLS_CLIENT_CA")),
+        (PRODUCTION, "JSON Web Tokens that the service does not know",
+         lambda o: [config(o).pop(f"CROSSKEY_USER_JWT_{each}") for each in ("KEYS", "ISSUER", "AUDIENCE")]),
         (PRODUCTION, "a rule for nobody", lambda o: change_policy(o, lambda rules: rules[0].pop("source"))),
         (PRODUCTION, "a rule for everything", lambda o: change_policy(o, lambda rules: rules[0].pop("request"))),
         (PRODUCTION, "a rule that is there twice", lambda o: change_policy(o, lambda rules: rules.append(rules[0]))),

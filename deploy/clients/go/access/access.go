@@ -3,9 +3,8 @@
 //	CROSSKEY_CA                  the authorities that vouch for the services; without it there is no TLS
 //	CROSSKEY_CERT, CROSSKEY_KEY  a certificate to show, and its key
 //	CROSSKEY_TOKEN_FILE          a token to send with each call; it is read for each, because tokens are replaced
-//	CROSSKEY_IDENTITY            URIs, with commas between: the services' certificates have one of them, not a host name
 //
-// All but the last name files, which have PEM but for the token.
+// All name files, which have PEM but for the token.
 package access
 
 import (
@@ -22,12 +21,17 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// DialOptions gives the options of a channel that has these credentials.
-func DialOptions() ([]grpc.DialOption, error) {
-	ca, token, identity := os.Getenv("CROSSKEY_CA"), os.Getenv("CROSSKEY_TOKEN_FILE"), os.Getenv("CROSSKEY_IDENTITY")
+// DialOptions gives the options of a channel that has these credentials. With an identity, which is a URI or several
+// with commas between, the certificate of the service has to have one of them as its only URI, and no host name is
+// looked at. This is for the internal listeners, and empty for everything else.
+func DialOptions(identity string) ([]grpc.DialOption, error) {
+	ca, token := os.Getenv("CROSSKEY_CA"), os.Getenv("CROSSKEY_TOKEN_FILE")
 	certificate, key := os.Getenv("CROSSKEY_CERT"), os.Getenv("CROSSKEY_KEY")
+	if (certificate == "") != (key == "") {
+		return nil, errors.New("CROSSKEY_CERT and CROSSKEY_KEY belong together, and only one is there")
+	}
 	if ca == "" {
-		if certificate+key+token+identity != "" {
+		if certificate+token+identity != "" {
 			return nil, errors.New("a certificate, a token or an identity needs CROSSKEY_CA too")
 		}
 		return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, nil
@@ -40,7 +44,7 @@ func DialOptions() ([]grpc.DialOption, error) {
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s has no certificate", ca)
 	}
-	if certificate+key != "" {
+	if certificate != "" {
 		pair, err := tls.LoadX509KeyPair(certificate, key)
 		if err != nil {
 			return nil, err
@@ -61,7 +65,8 @@ func DialOptions() ([]grpc.DialOption, error) {
 	return options, nil
 }
 
-// verify is nil if the certificates lead to one of the roots, and the first one has one of the URIs.
+// verify is nil if the certificates lead to one of the roots, and the first one has exactly one URI, one of these. The
+// services look at each other in the same way.
 func verify(certificates []*x509.Certificate, roots *x509.CertPool, identities []string) error {
 	intermediates := x509.NewCertPool()
 	for _, certificate := range certificates[1:] {
@@ -71,11 +76,9 @@ func verify(certificates []*x509.Certificate, roots *x509.CertPool, identities [
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates}); err != nil {
 		return err
 	}
-	for _, uri := range leaf.URIs {
-		for _, identity := range identities {
-			if uri.String() == identity {
-				return nil
-			}
+	for _, identity := range identities {
+		if len(leaf.URIs) == 1 && leaf.URIs[0].String() == identity {
+			return nil
 		}
 	}
 	return fmt.Errorf("the certificate is of %v, not of %v", leaf.URIs, identities)

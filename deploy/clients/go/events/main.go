@@ -4,7 +4,8 @@
 //
 // The addresses are those of the internal listeners. In JSON each event is a line; in the protobuf format the messages
 // (io.cloudevents.v1.CloudEvent) follow each other with their lengths before them, as protobuf delimits streams. TLS
-// and credentials are those of the environment: see ../access.
+// and credentials are those of the environment: see ../access. CROSSKEY_IDENTITY has the URIs of both services, with
+// commas between: their certificates for internal listeners have no host name.
 package main
 
 import (
@@ -176,7 +177,7 @@ func connect(address string, position int64) (*feed, error) {
 	// Without this, gRPC may wait up to two minutes before it tries a service again that was away for long.
 	again := backoff.DefaultConfig
 	again.MaxDelay = 2 * time.Second
-	options, err := access.DialOptions()
+	options, err := access.DialOptions(os.Getenv("CROSSKEY_IDENTITY"))
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ const maxTries = 5
 // connect makes a channel; its first call opens the connection. Retries, round_robin and health checks are the file's,
 // TLS and credentials are those of the environment.
 func connect(target, serviceConfig string) (*grpc.ClientConn, error) {
-	options, err := access.DialOptions()
+	options, err := access.DialOptions("")
 	if err != nil {
 		return nil, err
 	}
