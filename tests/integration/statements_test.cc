@@ -93,6 +93,8 @@ TEST_P(Statements, OfEachCallAreThoseOfTheTable) {
   sent["LikePost"] =
       Of([&] { ok(Send<post::v1::LikePostRequest>(pair(), absl::StrCat("post_id: ", post, " user_id: ", fan))); });
   sent["CreateUser"] = Of([&] { ok(Send<user::v1::CreateUserRequest>(pair(), "username: '" + NewName() + "'")); });
+  // MySQL does not return what it has inserted.
+  if (GetParam() == "mysql") absl::StrReplaceAll({{"`posts.ids_by_uid`, ", ""}}, &sent["BatchCreatePosts of 3"]);
   EXPECT_EQ(sent, Documented());
 }
 
