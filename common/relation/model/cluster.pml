@@ -5,8 +5,8 @@
  * which its server had not applied when it began, has written one of the rows that it writes, it fails. So it does if
  * such an entry is applied while it runs. Otherwise every server applies it, in this order, each in its own time.
  *
- * The posts of one user are written on server 0, and he is deleted on server 1. README.md says what happens without each
- * rule.
+ * The posts of one user are written on server 0, and he is deleted on server 1. README.md says what happens without
+ * each rule.
  */
 
 #ifndef TRIES
