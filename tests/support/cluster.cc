@@ -33,7 +33,7 @@ Cluster::Cluster(const std::string& backend, Options options)
       At(Side::kUsers, i).peer_gate = std::make_unique<TcpGate>(internal_port(Side::kPosts, i));
       At(Side::kPosts, i).peer_gate = std::make_unique<TcpGate>(internal_port(Side::kUsers, i));
     }
-    if (!user_db_.is_sqlite()) {
+    if (!user_db_.is_sqlite() && user_db_.nodes() == 1) {
       user_db_gate_ = std::make_unique<TcpGate>(user_db_.port());
       post_db_gate_ = std::make_unique<TcpGate>(post_db_.port());
     }
@@ -69,6 +69,10 @@ const Cluster::Replica& Cluster::At(Side side, int replica) const {
   return (side == Side::kUsers ? user_replicas_ : post_replicas_)[static_cast<size_t>(replica)];
 }
 
+int Cluster::NodeOf(Side side, int replica) const {
+  return (side == Side::kUsers ? replica : replica + 1) % user_db_.nodes();
+}
+
 std::string Cluster::Program(Side side) const {
   const std::string name = side == Side::kUsers ? "user-service" : "post-service";
   return (options_.shipped ? name : "tests") + "/" + name;
@@ -82,7 +86,8 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
   const auto& gate = user ? user_db_gate_ : post_db_gate_;
   const TestDatabase& database = user ? user_db_ : post_db_;
   std::vector<std::string> flags = {"--db",
-                                    database.UrlThrough(gate ? gate->port() : 0, options_.database_user),
+                                    gate ? database.UrlThrough(gate->port(), options_.database_user)
+                                         : database.UrlAt(NodeOf(side, replica), options_.database_user),
                                     "--listen",
                                     Loopback(own.port),
                                     "--internal-listen",

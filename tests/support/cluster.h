@@ -21,7 +21,7 @@ class Cluster {
  public:
   struct Options {
     int replicas = 1;                // of each service; on SQLite one
-    bool gates = false;              // between the services, and in front of a database server
+    bool gates = false;              // between the services, and in front of a database server, not of a cluster
     std::vector<std::string> flags;  // of every process
     bool shipped = false;            // the programs that are shipped, which have no fault points
     std::string database_user = {};  // the account that the services use; empty: that of the tests
@@ -29,7 +29,8 @@ class Cluster {
     std::shared_ptr<const Secured> secured = nullptr;
   };
 
-  // Migrates both databases and starts nothing.
+  // Migrates both databases and starts nothing. On a cluster of databases each replica has a node of its own, and also
+  // another one than the replica of the other service that it calls.
   Cluster(const std::string& backend, Options options);
   ~Cluster();  // kills what runs
 
@@ -56,6 +57,8 @@ class Cluster {
 
   TestDatabase& user_db() { return user_db_; }
   TestDatabase& post_db() { return post_db_; }
+  // The node of the cluster of databases that a replica has.
+  int NodeOf(Side side, int replica) const;
   int port(Side side, int replica = 0) const { return At(side, replica).port; }
   int internal_port(Side side, int replica = 0) const { return At(side, replica).internal_port; }
   int metrics_port(Side side, int replica = 0) const { return At(side, replica).metrics_port; }

@@ -117,8 +117,8 @@ void Pair::StartPosts() {
 void Pair::StartReplicas() {
   const Addresses user{FreePort(), FreePort()};
   const Addresses post{FreePort(), FreePort()};
-  auto user_app = users::App::Start(OptionsOf(user_db_->url(), user, post.internal), UserHooks());
-  auto post_app = posts::App::Start(OptionsOf(post_db_->url(), post, user.internal), PostHooks());
+  auto user_app = users::App::Start(OptionsOf(user_db_->UrlAt(1), user, post.internal), UserHooks());
+  auto post_app = posts::App::Start(OptionsOf(post_db_->UrlAt(1), post, user.internal), PostHooks());
   ASSERT_THAT(user_app, IsOk());
   ASSERT_THAT(post_app, IsOk());
   user_replica_ = *std::move(user_app);

@@ -10,7 +10,11 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/db/url.h"
+#include "tests/support/wait.h"
 
 namespace crosskey::testing {
 namespace {
@@ -41,10 +45,12 @@ Rows RunSqlite(const std::string& path, const std::string& sql) {
   return rows;
 }
 
-Rows RunMysql(const std::string& server, const std::string& database, const std::string& sql) {
+// `waits`: for what the other nodes of the cluster have committed.
+Rows RunMysql(const std::string& server, const std::string& database, const std::string& sql, bool waits = false) {
   const auto url = db::ParseUrl(server + "/" + (database.empty() ? "mysql" : database));
   if (!url.ok()) Die("bad server", server);
   const std::unique_ptr<MYSQL, void (*)(MYSQL*)> connection(mysql_init(nullptr), mysql_close);
+  if (waits) mysql_options(connection.get(), MYSQL_INIT_COMMAND, "SET SESSION wsrep_sync_wait = 15");
   if (mysql_real_connect(connection.get(), url->host.c_str(), url->user.c_str(), "", database.c_str(),
                          static_cast<unsigned>(url->port), nullptr, CLIENT_MULTI_STATEMENTS) == nullptr) {
     Die(mysql_error(connection.get()), server);
@@ -89,6 +95,7 @@ std::vector<std::string> Backends() {
   std::vector<std::string> backends = {"sqlite"};
   if (*Environment("CROSSKEY_TEST_MARIADB") != '\0') backends.emplace_back("mariadb");
   if (*Environment("CROSSKEY_TEST_MYSQL") != '\0') backends.emplace_back("mysql");
+  if (*Environment("CROSSKEY_TEST_GALERA") != '\0') backends.emplace_back("galera");
   return backends;
 }
 
@@ -108,19 +115,33 @@ TestDatabase::TestDatabase(const std::string& backend) {
     url_ = "sqlite:" + name_;
     return;
   }
-  server_ = Environment(backend == "mariadb" ? "CROSSKEY_TEST_MARIADB" : "CROSSKEY_TEST_MYSQL");
+  servers_ = absl::StrSplit(Environment(absl::StrCat("CROSSKEY_TEST_", absl::AsciiStrToUpper(backend)).c_str()), ' ');
   name_ = "crosskey_test_" + unique;
-  url_ = server_ + "/" + name_;
-  RunMysql(server_, "", "CREATE DATABASE " + name_);
+  url_ = server() + "/" + name_;
+  RunMysql(server(), "", "CREATE DATABASE " + name_);
+  AwaitOnEveryNode();
+}
+
+TestDatabase::TestDatabase(const TestDatabase& of, int node)
+    : servers_(of.servers_), node_(node), is_own_(false), name_(of.name_), url_(of.UrlAt(node)) {}
+
+// A node may be a moment behind the one that has made the database.
+void TestDatabase::AwaitOnEveryNode() const {
+  if (nodes() == 1) return;
+  for (const std::string& server : servers_) {
+    const bool has_it = WaitFor([&] { return !RunMysql(server, "", "SHOW DATABASES LIKE '" + name_ + "'").empty(); });
+    if (!has_it) Die("has no such database", server + "/" + name_);
+  }
 }
 
 TestDatabase::~TestDatabase() {
+  if (!is_own_) return;
   std::error_code ignored;
   for (const std::string& backup : backups_) std::filesystem::remove(backup, ignored);
   if (is_sqlite()) {
     std::filesystem::remove_all(std::filesystem::path(name_).parent_path(), ignored);
   } else {
-    RunMysql(server_, "", "DROP DATABASE " + name_);
+    RunMysql(server(), "", "DROP DATABASE " + name_);
   }
 }
 
@@ -130,6 +151,13 @@ std::string TestDatabase::UrlThrough(int gate, const std::string& user) const {
   if (gate == 0 && user.empty()) return url_;
   auto url = db::ParseUrl(url_);
   if (gate != 0) url->port = gate;
+  if (!user.empty()) url->user = user;
+  return db::ToText(*url);
+}
+
+std::string TestDatabase::UrlAt(int node, const std::string& user) const {
+  if (is_sqlite()) return url_;
+  auto url = db::ParseUrl(servers_[static_cast<size_t>(node % nodes())] + "/" + name_);
   if (!user.empty()) url->user = user;
   return db::ToText(*url);
 }
@@ -144,7 +172,7 @@ std::string TestDatabase::Backup() const {
   if (is_sqlite()) {
     Run("VACUUM INTO '" + path + "'");
   } else {
-    Command("mariadb-dump --single-transaction " + ServerFlags(server_) + " " + name_ + " > " + path);
+    Command("mariadb-dump --single-transaction " + ServerFlags(server()) + " " + name_ + " > " + path);
   }
   return path;
 }
@@ -153,8 +181,9 @@ void TestDatabase::Clear() const {
   if (is_sqlite()) {
     for (const char* suffix : {"-wal", "-shm", "", ".exists"}) std::filesystem::remove(name_ + suffix);
   } else {
-    RunMysql(server_, "", "DROP DATABASE " + name_);
-    RunMysql(server_, "", "CREATE DATABASE " + name_);
+    RunMysql(server(), "", "DROP DATABASE " + name_);
+    RunMysql(server(), "", "CREATE DATABASE " + name_);
+    AwaitOnEveryNode();
   }
 }
 
@@ -164,7 +193,7 @@ void TestDatabase::Restore(const std::string& backup) const {
     std::filesystem::copy_file(backup, name_);
     return;
   }
-  Command("mariadb " + ServerFlags(server_) + " " + name_ + " < " + backup);
+  Command("mariadb " + ServerFlags(server()) + " " + name_ + " < " + backup);
 }
 
 void TestDatabase::RaiseCounter(const std::string& table, int64_t id) const {
@@ -177,7 +206,7 @@ void TestDatabase::RaiseCounter(const std::string& table, int64_t id) const {
 void TestDatabase::Run(const std::string& sql) const { Query(sql); }
 
 Rows TestDatabase::Query(const std::string& sql) const {
-  return is_sqlite() ? RunSqlite(name_, sql) : RunMysql(server_, name_, sql);
+  return is_sqlite() ? RunSqlite(name_, sql) : RunMysql(server(), name_, sql, nodes() > 1);
 }
 
 int64_t TestDatabase::Number(const std::string& sql) const {

@@ -1,6 +1,7 @@
 // A database of a test's own, on each kind of database, and a way to look into it without the code under test.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,8 @@
 namespace crosskey::testing {
 
 // The databases to test on: "sqlite" always; "mariadb" where CROSSKEY_TEST_MARIADB names a server
-// (mysql://user@host:port, no password); "mysql" where CROSSKEY_TEST_MYSQL names one.
+// (mysql://user@host:port, no password); "mysql" where CROSSKEY_TEST_MYSQL names one; "galera" where
+// CROSSKEY_TEST_GALERA names the nodes of a Galera cluster, separated by blanks.
 std::vector<std::string> Backends();
 // Backends() without SQLite: on a server several sessions can write at the same time.
 std::vector<std::string> Servers();
@@ -30,6 +32,8 @@ class DatabaseTest : public ::testing::TestWithParam<std::string> {};
 class TestDatabase {
  public:
   explicit TestDatabase(const std::string& backend);
+  // The same database, looked at on another node of the cluster. It is not dropped with this object.
+  TestDatabase(const TestDatabase& of, int node);
   ~TestDatabase();  // drops it
   TestDatabase(const TestDatabase&) = delete;
   TestDatabase& operator=(const TestDatabase&) = delete;
@@ -39,9 +43,13 @@ class TestDatabase {
   // The URL with the port of a TcpGate in front of the server, and with another user, so servers only; 0 and "": as
   // url() has them.
   std::string UrlThrough(int gate, const std::string& user = "") const;
+  // How many servers have this database. With more than one, each node of the cluster takes writes.
+  int nodes() const { return std::max(1, static_cast<int>(servers_.size())); }
+  // UrlThrough with the address of one node.
+  std::string UrlAt(int node, const std::string& user = "") const;
   // The server's port.
   int port() const;
-  bool is_sqlite() const { return server_.empty(); }
+  bool is_sqlite() const { return servers_.empty(); }
 
   // Makes a consistent copy, also while a service uses the database. Returns what Restore takes; it goes with this
   // object.
@@ -55,7 +63,8 @@ class TestDatabase {
   // those that have been given.
   void RaiseCounter(const std::string& table, int64_t id) const;
 
-  // Runs a statement on a session of its own. Ends the test program if it fails.
+  // Runs a statement on a session of its own. Ends the test program if it fails. On a cluster it comes after all that
+  // any node had committed before.
   void Run(const std::string& sql) const;
   // The rows as texts; null is "NULL".
   std::vector<std::vector<std::string>> Query(const std::string& sql) const;
@@ -63,8 +72,13 @@ class TestDatabase {
   int64_t Number(const std::string& sql) const;
 
  private:
-  std::string server_;  // empty for sqlite
-  std::string name_;    // the database's name; SQLite: the path of its file
+  void AwaitOnEveryNode() const;
+  const std::string& server() const { return servers_[static_cast<size_t>(node_)]; }
+
+  std::vector<std::string> servers_;  // empty for sqlite
+  int node_ = 0;                      // which of them is asked
+  bool is_own_ = true;
+  std::string name_;  // the database's name; SQLite: the path of its file
   std::string url_;
   mutable std::vector<std::string> backups_;
 };
