@@ -67,8 +67,8 @@ struct Racer {
   bool by_event = false;  // not the call itself is held, but what its event does later
 };
 
-// Makes both calls on threads of their own, and returns when both have ended. True: each of them was held at its barrier
-// until the other one was held too. Then both went on at almost the same time; which one first is chance.
+// Makes both calls on threads of their own, and returns when both have ended. True: each was held at its barrier until
+// the other one was held too. Then both went on at almost the same time; which one first is chance.
 bool Race(Random& random, const Racer& first, const Racer& second);
 
 // Calls `look` with both databases as each of the nodes has them.

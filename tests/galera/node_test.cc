@@ -1,5 +1,5 @@
-// A node is killed under load and rejoins. The replicas on the other nodes go on, its own come back with it, and nothing
-// is lost.
+// A node is killed under load and rejoins. The replicas on the other nodes go on, its own come back with it, and
+// nothing is lost.
 #include <array>
 #include <atomic>
 #include <cstdio>
