@@ -1,5 +1,6 @@
 #include "tests/galera/galera.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -58,8 +59,10 @@ std::string Contents(const TestDatabase& database) {
 
 int RoundsOfRun() {
   const char* rounds = std::getenv("CROSSKEY_TEST_ROUNDS");
-  return rounds == nullptr ? 100 : std::atoi(rounds);
+  return rounds == nullptr ? 50 : std::atoi(rounds);
 }
+
+int TimesOfRun() { return std::max(1, RoundsOfRun() / 200); }
 
 void KillNode(int node) { Order("kill", node); }
 void RejoinNode(int node) { Order("rejoin", node); }

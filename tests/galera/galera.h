@@ -14,8 +14,10 @@
 
 namespace crosskey::testing {
 
-// How many rounds a race has: 100, or the number in CROSSKEY_TEST_ROUNDS. Tests without rounds go by it too.
+// How many rounds a race has: 50, or the number in CROSSKEY_TEST_ROUNDS.
 int RoundsOfRun();
+// How often the other tests do what they do: one time for each 200 rounds, and at least once.
+int TimesOfRun();
 
 // Node 0 to 2: SIGKILL, and the start that lets it get what it has missed. Both return when that is over.
 void KillNode(int node);
@@ -31,7 +33,7 @@ class BehindNode {
   BehindNode& operator=(const BehindNode&) = delete;
 
  private:
-  void* session_;
+  void* session_;  // a MYSQL, whose header is not for all
 };
 
 // Holds the processes of one service at a fault point while it is closed. It is open at first. Declare it before the

@@ -1,7 +1,8 @@
 // Random load on all nodes at once, and afterwards the check of the invariants of common/relation/README.md, on each of
 // the nodes. The parts are those of tests/fault/nemesis_test.cc.
-#include <algorithm>
 #include <cstdio>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -20,8 +21,6 @@ void Print(const Tally& tally) {
   }
 }
 
-int RoundsOfLoad() { return std::max(1, RoundsOfRun() / 100); }
-
 TEST(GaleraLoadTest, WithoutFaultsEverythingHolds) {
   Workload::Options options;
   options.seed = SeedOfRun();
@@ -30,7 +29,7 @@ TEST(GaleraLoadTest, WithoutFaultsEverythingHolds) {
   cluster.StartAll();
   cluster.AwaitQuiet();
   Rounds rounds(cluster, options, nullptr);
-  for (int round = 0; round < RoundsOfLoad(); ++round) {
+  for (int round = 0; round < TimesOfRun(); ++round) {
     const std::vector<Violation> violations = rounds.Run(absl::Seconds(5));
     EXPECT_TRUE(violations.empty()) << Report(violations);
     Print(rounds.last());
@@ -39,6 +38,7 @@ TEST(GaleraLoadTest, WithoutFaultsEverythingHolds) {
   }
 }
 
+// Between the faults of the nemesis a node is killed and rejoins, with the load going on.
 TEST(GaleraLoadTest, EverythingHoldsUnderRandomFaults) {
   Workload::Options options;
   options.seed = SeedOfRun();
@@ -46,8 +46,13 @@ TEST(GaleraLoadTest, EverythingHoldsUnderRandomFaults) {
   cluster.StartAll();
   Nemesis nemesis(cluster, {options.seed});
   Rounds rounds(cluster, options, &nemesis);
-  for (int round = 0; round < RoundsOfLoad(); ++round) {
-    const std::vector<Violation> violations = rounds.Run(absl::Seconds(5));
+  for (int round = 0; round < TimesOfRun(); ++round) {
+    bool was_killed = false;
+    const std::vector<Violation> violations = rounds.Run(absl::Seconds(20), [&] {
+      if (std::exchange(was_killed, true)) return;
+      KillNode((round + 1) % 3);
+      RejoinNode((round + 1) % 3);
+    });
     EXPECT_TRUE(violations.empty()) << Report(violations);
     Print(rounds.last());
     ExpectWhole(cluster);

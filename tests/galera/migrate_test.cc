@@ -36,7 +36,7 @@ TEST(GaleraMigrateTest, OnSeveralNodesAtOnceItSucceedsOnAll) {
     std::string output;
     ASSERT_EQ(RunProgram(program, Flags(alone.url()), &output), 0) << output;
     const std::string expected = SchemaOf(alone);
-    for (int round = 0; round < std::max(2, RoundsOfRun() / 50); ++round) {
+    for (int round = 0; round < 2 * TimesOfRun(); ++round) {
       const TestDatabase database("galera");
       std::vector<std::unique_ptr<ChildProcess>> processes;
       for (int node = 0; node < database.nodes(); ++node) {

@@ -1,5 +1,5 @@
-// A node is killed under load and rejoins. The replicas on the other nodes go on, its own come back with it, and
-// nothing is lost.
+// A node is killed under load and rejoins. The replicas on other nodes go on, its own come back with it, and nothing is
+// lost.
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -117,7 +117,7 @@ class GaleraNodeTest : public ::testing::Test {
 
 TEST_F(GaleraNodeTest, OneThatIsKilledAndRejoinsTakesNothingWithIt) {
   AwaitProgress(-1);
-  for (int time = 0; time < std::max(1, RoundsOfRun() / 300); ++time) {
+  for (int time = 0; time < TimesOfRun(); ++time) {
     const int node = (time + 1) % 3;
     KillNode(node);
     AwaitProgress(node);

@@ -1,7 +1,10 @@
-// A read comes after what was answered before, also where its node has not taken that in yet. No chance is needed: the
-// node is kept behind.
+// What was answered is so for every replica, also for one whose node has not taken it in yet. Nothing is left to chance
+// here: the node is kept behind.
 #include <atomic>
+#include <functional>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -23,25 +26,27 @@ class GaleraReadTest : public ::testing::Test {
     cluster_.AwaitQuiet();
   }
 
-  // Deletes the user by one replica of user-service, while the node of a replica that has nothing to do with it is
-  // behind. That replica is read meanwhile: it waits for its node, or it tells what is not so any more.
-  void ExpectGone(int by, Side side, int replica, const std::function<grpc::Status()>& read) {
+  // While the node of a replica is behind: makes one call, and then another one that is about the first. A replica that
+  // waits for its node answers once the node may go on; one that does not has answered before.
+  void WhileBehind(Side side, int replica, const std::function<void()>& before, const std::function<void()>& after) {
     std::optional<BehindNode> behind(std::in_place, cluster_.user_db(), cluster_.NodeOf(side, replica));
-    user::v1::UserDeletion deletion;
-    ASSERT_THAT(TryDelete(cluster_.users(by), user_, REFERENTIAL_ACTION_CASCADE, &deletion), GrpcOk());
-    ASSERT_NE(deletion.state(), user::v1::DELETION_STATE_PENDING);
+    before();
     std::atomic<bool> answered = false;
-    grpc::Status status;
     std::thread reader([&] {
-      status = read();
+      after();
       answered = true;
     });
-    // A stale answer comes at once.
     static_cast<void>(WaitFor([&] { return answered.load(); }, absl::Milliseconds(500)));
     behind.reset();
     reader.join();
-    EXPECT_EQ(OutcomeOf(status), side == Side::kUsers ? "USER_NOT_FOUND" : "POST_NOT_FOUND");
     ExpectWhole(cluster_);
+  }
+
+  // By one of the replicas that the node does not concern, and so that none of the posts is there any more.
+  void Delete(int replica) {
+    user::v1::UserDeletion deletion;
+    ASSERT_THAT(TryDelete(cluster_.users(replica), user_, REFERENTIAL_ACTION_CASCADE, &deletion), GrpcOk());
+    ASSERT_NE(deletion.state(), user::v1::DELETION_STATE_PENDING);
   }
 
   Cluster cluster_;
@@ -50,23 +55,42 @@ class GaleraReadTest : public ::testing::Test {
 };
 
 TEST_F(GaleraReadTest, APostIsGoneOnEveryNodeOnceItsUserIs) {
-  ExpectGone(0, Side::kPosts, 1, [&] { return TryGetPost(cluster_.posts(1), posts_.front()); });
+  WhileBehind(
+      Side::kPosts, 1, [&] { Delete(0); },
+      [&] { EXPECT_EQ(OutcomeOf(TryGetPost(cluster_.posts(1), posts_.front())), "POST_NOT_FOUND"); });
 }
 
 TEST_F(GaleraReadTest, AListIsEmptyOnEveryNodeOnceItsUserIsGone) {
-  ExpectGone(0, Side::kPosts, 1, [&]() -> grpc::Status {
-    post::v1::ListPostsRequest request;
-    request.set_user_id(user_);
-    post::v1::ListPostsResponse response;
-    const grpc::Status status = cluster_.posts(1).ListPosts(ContextFor(kCallLimit).get(), request, &response);
-    EXPECT_THAT(status, GrpcOk());
-    EXPECT_EQ(response.posts_size(), 0);
-    return TryGetPost(cluster_.posts(1), posts_.front());
-  });
+  WhileBehind(
+      Side::kPosts, 1, [&] { Delete(0); },
+      [&] {
+        post::v1::ListPostsRequest request;
+        request.set_user_id(user_);
+        post::v1::ListPostsResponse response;
+        EXPECT_THAT(cluster_.posts(1).ListPosts(ContextFor(kCallLimit).get(), request, &response), GrpcOk());
+        EXPECT_EQ(response.posts_size(), 0);
+      });
 }
 
 TEST_F(GaleraReadTest, AUserIsGoneOnEveryNode) {
-  ExpectGone(1, Side::kUsers, 0, [&] { return TryGetUser(cluster_.users(0), user_); });
+  WhileBehind(
+      Side::kUsers, 0, [&] { Delete(1); },
+      [&] { EXPECT_EQ(OutcomeOf(TryGetUser(cluster_.users(0), user_)), "USER_NOT_FOUND"); });
+}
+
+// The replica of user-service asks the one of post-service whose node is behind.
+TEST_F(GaleraReadTest, APostThatWasCreatedCanBePinnedEverywhere) {
+  int64_t post = 0;
+  WhileBehind(
+      Side::kPosts, 1, [&] { ASSERT_THAT(TryCreatePost(cluster_.posts(0), user_, &post), GrpcOk()); },
+      [&] {
+        user::v1::UpdateUserRequest request;
+        request.mutable_user()->set_id(user_);
+        request.mutable_user()->set_pinned_post_id(post);
+        request.mutable_update_mask()->add_paths("pinned_post_id");
+        user::v1::UpdateUserResponse response;
+        EXPECT_THAT(cluster_.users(1).UpdateUser(ContextFor(kCallLimit).get(), request, &response), GrpcOk());
+      });
 }
 
 }  // namespace
