@@ -112,7 +112,7 @@ void Consumer::NoteMismatch(const absl::Status& end, const std::string& feed_id)
   if (absl::StartsWith(why, prefix)) why.erase(0, prefix.size());
   const absl::Status noted =
       outbox_.Transact(Call::Background(limits::kDefaultDeadline), "consumer.mismatch", [&](Tx& tx) -> absl::Status {
-        CROSSKEY_RETURN_IF_ERROR(LockPosition(tx.db(), feed_));
+        CROSSKEY_RETURN_IF_ERROR(LockWholePosition(tx.db(), feed_));
         return tx.db().Execute(sql::kMismatch, errors::Shortened(why, 400), feed_, feed_, feed_id).status();
       });
   if (!noted.ok()) log::Warning("could not store a mismatch", {{"error", std::string(noted.message())}});
@@ -183,7 +183,6 @@ void Consumer::NoteApplied(const Batch& batch) {
 }
 
 absl::Status Consumer::Advance(Tx& tx, const Batch& batch, Sequence last_deletion) {
-  CROSSKEY_RETURN_IF_ERROR(LockPosition(tx.db(), feed_));
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
                             tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
                                             feed_, batch.after, batch.feed_id));

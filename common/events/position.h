@@ -1,6 +1,7 @@
 // The position in a feed, as something that is locked.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -8,9 +9,14 @@
 
 namespace crosskey::events {
 
-// What the shared lock of the statement `consumer.fence` is on one server, this is on all of a cluster: of two
-// transactions that lock the position of a feed at once, one fails. To be called before the checkpoint is locked, by
-// whoever reads it for a fence, and by whoever moves it or changes whether the feed is consumed.
-absl::Status LockPosition(db::Tx& tx, const std::string& feed);
+// What the lock of a checkpoint is on one server, these are on all of a cluster (common/db/cluster_locks.h). To be
+// called before the checkpoint itself is locked.
+//
+// Shared: whoever reads the position for a fence takes one of 64 locks, by the id of the row that it is about. So those
+// who do that for different rows seldom meet. A deletion event that is consumed meanwhile is not what this is against:
+// the reference rows are locked for that.
+absl::Status LockPosition(db::Tx& tx, const std::string& feed, int64_t id);
+// Exclusive: whoever changes whether the feed is consumed, or begins a new history of it, takes all of them.
+absl::Status LockWholePosition(db::Tx& tx, const std::string& feed);
 
 }  // namespace crosskey::events

@@ -34,8 +34,8 @@ bool Fence::Passes(const std::string& of_feed, Sequence as_of) const {
   return last_deletion <= as_of && Value(as_of) - Value(std::max(last, last_deletion)) <= limits::kEventsInFlight;
 }
 
-absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed) {
-  CROSSKEY_RETURN_IF_ERROR(events::LockPosition(tx, feed));
+absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed, RowId parent) {
+  CROSSKEY_RETURN_IF_ERROR(events::LockPosition(tx, feed, Value(parent)));
   CROSSKEY_ASSIGN_OR_RETURN(auto row, (tx.QueryOne<Sequence, Sequence, std::string, events::HistoryState, std::string>(
                                           events::sql::kFence, feed)));
   if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + feed);
@@ -93,7 +93,7 @@ absl::StatusOr<std::optional<Guard::Unlocked>> Guard::Lock(events::Tx& tx, const
     uids[each.row.id] = each.row.uid;
   }
   if (!found.empty()) {
-    CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), table_.feed));
+    CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), table_.feed, found.front().id));
     CROSSKEY_RETURN_IF_ERROR(fence.CheckHistory());
     if (!fence.Passes(answer.feed_id, answer.as_of_sequence)) {
       return AskAgain(answer);

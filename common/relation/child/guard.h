@@ -136,8 +136,8 @@ struct Fence {
 
 // Locks the checkpoint row (shared) until the end of the transaction, so the consumer cannot move it meanwhile, no
 // repair can begin or end, and the fence stays as it is. Must come first in a transaction, because the checkpoint is
-// locked before reference rows everywhere.
-absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed);
+// locked before reference rows everywhere. `parent` is a row that this is about, any of them.
+absl::StatusOr<Fence> LockFence(db::Tx& tx, const std::string& feed, RowId parent);
 
 // On a cluster, locks the references to these parents on all servers: see common/db/cluster_locks.h. To be called
 // before the reference rows themselves are locked, by whoever locks them.

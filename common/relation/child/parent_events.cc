@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "common/db/cluster_locks.h"
 #include "common/relation/child/guard.h"
 #include "common/relation/row_events.h"
 #include "common/status/errors.h"
@@ -38,6 +39,7 @@ absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Row>& par
     const auto row = known.find(parent.id);
     if (row == known.end()) {
       Report(tx, parent, deletion_id);
+      CROSSKEY_RETURN_IF_ERROR(db::ForgetInCluster(tx.db(), table_.table, Value(parent.id)));
     } else {
       CROSSKEY_RETURN_IF_ERROR(CheckUid(table_, parent, row->second));
       referenced.push_back(parent.id);
@@ -53,7 +55,7 @@ absl::Status ParentEvents::TakeOver(events::Tx& tx, const Row& parent, DeletionI
                                                  sql_.lock_all, std::vector<RowId>{parent.id})));
   if (rows.empty() || std::get<1>(rows.front()) != parent.uid) {
     Report(tx, parent, deletion_id);
-    return absl::OkStatus();
+    return rows.empty() ? db::ForgetInCluster(tx.db(), table_.table, Value(parent.id)) : absl::OkStatus();
   }
   return tx.db().Execute(sql_.release, ReferenceState::kReclaiming, deletion_id, tx.traceparent(), parent.id).status();
 }

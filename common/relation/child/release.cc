@@ -60,7 +60,7 @@ absl::StatusOr<ReleaseAnswer> Release::Preview(db::Connection& connection, const
 
 absl::StatusOr<Release::Reference> Release::LockOrInsert(events::Tx& tx, const ReleaseRequest& request) {
   // The fence comes first, because the checkpoint is locked before reference rows everywhere.
-  CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), table_.feed));
+  CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), table_.feed, request.parent.id));
   CROSSKEY_RETURN_IF_ERROR(fence.CheckHistory());
   // While a repair goes on, its list may make a row ACTIVE that was released meanwhile.
   if (fence.state == events::HistoryState::kRepairing) return errors::Conflict();

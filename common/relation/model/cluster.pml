@@ -19,7 +19,7 @@
 #define REFERENCE 2 /* the reference row */
 #define CHECKPOINT 4
 #define LOCK 8      /* cluster_locks, for the reference */
-#define POSITION 16 /* cluster_locks, for the feed */
+#define POSITION 16 /* cluster_locks, for the feed: one of its stripes, and a repair writes all of them */
 
 /* LOCKS_ARE_LOCAL: the guard locks the reference row, and writes nothing for that. */
 #ifdef LOCKS_ARE_LOCAL
@@ -33,6 +33,13 @@
 #define lock_of_release 0
 #else
 #define lock_of_release LOCK
+#endif
+
+/* CONSUMER_LOCKS_ROWS: the consumer locks the reference rows that it sees, and not those that are absent. */
+#ifdef CONSUMER_LOCKS_ROWS
+#define lock_of_consumer (known == ABSENT -> 0 : LOCK)
+#else
+#define lock_of_consumer LOCK
 #endif
 
 /* FENCE_IS_LOCAL: the fence locks the checkpoint, and writes nothing for that. */
@@ -135,7 +142,8 @@ active [2] proctype Server() {
 
 #ifdef UNKNOWN
 
-/* The reference row is not there. The client has an answer from before the deletion; the consumer takes the event. */
+/* The reference row is not there. The client has an answer from before the deletion. The consumer takes the event, or
+ * with REPAIR the feed has lost it, and a repair finds the row that is dead. */
 active proctype Client() {
   byte tries = 0;
   do
@@ -157,13 +165,47 @@ active proctype Client() {
   client_is_done = true
 }
 
+#ifdef REPAIR
+
+active proctype Repair() {
+  /* A new history: an answer of the old one does not pass the fence any more. */
+  do
+  :: true ->
+     d_step { begin(1, CHECKPOINT | lock_of_fence) }
+     atomic { commit(1, 0, false, true) }
+     applied[1] == entries;
+     if
+     :: !running[1].failed -> break
+     :: running[1].failed
+     fi
+  od;
+  /* Then its list: what is here, and not there. */
+  do
+  :: true ->
+     d_step { begin(1, REFERENCE | LOCK) }
+     if
+     :: atomic { image[1].reference == ABSENT -> running[1].runs = false; break }
+     :: atomic { image[1].reference != ABSENT -> skip }
+     fi;
+     atomic { commit(1, RELEASED, false, false) }
+     applied[1] == entries;
+     if
+     :: !running[1].failed -> break
+     :: running[1].failed
+     fi
+  od;
+  deleter_is_done = true
+}
+
+#else
+
 active proctype Consumer() {
   mtype known;
   do
   :: true ->
      d_step {
        known = image[1].reference;
-       begin(1, CHECKPOINT | lock_of_fence | (known == ABSENT -> 0 : REFERENCE | lock_of_release))
+       begin(1, CHECKPOINT | lock_of_consumer | (known == ABSENT -> 0 : REFERENCE))
      }
      atomic { commit(1, (known == ABSENT -> 0 : RELEASED), false, true) }
      if
@@ -173,6 +215,8 @@ active proctype Consumer() {
   od;
   deleter_is_done = true
 }
+
+#endif
 
 active proctype AtRest() {
   client_is_done && deleter_is_done && applied[0] == entries && applied[1] == entries;

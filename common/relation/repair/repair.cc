@@ -74,7 +74,7 @@ absl::StatusOr<Repair::Done> Repair::Run() {
 
 absl::Status Repair::Begin() {
   return sides_.outbox.Transact(Step(), "repair.begin", [&](events::Tx& tx) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(events::LockPosition(tx.db(), sides_.peer));
+    CROSSKEY_RETURN_IF_ERROR(events::LockWholePosition(tx.db(), sides_.peer));
     CROSSKEY_ASSIGN_OR_RETURN(const auto row, tx.db().QueryOne<std::string>(kBegunIn, sides_.peer));
     if (!row.has_value()) return absl::InternalError("no checkpoint row for the feed " + sides_.peer);
     begun_in_ = std::get<0>(*row);
@@ -99,7 +99,7 @@ absl::StatusOr<RepairPoint> Repair::AskForPoint() {
 
 absl::Status Repair::SetFence(const RepairPoint& point) {
   return sides_.outbox.Transact(Step(), "repair.fence", [&](events::Tx& tx) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(events::LockPosition(tx.db(), sides_.peer));
+    CROSSKEY_RETURN_IF_ERROR(events::LockWholePosition(tx.db(), sides_.peer));
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t set,
                               tx.db().Execute(kFence, point.feed_id, point.head, sides_.peer, begun_in_));
     if (set != 1) return Superseded();
@@ -108,7 +108,7 @@ absl::Status Repair::SetFence(const RepairPoint& point) {
 }
 
 absl::Status Repair::LockCheckpoint(events::Tx& tx, const RepairPoint& point) {
-  CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), sides_.peer));
+  CROSSKEY_ASSIGN_OR_RETURN(const Fence fence, LockFence(tx.db(), sides_.peer, RowId{}));
   const bool goes_on = fence.state == events::HistoryState::kRepairing && fence.feed_id == point.feed_id;
   return goes_on ? absl::OkStatus() : Superseded();
 }
@@ -246,6 +246,7 @@ absl::Status Repair::TakeOver(const RepairPoint& point, Done& done) {
 
 absl::Status Repair::End(const RepairPoint& point) {
   return sides_.outbox.Transact(Step(), "repair.end", [&](events::Tx& tx) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(events::LockWholePosition(tx.db(), sides_.peer));
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved, tx.db().Execute(kEnd, point.head, sides_.peer, point.feed_id));
     CROSSKEY_ASSIGN_OR_RETURN(const int64_t goes_on, tx.db().Execute(kGoOn, point.head, point.event_id, sides_.peer));
     return moved == 1 && goes_on == 1 ? absl::OkStatus() : Superseded();
