@@ -158,8 +158,8 @@ absl::Status CheckCluster(soci::session& session, SessionFacts& facts) {
                         "the server is one of several primaries (Group Replication), which is not supported: set "
                         "group_replication_single_primary_mode");
   }
-  // Reads wait for what was committed elsewhere before they began. Without this a reader could still see the posts of a
-  // user whose deletion has been answered.
+  // Reads wait for what was committed elsewhere before they began. Without this a reader could still see the posts of
+  // a user whose deletion has been answered.
   if (facts.in_cluster) session.once << "SET SESSION wsrep_sync_wait = 1";
   return absl::OkStatus();
 }
