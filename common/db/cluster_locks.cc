@@ -35,7 +35,6 @@ absl::Status LockInCluster(Tx& tx, const std::string& space, std::vector<int64_t
 }
 
 absl::StatusOr<std::vector<int64_t>> LockFreeInCluster(Tx& tx, const std::string& space, std::vector<int64_t> ids) {
-  if (!tx.in_cluster() || ids.empty()) return ids;
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, tx.Query<int64_t>(kFree, space, ids));
   std::vector<int64_t> free;
   for (const auto& [id] : rows) free.push_back(id);

@@ -29,7 +29,7 @@ Component ClusterLocksSchema();
 absl::Status LockInCluster(Tx& tx, const std::string& space, std::vector<int64_t> ids);
 
 // Takes those of the locks that nobody on the same server has, and returns their ids. A lock that was never taken is
-// not among them: LockInCluster makes it. Returns `ids` where there is no cluster.
+// not among them: LockInCluster makes it. Only to be called in a cluster.
 absl::StatusOr<std::vector<int64_t>> LockFreeInCluster(Tx& tx, const std::string& space, std::vector<int64_t> ids);
 
 // Removes a lock that the transaction has taken: what it was about is gone.

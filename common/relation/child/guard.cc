@@ -50,6 +50,7 @@ absl::Status AddReferences(db::Tx& tx, const ReferenceSql& sql, const std::vecto
 }
 
 absl::Status LockReferences(db::Tx& tx, const ReferenceTable& table, const std::vector<RowId>& parents) {
+  if (!tx.in_cluster()) return absl::OkStatus();
   return db::LockInCluster(tx, table.table, Numbers(parents));
 }
 
@@ -145,10 +146,14 @@ std::optional<absl::Status> Held::Check(const std::string& relationship, const s
 }
 
 absl::StatusOr<Held> Guard::Hold(events::Tx& tx, const std::vector<RowId>& parents) {
-  CROSSKEY_ASSIGN_OR_RETURN(const std::vector<int64_t> free,
-                            db::LockFreeInCluster(tx.db(), table_.table, Numbers(parents)));
-  if (free.empty()) return Held(table_, {});
-  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.hold, free)));
+  std::vector<RowId> free;
+  if (tx.db().in_cluster()) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto ids, db::LockFreeInCluster(tx.db(), table_.table, Numbers(parents)));
+    if (ids.empty()) return Held(table_, {});
+    for (const int64_t id : ids) free.push_back(RowId{id});
+  }
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows,
+                            (tx.db().Query<RowId, ReferenceState>(sql_.hold, tx.db().in_cluster() ? free : parents)));
   std::map<RowId, ReferenceState> states;
   for (const auto& [id, state] : rows) states[id] = state;
   CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kGuardLocked));
