@@ -165,7 +165,7 @@ class SecuredProviderTest : public ProviderTest {
  protected:
   SecuredProviderTest() { secured_ = std::make_shared<const testing::Secured>(); }
 };
-INSTANTIATE_TEST_SUITE_P(Backends, SecuredProviderTest, ::testing::Values("sqlite"));
+CROSSKEY_ON_EVERY_DATABASE(SecuredProviderTest);
 
 TEST_P(SecuredProviderTest, UserService) { Replay(Environment::kNormal, Side::kUsers); }
 TEST_P(SecuredProviderTest, PostService) { Replay(Environment::kNormal, Side::kPosts); }
@@ -177,6 +177,14 @@ TEST_P(SecuredProviderTest, UserServiceOverloaded) { Replay(Environment::kOverlo
 TEST_P(SecuredProviderTest, PostServiceOverloaded) { Replay(Environment::kOverloaded, Side::kPosts); }
 TEST_P(SecuredProviderTest, UserServiceDraining) { Replay(Environment::kDraining, Side::kUsers); }
 TEST_P(SecuredProviderTest, PostServiceDraining) { Replay(Environment::kDraining, Side::kPosts); }
+TEST_P(SecuredProviderTest, UserServiceWithABrokenDatabase) { Replay(Environment::kDatabaseBroken, Side::kUsers); }
+TEST_P(SecuredProviderTest, PostServiceWithABrokenDatabase) { Replay(Environment::kDatabaseBroken, Side::kPosts); }
+TEST_P(SecuredProviderTest, UserServiceInConflict) { Replay(Environment::kConflict, Side::kUsers); }
+TEST_P(SecuredProviderTest, PostServiceInConflict) { Replay(Environment::kConflict, Side::kPosts); }
+TEST_P(SecuredProviderTest, UserServiceThatCannotWrite) { Replay(Environment::kReadOnly, Side::kUsers); }
+TEST_P(SecuredProviderTest, PostServiceThatCannotWrite) { Replay(Environment::kReadOnly, Side::kPosts); }
+TEST_P(SecuredProviderTest, UserServiceWithAnUndecidedDeletion) { Replay(Environment::kUndecided, Side::kUsers); }
+TEST_P(SecuredProviderTest, PostServiceWithAnUndecidedDeletion) { Replay(Environment::kUndecided, Side::kPosts); }
 TEST_P(SecuredProviderTest, UserServiceWithALostHistory) { Replay(Environment::kHistoryLost, Side::kUsers); }
 TEST_P(SecuredProviderTest, PostServiceWithALostHistory) { Replay(Environment::kHistoryLost, Side::kPosts); }
 
