@@ -59,7 +59,7 @@ std::string Contents(const TestDatabase& database) {
 
 int RoundsOfRun() {
   const char* rounds = std::getenv("CROSSKEY_TEST_ROUNDS");
-  return rounds == nullptr ? 50 : std::atoi(rounds);
+  return rounds == nullptr ? 40 : std::atoi(rounds);
 }
 
 int TimesOfRun() { return std::max(1, RoundsOfRun() / 200); }

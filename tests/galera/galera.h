@@ -14,7 +14,7 @@
 
 namespace crosskey::testing {
 
-// How many rounds a race has: 50, or the number in CROSSKEY_TEST_ROUNDS.
+// How many rounds a race has: 40, or the number in CROSSKEY_TEST_ROUNDS.
 int RoundsOfRun();
 // How often the other tests do what they do: one time for each 200 rounds, and at least once.
 int TimesOfRun();

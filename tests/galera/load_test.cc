@@ -48,7 +48,7 @@ TEST(GaleraLoadTest, EverythingHoldsUnderRandomFaults) {
   Rounds rounds(cluster, options, &nemesis);
   for (int round = 0; round < TimesOfRun(); ++round) {
     bool was_killed = false;
-    const std::vector<Violation> violations = rounds.Run(absl::Seconds(20), [&] {
+    const std::vector<Violation> violations = rounds.Run(absl::Seconds(15), [&] {
       if (std::exchange(was_killed, true)) return;
       KillNode((round + 1) % 3);
       RejoinNode((round + 1) % 3);
