@@ -20,7 +20,7 @@ const Sql kLock{"cluster_locks.lock", "INSERT INTO cluster_locks (space, id, wri
 const Sql kFree{"cluster_locks.free",
                 "SELECT id FROM cluster_locks WHERE space = ? AND id IN (?) ORDER BY id {update_free}"};
 const Sql kTake{"cluster_locks.take", "UPDATE cluster_locks SET writes = writes + 1 WHERE space = ? AND id IN (?)"};
-const Sql kForget{"cluster_locks.forget", "DELETE FROM cluster_locks WHERE space = ? AND id = ?"};
+const Sql kForget{"cluster_locks.forget", "DELETE FROM cluster_locks WHERE space = ? AND id IN (?)"};
 
 }  // namespace
 
@@ -42,8 +42,9 @@ absl::StatusOr<std::vector<int64_t>> LockFreeInCluster(Tx& tx, const std::string
   return free;
 }
 
-absl::Status ForgetInCluster(Tx& tx, const std::string& space, int64_t id) {
-  return tx.in_cluster() ? tx.Execute(kForget, space, id).status() : absl::OkStatus();
+absl::Status ForgetInCluster(Tx& tx, const std::string& space, const std::vector<int64_t>& ids) {
+  if (!tx.in_cluster() || ids.empty()) return absl::OkStatus();
+  return tx.Execute(kForget, space, ids).status();
 }
 
 }  // namespace crosskey::db

@@ -32,7 +32,7 @@ absl::Status LockInCluster(Tx& tx, const std::string& space, std::vector<int64_t
 // not among them: LockInCluster makes it. Only to be called in a cluster.
 absl::StatusOr<std::vector<int64_t>> LockFreeInCluster(Tx& tx, const std::string& space, std::vector<int64_t> ids);
 
-// Removes a lock that the transaction has taken: what it was about is gone.
-absl::Status ForgetInCluster(Tx& tx, const std::string& space, int64_t id);
+// Removes locks that the transaction has taken: what they were about is gone, or never was.
+absl::Status ForgetInCluster(Tx& tx, const std::string& space, const std::vector<int64_t>& ids);
 
 }  // namespace crosskey::db

@@ -293,7 +293,7 @@ absl::Status Database::Retry(const Call& call, const char* name, bool writes,
                              absl::FunctionRef<absl::Status(Outcome&)> attempt) {
   static thread_local absl::BitGen random;
   absl::Status status;
-  for (int tries = 0; tries <= (in_cluster_ ? limits::kClusterRetries : limits::kTransactionRetries); ++tries) {
+  for (int tries = 0;; ++tries) {
     if (tries > 0) {
       instruments_->retries.Increment();
       const absl::Duration pause =
@@ -309,7 +309,8 @@ absl::Status Database::Retry(const Call& call, const char* name, bool writes,
       if (writes) NoteFailure(status);
       return WithCause(errors::DatabaseUnavailable(), status);
     }
-    if (!MayRunAgain(status)) break;
+    const bool meets_others = in_cluster_ && SqlErrorOf(status) == SqlError::kRetry;
+    if (!MayRunAgain(status) || tries >= (meets_others ? limits::kClusterRetries : limits::kTransactionRetries)) break;
   }
   if (status.ok()) return status;
   if (writes) NoteFailure(status);

@@ -19,8 +19,9 @@ namespace crosskey::db {
 // row locks and the checkpoint keep work from taking effect twice.
 //
 // A lease is a row of the table `leases`. It expires by the database's clock, so the clocks of the machines do not
-// matter. `holder` should name the place where the process runs, not the process: then a process that was killed gets
-// its leases back as soon as it is started again at that place.
+// matter. (On a cluster it is the clock of the server that is asked, so those should not differ by seconds.) `holder`
+// should name the place where the process runs, not the process: then a process that was killed gets its leases back as
+// soon as it is started again at that place.
 //
 // Thread-safe.
 class Leases {

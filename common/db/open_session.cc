@@ -160,7 +160,9 @@ absl::Status CheckCluster(soci::session& session, SessionFacts& facts) {
   }
   // Reads wait for what was committed elsewhere before they began. Without this a reader could still see the posts of
   // a user whose deletion has been answered.
-  if (facts.in_cluster) session.once << "SET SESSION wsrep_sync_wait = 1";
+  if (facts.in_cluster) {
+    session.once << "SET SESSION wsrep_sync_wait = @@SESSION.wsrep_sync_wait | 1, wsrep_dirty_reads = OFF";
+  }
   return absl::OkStatus();
 }
 

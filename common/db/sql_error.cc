@@ -39,13 +39,12 @@ absl::StatusCode CodeOf(SqlError kind) {
 // The names are those of errmsg.txt and errmsg.h of the servers and their client library.
 const std::vector<MysqlNumber> kMysqlNumbers = {
     {1020, SqlError::kRetry},  // snapshot conflict
-    {1180, SqlError::kRetry},  // conflict at the COMMIT of a cluster: certainly not committed
     {1205, SqlError::kRetry},  // lock wait timeout
     {1213, SqlError::kRetry},  // deadlock
     {1412, SqlError::kRetry},  // the table was altered since the transaction began
     {1461, SqlError::kRetry},  // the server has too many prepared statements, none of them of this session
     {1689, SqlError::kRetry},  // the wait for a lock of the table was ended
-    {3101, SqlError::kRetry},  // as 1180, Group Replication
+    {3101, SqlError::kRetry},  // conflict at the COMMIT of Group Replication: certainly not committed
     {3572, SqlError::kRetry},  // NOWAIT
 
     {1062, SqlError::kDuplicate},
@@ -54,6 +53,7 @@ const std::vector<MysqlNumber> kMysqlNumbers = {
 
     {1047, SqlError::kConnection},  // Galera: node not ready
     {1053, SqlError::kConnection},  // server shutdown in progress
+    {1180, SqlError::kConnection},  // a server of a cluster was cut off at the COMMIT: the others may have it
     {1153, SqlError::kConnection},  // max_allowed_packet: the server hangs up; a new session finds out that it is low
     {1156, SqlError::kConnection},  // 1156 to 1161: the server could not read or write packets
     {1157, SqlError::kConnection},

@@ -48,10 +48,10 @@ absl::Status Raise(db::Tx& tx, unsigned int number) {
 // As servers and their manuals say, written down once more.
 TEST(DbErrorKinds, AreThoseOfTheServers) {
   const std::map<SqlError, std::vector<unsigned int>> numbers = {
-      {SqlError::kRetry, {1020, 1180, 1205, 1213, 3101}},
+      {SqlError::kRetry, {1020, 1205, 1213, 3101}},
       {SqlError::kDuplicate, {1062}},
       {SqlError::kForeignKey, {1451, 1452}},
-      {SqlError::kConnection, {1047, 1053, 1153, 1927, 2002, 2003, 2004, 2006, 2012, 2013, 3032, 4031}},
+      {SqlError::kConnection, {1047, 1053, 1153, 1180, 1927, 2002, 2003, 2004, 2006, 2012, 2013, 3032, 4031}},
       {SqlError::kLater, {1037, 1040, 1041, 1203, 1226, 1317, 1969, 2008, 3024}},
       {SqlError::kFull, {1021, 1026, 1030, 1114}},
       {SqlError::kReadOnly, {1290, 1792, 1836}},

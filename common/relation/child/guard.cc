@@ -99,9 +99,9 @@ absl::StatusOr<std::optional<Guard::Unlocked>> Guard::Lock(events::Tx& tx, const
     if (!fence.Passes(answer.feed_id, answer.as_of_sequence)) {
       return AskAgain(answer);
     }
-    CROSSKEY_RETURN_IF_ERROR(AddReferences(tx.db(), sql_, found));
   }
   CROSSKEY_RETURN_IF_ERROR(LockReferences(tx.db(), table_, parents));
+  if (!found.empty()) CROSSKEY_RETURN_IF_ERROR(AddReferences(tx.db(), sql_, found));
   CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (tx.db().Query<RowId, ReferenceState>(sql_.lock_shared, parents)));
   // A row that is there already may be of a parent that is lost and whose id was given again.
   if (!found.empty()) {

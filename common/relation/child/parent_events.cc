@@ -35,16 +35,18 @@ absl::Status ParentEvents::OnDeleted(events::Tx& tx, const std::vector<Row>& par
   std::map<RowId, std::string> known;
   for (const auto& [id, uid, state] : rows) known[id] = uid;
   std::vector<RowId> referenced;
+  std::vector<int64_t> absent;
   for (const Row& parent : parents) {
     const auto row = known.find(parent.id);
     if (row == known.end()) {
       Report(tx, parent, deletion_id);
-      CROSSKEY_RETURN_IF_ERROR(db::ForgetInCluster(tx.db(), table_.table, Value(parent.id)));
+      absent.push_back(Value(parent.id));
     } else {
       CROSSKEY_RETURN_IF_ERROR(CheckUid(table_, parent, row->second));
       referenced.push_back(parent.id);
     }
   }
+  CROSSKEY_RETURN_IF_ERROR(db::ForgetInCluster(tx.db(), table_.table, absent));
   if (referenced.empty()) return absl::OkStatus();
   return tx.db().Execute(sql_.release, ReferenceState::kReclaiming, deletion_id, tx.traceparent(), referenced).status();
 }
@@ -55,7 +57,7 @@ absl::Status ParentEvents::TakeOver(events::Tx& tx, const Row& parent, DeletionI
                                                  sql_.lock_all, std::vector<RowId>{parent.id})));
   if (rows.empty() || std::get<1>(rows.front()) != parent.uid) {
     Report(tx, parent, deletion_id);
-    return rows.empty() ? db::ForgetInCluster(tx.db(), table_.table, Value(parent.id)) : absl::OkStatus();
+    return rows.empty() ? db::ForgetInCluster(tx.db(), table_.table, {Value(parent.id)}) : absl::OkStatus();
   }
   return tx.db().Execute(sql_.release, ReferenceState::kReclaiming, deletion_id, tx.traceparent(), parent.id).status();
 }

@@ -68,7 +68,10 @@ absl::StatusOr<Reclaim::Done> Reclaim::RemoveBatch(events::Tx& tx, RowId parent,
       (tx.db().QueryOne<std::string, ReferenceState, DeletionId, DeletionId, std::string>(sql_.lock, parent)));
   Done done;
   done.locked = absl::Now();
-  if (!row.has_value()) return done;  // another process has finished it
+  if (!row.has_value()) {  // another process has finished it
+    CROSSKEY_RETURN_IF_ERROR(db::ForgetInCluster(tx.db(), table_.table, {Value(parent)}));
+    return done;
+  }
   const auto& [uid, state, refused_through, deletion_id, traceparent] = *row;
   tx.set_traceparent(traceparent);
   if (state != ReferenceState::kReclaiming) return done;
@@ -158,7 +161,7 @@ absl::Status Reclaim::Finish(events::Tx& tx, const Row& parent, DeletionId delet
   CROSSKEY_ASSIGN_OR_RETURN(RowCounts rows, TakeReclaimedRows(tx.db(), parent.id, relationships_));
   for (const auto& [relationship, count] : removed) rows[relationship] += count;
   CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(sql_.remove, parent.id).status());
-  CROSSKEY_RETURN_IF_ERROR(db::ForgetInCluster(tx.db(), table_.table, Value(parent.id)));
+  CROSSKEY_RETURN_IF_ERROR(db::ForgetInCluster(tx.db(), table_.table, {Value(parent.id)}));
   const std::string name = errors::ResourceName(table_.parent_type, parent.id);
   // A repair gives up rows without a deletion, and nobody waits for their report.
   if (table_.events.reclaimed != nullptr && deletion_id != DeletionId{}) {
