@@ -7,23 +7,26 @@
 namespace crosskey::rpc {
 namespace {
 
-// So many callers that hold no place are remembered, for their rates. Forgetting one gives it a full bucket.
-constexpr size_t kRemembered = 10'000;
+// A bucket is full after a second, so forgetting a caller then takes no token from it and gives it none.
+constexpr absl::Duration kPresence = absl::Seconds(1);
+constexpr absl::Duration kSweep = absl::Milliseconds(100);
+// Of more callers, those that hold no place are forgotten earlier.
+constexpr size_t kPresent = 10'000;
 
 }  // namespace
 
-absl::Status CallerShares::Enter(const std::string& principal, absl::Time now) {
+absl::Status CallerShares::Enter(const std::string& caller, absl::Time now) {
   std::lock_guard lock(mutex_);
+  if (absl::AbsDuration(now - swept_) >= kSweep || present_.size() >= kPresent) ForgetTheAbsent(now);
+  Share& share = present_[caller];
+  share.seen = now;
   if (in_flight_ >= places_) return errors::Overloaded("calls");
-  if (by_principal_.size() > kRemembered) Forget();
-  Share& share = by_principal_[principal];
-  const int present = present_ + (share.in_flight == 0 ? 1 : 0);
+  const int equal = std::max(1, places_ / static_cast<int>(present_.size()));
   const bool last_quarter = in_flight_ >= places_ - places_ / 4;
-  if (last_quarter && share.in_flight >= places_ / present) return errors::Overloaded("calls of this caller");
+  if (last_quarter && share.in_flight >= equal) return errors::Overloaded("calls of this caller");
   if (!TakeToken(share, now)) return errors::Overloaded("rate of this caller");
   ++share.in_flight;
   ++in_flight_;
-  present_ = present;
   return absl::OkStatus();
 }
 
@@ -38,18 +41,25 @@ bool CallerShares::TakeToken(Share& share, absl::Time now) const {
   return true;
 }
 
-void CallerShares::Leave(const std::string& principal) {
+void CallerShares::Leave(const std::string& caller, absl::Time now) {
   std::lock_guard lock(mutex_);
-  const auto share = by_principal_.find(principal);
+  const auto share = present_.find(caller);
   --in_flight_;
-  if (--share->second.in_flight > 0) return;
-  --present_;
-  if (rate_ == 0) by_principal_.erase(share);
+  --share->second.in_flight;
+  share->second.seen = now;
 }
 
-void CallerShares::Forget() {
-  for (auto share = by_principal_.begin(); share != by_principal_.end();) {
-    share = share->second.in_flight == 0 ? by_principal_.erase(share) : std::next(share);
+int CallerShares::in_flight() const {
+  std::lock_guard lock(mutex_);
+  return in_flight_;
+}
+
+void CallerShares::ForgetTheAbsent(absl::Time now) {
+  const absl::Duration presence = present_.size() < kPresent ? kPresence : absl::ZeroDuration();
+  swept_ = now;
+  for (auto share = present_.begin(); share != present_.end();) {
+    const bool absent = share->second.in_flight == 0 && now - share->second.seen >= presence;
+    share = absent ? present_.erase(share) : std::next(share);
   }
 }
 

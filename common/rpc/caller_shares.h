@@ -10,10 +10,12 @@
 
 namespace crosskey::rpc {
 
-// Callers are told apart by their principals; all that have not said who they are count as one. Thread-safe.
+// A caller has a name: see Admission::NameOf. It is present while it holds a place, and for a second after it has asked
+// for one or left one. Thread-safe.
 //
 // Places: a caller that is alone may take all. The last quarter of the places is for callers that have less than an
-// equal share of all, so one that takes what it can get cannot keep the others out.
+// equal share of all, so one that takes what it can get cannot keep the others out. That is why presence lasts:
+// somebody who makes one call after the other holds no place in between, and it has to be kept free all the same.
 //
 // Rate: a token bucket (as in RFC 2697) that holds the calls of one second.
 class CallerShares {
@@ -23,25 +25,28 @@ class CallerShares {
 
   // OK: the caller has a place, which Leave gives back. RESOURCE_EXHAUSTED OVERLOADED, "calls", "calls of this caller"
   // or "rate of this caller".
-  absl::Status Enter(const std::string& principal, absl::Time now);
-  void Leave(const std::string& principal);
+  absl::Status Enter(const std::string& caller, absl::Time now);
+  void Leave(const std::string& caller, absl::Time now);
+  // Places that are taken.
+  int in_flight() const;
 
  private:
   struct Share {
     int in_flight = 0;
+    absl::Time seen = absl::InfinitePast();
     double tokens = 0;
     absl::Time filled = absl::InfinitePast();
   };
 
   bool TakeToken(Share& share, absl::Time now) const;
-  void Forget();
+  void ForgetTheAbsent(absl::Time now);
 
   const int places_;
   const int rate_;
-  std::mutex mutex_;   // guards what follows
-  int in_flight_ = 0;  // of all callers
-  int present_ = 0;    // callers that hold a place
-  std::unordered_map<std::string, Share> by_principal_;
+  mutable std::mutex mutex_;  // guards what follows
+  int in_flight_ = 0;         // of all callers
+  absl::Time swept_ = absl::InfinitePast();
+  std::unordered_map<std::string, Share> present_;
 };
 
 }  // namespace crosskey::rpc

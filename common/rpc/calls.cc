@@ -95,22 +95,18 @@ absl::Status Admission::PassGate(const grpc::ServerContextBase& context, const s
   return options_.gate->Allow(*caller, method);
 }
 
-absl::Status Admission::Enter(const Caller* caller) {
-  CROSSKEY_RETURN_IF_ERROR(Check());
-  if (++in_flight_ > options_.max_in_flight) {
-    --in_flight_;
-    return errors::Overloaded("calls");
-  }
-  if (caller == nullptr) return absl::OkStatus();
-  const absl::Status share = shares_.Enter(caller->principal, absl::Now());
-  if (!share.ok()) --in_flight_;
-  return share;
+std::string Admission::NameOf(const grpc::ServerContextBase& context, const Caller* caller) {
+  if (caller != nullptr && !caller->principal.empty()) return caller->principal;
+  std::string peer = context.peer();  // "ipv4:127.0.0.1:4711"
+  return peer.erase(std::min(peer.rfind(':'), peer.size()));
 }
 
-void Admission::Leave(const Caller* caller) {
-  if (caller != nullptr) shares_.Leave(caller->principal);
-  --in_flight_;
+absl::Status Admission::Enter(const std::string& caller) {
+  CROSSKEY_RETURN_IF_ERROR(Check());
+  return shares_.Enter(caller, absl::Now());
 }
+
+void Admission::Leave(const std::string& caller) { shares_.Leave(caller, absl::Now()); }
 
 // What is kept of one method: its name and its metrics. The counter of a code is made when that code is first answered,
 // and kept because looking it up again costs more than counting.
@@ -182,7 +178,7 @@ absl::Status MayWait(const Call& call) {
 }
 
 void PendingCall::End(const absl::Status& status) {
-  if (admitted_) calls_.admission_->Leave(call_.caller.get());
+  if (admitted_) calls_.admission_->Leave(name_);
   const grpc::Status wire = calls_.Ends(method_, call_, begin_, status);
   calls_.Record(context_, method_, call_, changes_, status, wire.error_code());
   Finish(wire);
@@ -203,7 +199,10 @@ PendingCall* Calls::Begin(grpc::CallbackServerContext& context, const std::strin
   if (admitted.ok() && !method.from_anybody) admitted = admission_->CheckCaller(context);
   if (admitted.ok()) admitted = method.CheckSize(request);
   if (admitted.ok() && !method.is_read) admitted = admission_->CheckWrites();
-  if (admitted.ok()) admitted = admission_->Enter(call->call_.caller.get());
+  if (admitted.ok()) {
+    call->name_ = Admission::NameOf(context, call->call_.caller.get());
+    admitted = admission_->Enter(call->name_);
+  }
   call->admitted_ = admitted.ok();
   // gRPC deletes it only after the handler has returned it, so it can still be asked.
   if (!admitted.ok()) call->End(admitted);

@@ -38,7 +38,7 @@ class Admission {
     std::function<absl::Status()> may_write = nullptr;
     Gate* gate = nullptr;                  // null: nobody is asked who it is
     telemetry::AuditLog* audit = nullptr;  // null: there is no record
-    int caller_rate = 0;                   // calls a second of each caller that the gate knows; 0: any number
+    int caller_rate = 0;                   // calls a second of each caller; 0: any number
   };
 
   explicit Admission(Options options)
@@ -51,13 +51,16 @@ class Admission {
   // Sets `caller` to who makes a call, null without a gate, and says whether it may: see Gate.
   absl::Status PassGate(const grpc::ServerContextBase& context, const std::string& method,
                         std::shared_ptr<const Caller>& caller) const;
+  // Callers are told apart by their principals, and those that have not said who they are by their addresses, without
+  // the port. A proxy is one caller.
+  static std::string NameOf(const grpc::ServerContextBase& context, const Caller* caller);
   // OK: the call has taken a place, which Leave gives back. Otherwise refuses at once, without waiting:
   // RESOURCE_EXHAUSTED OVERLOADED if all places, or those of the caller (CallerShares), are taken, or the error of
   // Check.
-  absl::Status Enter(const Caller* caller = nullptr);
+  absl::Status Enter(const std::string& caller);
   absl::Status CheckWrites() const { return options_.may_write ? options_.may_write() : absl::OkStatus(); }
   // The call is answered. How long its client may take to read that is for Unread.
-  void Leave(const Caller* caller = nullptr);
+  void Leave(const std::string& caller);
   telemetry::AuditLog* audit() const { return options_.audit; }
   // UNAVAILABLE DATABASE_UNAVAILABLE before Open, UNAVAILABLE DRAINING after Drain.
   absl::Status Check() const;
@@ -67,12 +70,11 @@ class Admission {
   void Open() { open_ = true; }
   void EndStreams() { streams_end_ = true; }
   void Drain() { draining_ = true; }
-  int in_flight() const { return in_flight_; }
+  int in_flight() const { return shares_.in_flight(); }
 
  private:
   const Options options_;
   CallerShares shares_;
-  std::atomic<int> in_flight_ = 0;
   std::atomic<bool> open_ = false;
   std::atomic<bool> streams_end_ = false;
   std::atomic<bool> draining_ = false;

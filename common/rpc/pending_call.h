@@ -56,6 +56,7 @@ class PendingCall final : public grpc::ServerUnaryReactor {
   Call call_;
   const absl::Time begin_;
   Messages changes_;
+  std::string name_;  // of its caller, see Admission::NameOf
   bool admitted_ = false;
 };
 

@@ -51,10 +51,6 @@ class Folder {
 
 void Write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 
-absl::Status ReadOne(db::Connection& connection) {
-  return connection.QueryOne<int64_t>({"test.one", "SELECT 1"}).status();
-}
-
 // What opening a session says.
 absl::Status Open(const db::SessionOptions& options) {
   soci::session session;

@@ -117,10 +117,6 @@ TEST(SqliteSession, WorksOnceItsFolderIsThere) {
 
 namespace fs = std::filesystem;
 
-absl::Status ReadOne(db::Connection& connection) {
-  return connection.QueryOne<int64_t>({"test.one", "SELECT 1"}).status();
-}
-
 TEST(SqliteSession, HasFilesForThisUserAlone) {
   const TestDatabase own("sqlite");
   telemetry::Metrics metrics("test", "0");

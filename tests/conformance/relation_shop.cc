@@ -140,8 +140,6 @@ std::string InWords(const std::string& type, const std::string& payload,
 
 }  // namespace
 
-Call TestCall() { return Call::Background(absl::Seconds(60)); }
-
 std::string UidOf(int64_t owner) { return absl::StrCat("uid-", owner); }
 
 relation::LookupAnswer AnswerOf(const std::vector<int64_t>& owners, int64_t as_of_sequence, bool deleting) {

@@ -18,6 +18,7 @@
 #include "common/relation/parent/deletions.h"
 #include "common/relation/parent/lookup.h"
 #include "common/relation/visibility.h"
+#include "tests/conformance/storage.h"
 #include "tests/support/fake_peer.h"
 #include "tests/support/recorder.h"
 #include "tests/support/status_matchers.h"
@@ -44,8 +45,6 @@ inline constexpr int64_t kReclaiming = 3;  // a reference row
 // Thrown where a process is to end without notice: nothing runs after it, and no transaction that is open commits.
 struct Crash {};
 
-// A call with the deadline that every call of a test has.
-Call TestCall();
 std::string UidOf(int64_t owner);
 // What the owners' service answers to a lookup of owners that exist.
 relation::LookupAnswer AnswerOf(const std::vector<int64_t>& owners, int64_t as_of_sequence = 0, bool deleting = false);

@@ -56,6 +56,10 @@ void Kill(const TestDatabase& database, int64_t session_id) {
   EXPECT_TRUE(WaitFor([&] { return database.Number(count) == 0; }));
 }
 
+absl::Status ReadOne(db::Connection& connection) {
+  return connection.QueryOne<int64_t>({"test.one", "SELECT 1"}).status();
+}
+
 Call CallWithHook(std::function<void(int)> hook) {
   Call call = TestCall();
   call.cancelled = [hook = std::move(hook), attempts = std::make_shared<int>(0)] {

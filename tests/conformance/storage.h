@@ -45,6 +45,9 @@ class OtherSession {
 int64_t SessionId(db::Connection& connection);
 void Kill(const TestDatabase& database, int64_t session_id);
 
+// A statement that any database answers.
+absl::Status ReadOne(db::Connection& connection);
+
 inline Call TestCall() { return Call::Background(absl::Seconds(60)); }
 
 // A call that runs `hook(n)` when it is asked for the n-th time whether it is cancelled. That happens before each

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/pair.h"
+#include "tests/support/secrets.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -62,7 +63,7 @@ std::unique_ptr<grpc::ClientContext> ContextFor(absl::Duration limit) {
 
 grpc::Status TryCreateUser(UserStub& users, const std::string& name, int64_t* id, absl::Duration limit) {
   user::v1::CreateUserRequest request;
-  request.set_username(name);
+  request.set_username(absl::StrCat(kPrivate, " ", name));
   user::v1::CreateUserResponse response;
   const grpc::Status status = users.CreateUser(ContextFor(limit).get(), request, &response);
   *id = response.user().id();
@@ -90,7 +91,7 @@ grpc::Status TryDelete(UserStub& users, int64_t id, ::relation::v1::ReferentialA
 grpc::Status TryCreatePost(PostStub& posts, int64_t user, int64_t* id, absl::Duration limit) {
   post::v1::CreatePostRequest request;
   request.set_user_id(user);
-  request.set_title("title");
+  request.set_title(kPrivate);
   post::v1::CreatePostResponse response;
   const grpc::Status status = posts.CreatePost(ContextFor(limit).get(), request, &response);
   if (id != nullptr) *id = response.post().id();
@@ -123,7 +124,7 @@ std::vector<int64_t> CreatePosts(PostStub& posts, int64_t user, int count) {
   for (int i = 0; i < count; ++i) {
     auto* post = request.add_requests();
     post->set_user_id(user);
-    post->set_title("title");
+    post->set_title(kPrivate);
   }
   post::v1::BatchCreatePostsResponse response;
   EXPECT_THAT(posts.BatchCreatePosts(ContextFor(kCallLimit).get(), request, &response), GrpcOk());

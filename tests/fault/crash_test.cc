@@ -11,6 +11,7 @@
 #include "common/status/limits.h"
 #include "tests/fault/deletions_scenario.h"
 #include "tests/support/pair.h"
+#include "tests/support/secrets.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -87,16 +88,16 @@ void Break(Cluster& cluster, Side side, const std::string& point, const std::str
   scenario.Check();
 }
 
-int64_t CreateUser(Cluster& cluster) {
+int64_t NewUser(Cluster& cluster) {
   user::v1::CreateUserRequest request;
-  request.set_username("ada");
+  request.set_username(kPrivate);
   user::v1::CreateUserResponse response;
   EXPECT_THAT(Invoke(cluster.users(), &UserService::Stub::CreateUser, request, &response), GrpcOk());
   return response.user().id();
 }
 
 // Fails at once if the service is away.
-grpc::Status TryDelete(Cluster& cluster, int64_t user, ReferentialAction action = REFERENTIAL_ACTION_UNSPECIFIED) {
+grpc::Status AskForDeletion(Cluster& cluster, int64_t user, ReferentialAction action = REFERENTIAL_ACTION_UNSPECIFIED) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
   user::v1::DeleteUserRequest request;
@@ -135,7 +136,7 @@ TEST_P(CrashTest, PostServiceLosesAnAnswerAtEveryPoint) {
 TEST_P(CrashTest, ADeletionThatDiesBeforeItsIntentHasChangedNothing) {
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
-  const int64_t user = CreateUser(cluster);
+  const int64_t user = NewUser(cluster);
   post::v1::CreatePostRequest write;
   write.set_user_id(user);
   write.set_title("title");
@@ -143,7 +144,7 @@ TEST_P(CrashTest, ADeletionThatDiesBeforeItsIntentHasChangedNothing) {
   ASSERT_THAT(Invoke(cluster.posts(), &PostService::Stub::CreatePost, write, &written), GrpcOk());
   cluster.Kill(Side::kUsers);
   cluster.Start(Side::kUsers, 0, {"--fault", "deletion.intent.before_commit=die"});
-  EXPECT_TRUE(WaitFor([&] { return !TryDelete(cluster, user).ok() && !cluster.Running(Side::kUsers); }));
+  EXPECT_TRUE(WaitFor([&] { return !AskForDeletion(cluster, user).ok() && !cluster.Running(Side::kUsers); }));
   cluster.Start(Side::kUsers);
   cluster.AwaitQuiet();
   EXPECT_EQ(cluster.user_db().Number("SELECT COUNT(*) FROM users WHERE state = 1"), 1);
@@ -157,11 +158,12 @@ TEST_P(CrashTest, ADeletionThatDiesBeforeItsIntentHasChangedNothing) {
 TEST_P(CrashTest, ADeletionIsFinishedAlthoughItsCallerNeverComesBack) {
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
-  const int64_t user = CreateUser(cluster);
+  const int64_t user = NewUser(cluster);
   cluster.Kill(Side::kUsers);
   cluster.Start(Side::kUsers, 0, {"--fault", "deletion.intent.after_commit=die"});
-  EXPECT_TRUE(WaitFor(
-      [&] { return !TryDelete(cluster, user, REFERENTIAL_ACTION_RESTRICT).ok() && !cluster.Running(Side::kUsers); }));
+  EXPECT_TRUE(WaitFor([&] {
+    return !AskForDeletion(cluster, user, REFERENTIAL_ACTION_RESTRICT).ok() && !cluster.Running(Side::kUsers);
+  }));
   cluster.Start(Side::kUsers);
   EXPECT_TRUE(WaitFor([&] { return cluster.user_db().Number("SELECT state FROM user_deletions") == 5; }));
   cluster.AwaitQuiet();
@@ -171,7 +173,7 @@ TEST_P(CrashTest, ADeletionIsFinishedAlthoughItsCallerNeverComesBack) {
 TEST_P(CrashTest, AWriteThatIsSentAgainHasOneEffectAlthoughTheServiceDiedBeforeItsAnswer) {
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
-  const int64_t user = CreateUser(cluster);
+  const int64_t user = NewUser(cluster);
   cluster.Kill(Side::kPosts);
   cluster.Start(Side::kPosts, 0, {"--fault", "guarded_write.after_commit=die"});
   post::v1::CreatePostRequest request;
@@ -195,7 +197,7 @@ TEST_P(CrashTest, ACascadeOf100000PostsSurvivesFiveKillsInItsMiddle) {
   constexpr int kPosts = 100'000;
   Cluster cluster(GetParam(), {});
   cluster.StartAll();
-  const int64_t user = CreateUser(cluster);
+  const int64_t user = NewUser(cluster);
   post::v1::BatchCreatePostsRequest batch;
   for (int i = 0; i < 1000; ++i) {
     auto* post = batch.add_requests();
@@ -210,7 +212,7 @@ TEST_P(CrashTest, ACascadeOf100000PostsSurvivesFiveKillsInItsMiddle) {
   // Each life of the process ends after its 15th batch, with most of the posts left.
   const std::vector<std::string> fault = {"--fault", "reclaim.after_commit=die@15"};
   cluster.Start(Side::kPosts, 0, fault);
-  EXPECT_THAT(TryDelete(cluster, user), GrpcOk());
+  EXPECT_THAT(AskForDeletion(cluster, user), GrpcOk());
   int64_t before = kPosts;
   for (int kill = 1; kill <= 5; ++kill) {
     EXPECT_EQ(cluster.process(Side::kPosts).Wait(), 128 + SIGKILL);

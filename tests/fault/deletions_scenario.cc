@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/pair.h"
+#include "tests/support/secrets.h"
 #include "tests/support/status_matchers.h"
 
 namespace crosskey::testing {
@@ -55,7 +56,7 @@ DeletionsScenario::DeletionsScenario(Cluster& cluster)
 int64_t DeletionsScenario::CreateUser() {
   static int count = 0;
   user::v1::CreateUserRequest request;
-  request.set_username(absl::StrCat("user ", ++count));
+  request.set_username(absl::StrCat(kPrivate, " ", ++count));
   user::v1::CreateUserResponse response;
   EXPECT_THAT(Invoke(cluster_.users(), &UserService::Stub::CreateUser, request, &response), GrpcOk());
   return response.user().id();

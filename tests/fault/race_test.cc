@@ -14,6 +14,7 @@
 #include "tests/support/status_matchers.h"
 #include "tests/support/test_database.h"
 #include "tests/support/wait.h"
+#include "tests/workload/settings.h"
 
 namespace crosskey::testing {
 namespace {
@@ -76,10 +77,10 @@ void DeleteForGood(UserStub& users, int64_t user) {
 }
 
 TEST_P(RaceTest, NoPostIsAcceptedAfterACascadeHasAnsweredAndNoneIsLeft) {
-  constexpr int kUsers = 100;
+  const int rounds = RoundsOfRun();
   Outcomes outcomes;
   std::atomic<int> late = 0;
-  for (int i = 0; i < kUsers; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     const int64_t user = CreateUser(users(i), absl::StrCat("user ", i));
     std::atomic<bool> deleted = false;
     std::atomic<int> ended = 0;
@@ -103,8 +104,8 @@ TEST_P(RaceTest, NoPostIsAcceptedAfterACascadeHasAnsweredAndNoneIsLeft) {
   std::printf("writes: %s\n", outcomes.ToString().c_str());
   EXPECT_EQ(late, 0);
   EXPECT_EQ(outcomes.Except(kRefusals), "");
-  EXPECT_GE(outcomes.Count("OK"), kUsers);
-  EXPECT_GE(outcomes.Count("FOREIGN_KEY_VIOLATION"), kUsers * kWriters);
+  EXPECT_GE(outcomes.Count("OK"), rounds);
+  EXPECT_GE(outcomes.Count("FOREIGN_KEY_VIOLATION"), rounds * kWriters);
   ExpectNoOrphans();
   TestDatabase& user_db = cluster_.user_db();
   TestDatabase& post_db = cluster_.post_db();
@@ -113,18 +114,18 @@ TEST_P(RaceTest, NoPostIsAcceptedAfterACascadeHasAnsweredAndNoneIsLeft) {
   // Whichever replica did a piece of work, it was done once.
   ExpectEveryEventNumberedOnce();
   EXPECT_EQ(Events(post_db, "post.v1.PostCreated"), outcomes.Count("OK"));
-  EXPECT_EQ(Events(post_db, "post.v1.UserPostsReclaimed"), kUsers);
-  EXPECT_EQ(Events(user_db, "user.v1.UserDeleted"), kUsers);
-  EXPECT_EQ(user_db.Number("SELECT COUNT(*) FROM user_deletions WHERE state = 5"), kUsers);
+  EXPECT_EQ(Events(post_db, "post.v1.UserPostsReclaimed"), rounds);
+  EXPECT_EQ(Events(user_db, "user.v1.UserDeleted"), rounds);
+  EXPECT_EQ(user_db.Number("SELECT COUNT(*) FROM user_deletions WHERE state = 5"), rounds);
   EXPECT_EQ(user_db.Number("SELECT SUM(removed) FROM deletion_rows WHERE relationship = 'post.v1.Post.user_id'"),
             outcomes.Count("OK"));
 }
 
 TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
-  constexpr int kUsers = 100;
+  const int rounds = RoundsOfRun();
   Outcomes writes;
   Outcomes deletions;
-  for (int i = 0; i < kUsers; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     const int64_t user = CreateUser(users(i), absl::StrCat("user ", i));
     std::atomic<bool> sent = false;
     std::atomic<bool> over = false;
@@ -135,7 +136,7 @@ TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
           // The first user is deleted before the writers begin. For each further user they begin earlier within its
           // deletion.
           while (!sent) std::this_thread::yield();
-          const absl::Time begin = absl::Now() + absl::Microseconds(500) * (kUsers - i);
+          const absl::Time begin = absl::Now() + absl::Milliseconds(50) / rounds * (rounds - i);
           while (i == 0 ? !over : absl::Now() < begin && !over) std::this_thread::yield();
           const grpc::Status status = TryCreatePost(posts(writer), user);
           writes.Add(status);
@@ -144,7 +145,7 @@ TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
         [&] {
           sent = true;
           // The last user gets a post before its deletion begins.
-          while (i == kUsers - 1 && accepted == 0) std::this_thread::yield();
+          while (i == rounds - 1 && accepted == 0) std::this_thread::yield();
           deletion = TryDelete(users(i + 1), user, REFERENTIAL_ACTION_RESTRICT);
           over = true;
         });
@@ -165,11 +166,11 @@ TEST_P(RaceTest, RestrictNeverDeletesAUserThatHasAPost) {
 // Posts move from one user to another while one of the two is deleted. A post whose move was accepted goes where the
 // new user goes, any other where the old user goes.
 TEST_P(RaceTest, APostThatMovesSharesTheFateOfTheUserItWasAcceptedFor) {
-  constexpr int kPairs = 100;
+  const int rounds = RoundsOfRun();
   Outcomes outcomes;
   std::set<int64_t> expected;
   std::mutex mutex;
-  for (int i = 0; i < kPairs; ++i) {
+  for (int i = 0; i < rounds; ++i) {
     const int64_t from = CreateUser(users(i), absl::StrCat("from ", i));
     const int64_t to = CreateUser(users(i), absl::StrCat("to ", i));
     const std::vector<int64_t> ids = CreatePosts(posts(i), from, kWriters);
@@ -194,7 +195,7 @@ TEST_P(RaceTest, APostThatMovesSharesTheFateOfTheUserItWasAcceptedFor) {
   refusals.insert("POST_NOT_FOUND");  // it went with its old user
   EXPECT_EQ(outcomes.Except(refusals), "");
   EXPECT_GT(outcomes.Count("OK"), 0);
-  EXPECT_LT(outcomes.Count("OK"), kPairs * kWriters);
+  EXPECT_LT(outcomes.Count("OK"), rounds * kWriters);
   ExpectNoOrphans();
   std::set<int64_t> left;
   for (const auto& row : cluster_.post_db().Query("SELECT id FROM posts")) left.insert(std::stoll(row.front()));

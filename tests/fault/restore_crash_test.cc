@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Rows = std::vector<std::vector<std::string>>;
 
-constexpr char kUserService[] = "tests/user-service";
+constexpr char kFaultyUserService[] = "tests/user-service";
 constexpr char kMark[] = "SELECT COUNT(*) FROM leases WHERE name = 'later'";
 
 // Whether the process has the file open.
@@ -43,7 +43,7 @@ class RestoreCrash : public ::testing::Test {
 
   int Run(std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--db", pair_.user_db().url()});
-    return RunProgram(kUserService, arguments, &output_);
+    return RunProgram(kFaultyUserService, arguments, &output_);
   }
 
   size_t FilesLike(const std::string& begin) const {
@@ -87,8 +87,8 @@ TEST_F(RestoreCrash, AFailureLeavesTheOldDatabaseAndNothingElse) {
 // It has opened the file before, and waits for the lock: it must not go on with the file that has lost the name.
 TEST_F(RestoreCrash, AServiceThatIsStartedMeanwhileServesTheNewDatabase) {
   const std::string go_on = path_ + ".go";
-  ChildProcess restore(kUserService, {"restore", backup_, "--db", pair_.user_db().url(), "--fault",
-                                      absl::StrCat(fault::kRestoreCleared, "=wait:", go_on)});
+  ChildProcess restore(kFaultyUserService, {"restore", backup_, "--db", pair_.user_db().url(), "--fault",
+                                            absl::StrCat(fault::kRestoreCleared, "=wait:", go_on)});
   ASSERT_TRUE(WaitFor([&] { return absl::StrContains(restore.Output(), "reached"); })) << restore.Output();
   pair_.StartUsers(false);
   EXPECT_TRUE(WaitFor([&] { return Opens(pair_.user_process().pid(), path_); }));

@@ -19,6 +19,7 @@
 #include "tests/fault/calls.h"
 #include "tests/support/cluster.h"
 #include "tests/support/free_port.h"
+#include "tests/support/secrets.h"
 #include "tests/support/wait.h"
 
 namespace crosskey::testing {
@@ -79,7 +80,7 @@ class Client {
   // Creates a user, a post and a like, lists the posts with their user, and deletes the user with all of it.
   void Round() {
     user::v1::CreateUserRequest create;
-    create.set_username(absl::StrCat("client-", number_, "-", ++round_));
+    create.set_username(absl::StrCat(kPrivate, "-", number_, "-", ++round_));
     create.set_request_id(NewUuid());
     user::v1::CreateUserResponse created;
     Call(*users_, &UserStub::CreateUser, create, &created);

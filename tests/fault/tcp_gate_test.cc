@@ -72,13 +72,13 @@ class Echo {
   std::thread thread_;
 };
 
-class Client {
+class GateClient {
  public:
-  explicit Client(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit GateClient(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const sockaddr_in address = AddressOf(port);
     connected_ = connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   }
-  ~Client() { close(fd_); }
+  ~GateClient() { close(fd_); }
   bool connected() const { return connected_; }
   void Send(const std::string& text) { send(fd_, text.data(), text.size(), MSG_NOSIGNAL); }
   // What has come within the time, "(end)" if the connection has ended, "" if nothing came.
@@ -105,7 +105,7 @@ class TcpGateTest : public ::testing::Test {
  protected:
   void ExpectItRecovers() {
     gate.Heal();
-    Client client(gate.port());
+    GateClient client(gate.port());
     EXPECT_EQ(client.Ask("again"), "again");
   }
 
@@ -115,7 +115,7 @@ class TcpGateTest : public ::testing::Test {
 
 TEST_F(TcpGateTest, WithoutAFaultItCarriesEverything) {
   for (int i = 0; i < 20; ++i) {
-    Client client(gate.port());
+    GateClient client(gate.port());
     EXPECT_EQ(client.Ask("one"), "one");
     EXPECT_EQ(client.Ask("two"), "two");
   }
@@ -123,14 +123,14 @@ TEST_F(TcpGateTest, WithoutAFaultItCarriesEverything) {
 
 TEST_F(TcpGateTest, RefusedConnectionsEndAtOnce) {
   gate.Refuse(true);
-  Client client(gate.port());
+  GateClient client(gate.port());
   EXPECT_EQ(client.Ask("x"), "(end)");
   ExpectItRecovers();
 }
 
 TEST_F(TcpGateTest, ConnectionsThatNobodyAcceptsHangAndAreServedLater) {
   gate.StopAccepting(true);
-  Client client(gate.port());
+  GateClient client(gate.port());
   EXPECT_TRUE(client.connected());
   client.Send("late");
   EXPECT_EQ(client.Receive(kLookMs), "");
@@ -139,7 +139,7 @@ TEST_F(TcpGateTest, ConnectionsThatNobodyAcceptsHangAndAreServedLater) {
 }
 
 TEST_F(TcpGateTest, CutConnectionsEnd) {
-  Client client(gate.port());
+  GateClient client(gate.port());
   EXPECT_EQ(client.Ask("x"), "x");
   gate.CutAll();
   EXPECT_EQ(client.Receive(), "(end)");
@@ -147,7 +147,7 @@ TEST_F(TcpGateTest, CutConnectionsEnd) {
 }
 
 TEST_F(TcpGateTest, WhatGoesToTheTargetIsLostAlone) {
-  Client client(gate.port());
+  GateClient client(gate.port());
   EXPECT_EQ(client.Ask("x"), "x");
   gate.SwallowToTarget(true);
   client.Send("lost");
@@ -158,7 +158,7 @@ TEST_F(TcpGateTest, WhatGoesToTheTargetIsLostAlone) {
 }
 
 TEST_F(TcpGateTest, WhatComesFromTheTargetIsLostAlone) {
-  Client client(gate.port());
+  GateClient client(gate.port());
   EXPECT_EQ(client.Ask("x"), "x");
   gate.SwallowFromTarget(true);
   client.Send("heard");
@@ -169,7 +169,7 @@ TEST_F(TcpGateTest, WhatComesFromTheTargetIsLostAlone) {
 
 TEST_F(TcpGateTest, AConnectionEndsAfterSoManyBytes) {
   gate.CutAfterFromTarget(5);
-  Client client(gate.port());
+  GateClient client(gate.port());
   EXPECT_EQ(client.Ask("four"), "four");
   EXPECT_EQ(client.Ask("more"), "(end)");
   ExpectItRecovers();
@@ -178,7 +178,7 @@ TEST_F(TcpGateTest, AConnectionEndsAfterSoManyBytes) {
 TEST_F(TcpGateTest, WhatIsDelayedArrivesLaterAndWhole) {
   gate.Delay(150);
   {
-    Client client(gate.port());
+    GateClient client(gate.port());
     const absl::Time begin = absl::Now();
     EXPECT_EQ(client.Ask("slow"), "slow");
     EXPECT_GE(absl::Now() - begin, absl::Milliseconds(300));
@@ -188,7 +188,7 @@ TEST_F(TcpGateTest, WhatIsDelayedArrivesLaterAndWhole) {
 
 TEST_F(TcpGateTest, ADelayedConnectionCanBeCut) {
   gate.Delay(3'600'000);
-  Client client(gate.port());
+  GateClient client(gate.port());
   client.Send("never");
   EXPECT_EQ(client.Receive(kLookMs), "");
   gate.CutAll();

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "common/db/url.h"
 #include "tests/support/integrity.h"
+#include "tests/workload/settings.h"
 
 namespace crosskey::testing {
 namespace {
@@ -56,11 +57,6 @@ std::string Contents(const TestDatabase& database) {
 }
 
 }  // namespace
-
-int RoundsOfRun() {
-  const char* rounds = std::getenv("CROSSKEY_TEST_ROUNDS");
-  return rounds == nullptr ? 40 : std::atoi(rounds);
-}
 
 int TimesOfRun() { return std::max(1, RoundsOfRun() / 200); }
 

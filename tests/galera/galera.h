@@ -14,9 +14,7 @@
 
 namespace crosskey::testing {
 
-// How many rounds a race has: 40, or the number in CROSSKEY_TEST_ROUNDS.
-int RoundsOfRun();
-// How often the other tests do what they do: one time for each 200 rounds, and at least once.
+// How often tests without rounds do what they do: one time for each 200 rounds, and at least once.
 int TimesOfRun();
 
 // Node 0 to 2: SIGKILL, and the start that lets it get what it has missed. Both return when that is over.

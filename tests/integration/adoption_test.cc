@@ -98,8 +98,8 @@ std::string RequestId(int number) { return absl::StrFormat("00000000-0000-4000-8
 
 // Sends the request with this number again.
 template <typename Stub, typename Request, typename Response>
-grpc::Status Repeat(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                    int number, const std::string& text, Response* response) {
+grpc::Status SendAgain(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                       int number, const std::string& text, Response* response) {
   auto request = Parse<Request>(text);
   request.set_request_id(RequestId(number));
   return Invoke(stub, method, request, response);
@@ -116,7 +116,7 @@ void ExpectStored(const TestDatabase& database, Stub& stub,
   Response stored;
   ASSERT_TRUE(stored.ParseFromString(absl::HexStringToBytes(rows.front().front()))) << number;
   Response response;
-  EXPECT_THAT(Repeat(stub, method, number, text, &response), GrpcOk()) << number;
+  EXPECT_THAT(SendAgain(stub, method, number, text, &response), GrpcOk()) << number;
   EXPECT_EQ(response.ShortDebugString(), stored.ShortDebugString()) << number;
 }
 
@@ -147,7 +147,7 @@ class Adoption : public DatabaseTest {
   }
   grpc::Status RepeatDelete(int number, const std::string& text, user::v1::UserDeletion* deletion) {
     user::v1::DeleteUserResponse response;
-    const grpc::Status status = Repeat(pair_.users(), &UserService::Stub::DeleteUser, number, text, &response);
+    const grpc::Status status = SendAgain(pair_.users(), &UserService::Stub::DeleteUser, number, text, &response);
     *deletion = response.deletion();
     return status;
   }

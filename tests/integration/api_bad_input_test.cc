@@ -28,25 +28,25 @@ class ApiBadInput : public ApiTest {
 };
 CROSSKEY_ON_EVERY_DATABASE(ApiBadInput);
 
-struct Case {
+struct BadInput {
   std::string name;
   std::function<grpc::Status(Pair&)> call;
   std::set<std::string> fields;
 };
 
 template <typename Request>
-Case Bad(const Request& request, std::set<std::string> fields) {
+BadInput Bad(const Request& request, std::set<std::string> fields) {
   return {absl::StrCat(request.GetTypeName(), " {", request.ShortDebugString().substr(0, 200), "}"),
           [request](Pair& pair) { return Send(pair, request).status; }, std::move(fields)};
 }
 
 template <typename Request>
-Case Bad(const std::string& text, std::set<std::string> fields) {
+BadInput Bad(const std::string& text, std::set<std::string> fields) {
   return Bad(FromText<Request>(text), std::move(fields));
 }
 
-void ExpectAllRefused(Pair& pair, const std::vector<Case>& cases) {
-  for (const Case& bad : cases) {
+void ExpectAllRefused(Pair& pair, const std::vector<BadInput>& cases) {
+  for (const BadInput& bad : cases) {
     SCOPED_TRACE(bad.name);
     ExpectBadFields(bad.call(pair), bad.fields);
   }
@@ -203,7 +203,7 @@ TEST_P(ApiBadInput, UpdateMasks) {
   const int64_t user = pair().CreateUser(NewName());
   const int64_t post = pair().CreatePost(user);
   const std::string before = Stored();
-  std::vector<Case> cases;
+  std::vector<BadInput> cases;
   for (const std::string path : {"nope", "", "Username", "user.username", "username.x", "**", "id", "uid", "state",
                                  "create_time", "update_time", "etag"}) {
     cases.push_back(Bad<user::v1::UpdateUserRequest>(
@@ -242,7 +242,7 @@ TEST_P(ApiBadInput, LongMaskPathsGiveAnErrorThatCanBeRead) {
 TEST_P(ApiBadInput, Actions) {
   const int64_t user = pair().CreateUser(NewName());
   const std::string before = Stored();
-  std::vector<Case> cases;
+  std::vector<BadInput> cases;
   for (const int action : {3, 4, 99, -1}) {
     for (const char* more : {"", "validate_only: true", "allow_missing: true"}) {
       user::v1::DeleteUserRequest request = FromText<user::v1::DeleteUserRequest>(more);

@@ -35,6 +35,9 @@ class ApiTest : public DatabaseTest {
 
 inline constexpr int64_t kNoSuchId = 4'000'000'000;
 
+inline constexpr auto kAborted = grpc::StatusCode::ABORTED;
+inline constexpr auto kNotFound = grpc::StatusCode::NOT_FOUND;
+
 // A username that no other call gave.
 inline std::string NewName() {
   static int count = 0;

@@ -12,8 +12,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 
-constexpr auto kAborted = grpc::StatusCode::ABORTED;
-constexpr auto kNotFound = grpc::StatusCode::NOT_FOUND;
 constexpr auto kPrecondition = grpc::StatusCode::FAILED_PRECONDITION;
 
 class ApiPosts : public ApiTest {

@@ -11,9 +11,6 @@ using ::testing::MatchesRegex;
 using user::v1::DeleteUserRequest;
 using user::v1::UpdateUserRequest;
 
-constexpr auto kAborted = grpc::StatusCode::ABORTED;
-constexpr auto kNotFound = grpc::StatusCode::NOT_FOUND;
-
 class ApiUsers : public ApiTest {
  protected:
   Answer<user::v1::UpdateUserResponse> Update(const std::string& text) { return Send<UpdateUserRequest>(pair(), text); }

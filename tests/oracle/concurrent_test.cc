@@ -22,7 +22,7 @@
 namespace crosskey::testing {
 namespace {
 
-constexpr uint64_t kSeed = 20;
+constexpr uint64_t kConcurrentSeed = 20;
 constexpr int kClients = 16;
 constexpr int kOperations = 220;  // of each client; some are sent twice
 
@@ -154,7 +154,7 @@ class ConcurrentTest : public DatabaseTest {
 CROSSKEY_ON_EVERY_DATABASE(ConcurrentTest);
 
 TEST_P(ConcurrentTest, ManyClientsLeaveTwoDatabasesThatFitTogether) {
-  const uint64_t seed = SeedOfRun(kSeed);
+  const uint64_t seed = SeedOfRun(kConcurrentSeed);
   std::vector<std::thread> clients;
   for (int i = 0; i < kClients; ++i) clients.emplace_back([this, seed, i] { RunClient(seed * 1000 + i); });
   for (std::thread& client : clients) client.join();

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/support/pair.h"
 #include "tests/support/process_pair.h"
+#include "tests/support/secrets.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -23,8 +24,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Rows = std::vector<std::vector<std::string>>;
 
-constexpr char kUserService[] = "user-service/user-service";
-constexpr char kPostService[] = "post-service/post-service";
 constexpr char kIndexPage[] = "SELECT rootpage FROM sqlite_master WHERE name = 'users_by_username'";
 constexpr char kNames[] = "SELECT username FROM users ORDER BY id";
 
@@ -142,7 +141,7 @@ TEST_F(Backup, IsOneStateWhileTheServiceWrites) {
     clients.emplace_back([&, client] {
       for (int i = 0; !stop; ++i) {
         user::v1::CreateUserRequest user;
-        user.set_username(absl::StrCat("user ", client, " ", i));
+        user.set_username(absl::StrCat(kPrivate, " ", client, " ", i));
         user::v1::CreateUserResponse created;
         EXPECT_THAT(Invoke(pair_.users(), &user::v1::UserService::Stub::CreateUser, user, &created), GrpcOk());
         post::v1::CreatePostRequest post;

@@ -16,6 +16,7 @@
 #include "tests/support/http_get.h"
 #include "tests/support/pair.h"
 #include "tests/support/process_pair.h"
+#include "tests/support/secrets.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/wait.h"
 
@@ -24,8 +25,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr char kUserService[] = "user-service/user-service";
 
 TEST(Command, VersionAndHelpNeedNothing) {
   std::string output;
@@ -220,7 +219,7 @@ TEST_P(ServiceProcess, SigtermLetsCallsFinishAndEndsWithZero) {
         grpc::ClientContext context;
         context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
         user::v1::CreateUserRequest request;
-        request.set_username(absl::StrCat("user ", client, " ", i));
+        request.set_username(absl::StrCat(kPrivate, " ", client, " ", i));
         user::v1::CreateUserResponse response;
         const grpc::Status status = pair.users().CreateUser(&context, request, &response);
         if (status.ok()) {

@@ -1,15 +1,19 @@
 #include "tests/support/child_process.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/secrets.h"
 #include "tests/support/wait.h"
 
 extern char** environ;
@@ -36,7 +40,6 @@ ChildProcess::ChildProcess(const std::string& program, const std::vector<std::st
   const int output = mkstemp(path);
   output_path_ = path;
 
-  // All this is built before the fork: after it, the child of a process with threads must do nothing but exec.
   const std::string binary = BuildFolderOf(program) / program;
   std::vector<std::string> words = {binary};
   words.insert(words.end(), arguments.begin(), arguments.end());
@@ -50,14 +53,18 @@ ChildProcess::ChildProcess(const std::string& program, const std::vector<std::st
   for (std::string& variable : variables) envp.push_back(variable.data());
   envp.push_back(nullptr);
 
-  pid_ = fork();
-  if (pid_ == 0) {
-    dup2(output, STDOUT_FILENO);
-    dup2(output, STDERR_FILENO);
-    execve(binary.c_str(), argv.data(), envp.data());
-    _exit(127);
-  }
+  // A fork would copy the page tables of this process, which are large with sanitizers.
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+  const int failed = posix_spawn(&pid_, binary.c_str(), &actions, nullptr, argv.data(), envp.data());
+  posix_spawn_file_actions_destroy(&actions);
   close(output);
+  if (failed != 0) {
+    ADD_FAILURE() << binary << " cannot be started: " << strerror(failed);
+    exit_ = 127;
+  }
 }
 
 ChildProcess::~ChildProcess() {
@@ -65,13 +72,15 @@ ChildProcess::~ChildProcess() {
     kill(pid_, SIGKILL);
     Wait();
   }
+  ExpectNoSecrets(Output());
   std::error_code ignored;
   std::filesystem::remove(output_path_, ignored);
 }
 
 void ChildProcess::Signal(int signal) {
+  if (exit_.has_value()) return;
   kill(pid_, signal);
-  if (signal != SIGSTOP || exit_.has_value()) return;
+  if (signal != SIGSTOP) return;
   // The threads stop one after the other; waitpid returns when the last one has stopped.
   int status = 0;
   if (waitpid(pid_, &status, WUNTRACED) == pid_ && !WIFSTOPPED(status)) {

@@ -12,6 +12,10 @@
 
 namespace crosskey::testing {
 
+inline constexpr char kUserService[] = "user-service/user-service";
+inline constexpr char kPostService[] = "post-service/post-service";
+
+// Its end fails the test if what it has written has a secret in it: see secrets.h.
 class ChildProcess {
  public:
   // `program` is a path below the build folder (CROSSKEY_BUILD_DIR, or where this test lies), for example

@@ -20,7 +20,7 @@ constexpr char kVariable[] = "CROSSKEY_TEST_MARIADB";
 // The path of a program of the server; empty: not found. Debian has it in /usr/sbin, which is not in everybody's PATH.
 std::string Program(const std::string& name) {
   for (const char* folder : {"/usr/sbin/", "/usr/bin/", "/usr/local/sbin/", "/usr/local/bin/"}) {
-    if (access((folder + name).c_str(), X_OK) == 0) return folder + name;
+    if (::access((folder + name).c_str(), X_OK) == 0) return folder + name;
   }
   return "";
 }

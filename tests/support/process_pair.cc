@@ -11,9 +11,6 @@
 namespace crosskey::testing {
 namespace {
 
-constexpr char kUserService[] = "user-service/user-service";
-constexpr char kPostService[] = "post-service/post-service";
-
 std::vector<std::string> Join(std::vector<std::string> words, const std::vector<std::string>& more) {
   words.insert(words.end(), more.begin(), more.end());
   return words;

@@ -12,8 +12,8 @@
 namespace crosskey::testing {
 namespace {
 
-constexpr char kUserService[] = "spiffe://crosskey/user-service";
-constexpr char kPostService[] = "spiffe://crosskey/post-service";
+constexpr char kUserServiceUri[] = "spiffe://crosskey/user-service";
+constexpr char kPostServiceUri[] = "spiffe://crosskey/post-service";
 
 std::string HexSha256(const std::string& text) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -40,7 +40,7 @@ constexpr char kPolicy[] = R"({
 
 }  // namespace
 
-Secured::Secured() : user_(ca_.Issue({{kUserService}, {kHost}})), post_(ca_.Issue({{kPostService}, {kHost}})) {
+Secured::Secured() : user_(ca_.Issue({{kUserServiceUri}, {kHost}})), post_(ca_.Issue({{kPostServiceUri}, {kHost}})) {
   const KeyAndCertificate front = ca_.Issue({{}, {kHost}});
   folder_.Write("front.crt", front.certificate);
   folder_.Write("front.key", front.key);
@@ -83,7 +83,7 @@ std::vector<std::string> Secured::Flags(Side side) const {
           "--internal-tls-ca",
           folder_.Path("internal.ca"),
           "--peer-identity",
-          side == Side::kUsers ? kPostService : kUserService,
+          side == Side::kUsers ? kPostServiceUri : kUserServiceUri,
           "--policy",
           PolicyPath(),
           "--tokens",
@@ -98,7 +98,7 @@ void Secured::Apply(Side side, process::Options& options) const {
   options.internal_tls_cert = folder_.Path(own + ".crt");
   options.internal_tls_key = folder_.Path(own + ".key");
   options.internal_tls_ca = folder_.Path("internal.ca");
-  options.peer_identities = {side == Side::kUsers ? kPostService : kUserService};
+  options.peer_identities = {side == Side::kUsers ? kPostServiceUri : kUserServiceUri};
   options.policy = PolicyPath();
   options.tokens = TokensPath();
 }

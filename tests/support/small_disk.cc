@@ -15,7 +15,7 @@
 namespace crosskey::testing {
 namespace {
 
-constexpr char kVariable[] = "TMPDIR";
+constexpr char kFolderVariable[] = "TMPDIR";
 
 }  // namespace
 
@@ -24,14 +24,14 @@ SmallDisk::SmallDisk(int mebibytes) {
   if (mkdtemp(folder_.data()) == nullptr) return;
   mounted_ = mount("tmpfs", folder_.c_str(), "tmpfs", 0, absl::StrCat("size=", mebibytes, "m").c_str()) == 0;
   if (!mounted_) return;
-  const char* before = std::getenv(kVariable);
+  const char* before = std::getenv(kFolderVariable);
   temporary_ = before == nullptr ? "" : before;
-  setenv(kVariable, folder_.c_str(), 1);
+  setenv(kFolderVariable, folder_.c_str(), 1);
 }
 
 SmallDisk::~SmallDisk() {
   if (mounted_) {
-    temporary_.empty() ? unsetenv(kVariable) : setenv(kVariable, temporary_.c_str(), 1);
+    temporary_.empty() ? unsetenv(kFolderVariable) : setenv(kFolderVariable, temporary_.c_str(), 1);
     EXPECT_EQ(umount2(folder_.c_str(), MNT_DETACH), 0);
   }
   rmdir(folder_.c_str());

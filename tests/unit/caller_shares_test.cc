@@ -17,9 +17,9 @@ using ::testing::HasSubstr;
 const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
 
 // Takes as many places as it gets.
-int TakeAll(CallerShares& shares, const std::string& principal, int wanted = 1000) {
+int TakeAll(CallerShares& shares, const std::string& principal, int wanted = 1000, absl::Time now = kNow) {
   for (int taken = 0; taken < wanted; ++taken) {
-    if (!shares.Enter(principal, kNow).ok()) return taken;
+    if (!shares.Enter(principal, now).ok()) return taken;
   }
   return wanted;
 }
@@ -29,7 +29,7 @@ TEST(CallerSharesTest, OneThatIsAloneMayTakeAll) {
   EXPECT_EQ(TakeAll(shares, "a"), 100);
   const absl::Status full = shares.Enter("a", kNow);
   EXPECT_TRUE(errors::Is(full, errors::Reason::kOverloaded));
-  shares.Leave("a");
+  shares.Leave("a", kNow);
   EXPECT_TRUE(shares.Enter("a", kNow).ok());
 }
 
@@ -47,8 +47,26 @@ TEST(CallerSharesTest, WhoHasLeftIsNotCounted) {
   ASSERT_TRUE(shares.Enter("modest", kNow).ok());
   ASSERT_EQ(TakeAll(shares, "greedy"), 74) << "the last quarter begins";
   EXPECT_FALSE(shares.Enter("greedy", kNow).ok());
-  shares.Leave("modest");
-  EXPECT_TRUE(shares.Enter("greedy", kNow).ok());
+  shares.Leave("modest", kNow);
+  EXPECT_EQ(TakeAll(shares, "greedy"), 1) << "the other one may come back at any moment";
+  EXPECT_TRUE(shares.Enter("greedy", kNow + absl::Milliseconds(1100)).ok());
+}
+
+// It holds no place most of the time, and that is when the other one takes all it can get.
+TEST(CallerSharesTest, WhoMakesOneCallAfterTheOtherFindsAPlaceEachTime) {
+  CallerShares shares(100, 0);
+  ASSERT_EQ(TakeAll(shares, "greedy"), 100);
+  EXPECT_FALSE(shares.Enter("modest", kNow).ok()) << "all has been taken before it was there";
+  for (int i = 0; i < 50; ++i) shares.Leave("greedy", kNow);
+  for (int i = 0; i < 100; ++i) {
+    const absl::Time now = kNow + absl::Milliseconds(100) * i;
+    TakeAll(shares, "greedy", 1000, now);
+    ASSERT_TRUE(shares.Enter("modest", now).ok()) << i;
+    TakeAll(shares, "greedy", 1000, now);
+    shares.Leave("modest", now);
+    TakeAll(shares, "greedy", 1000, now);
+  }
+  EXPECT_EQ(shares.in_flight(), 75);
 }
 
 TEST(CallerSharesTest, TheRateIsOfEachCaller) {
@@ -72,7 +90,7 @@ TEST(CallerSharesTest, AnyNumberOfCallersIsServed) {
   for (int i = 0; i < 30'000; ++i) {
     const std::string principal = absl::StrCat("jwt:issuer#", i);
     ASSERT_TRUE(shares.Enter(principal, kNow).ok()) << i;
-    shares.Leave(principal);
+    shares.Leave(principal, kNow);
   }
 }
 

@@ -269,17 +269,17 @@ TEST(ToWire, OnlyDetailsGoOut) {
 
 TEST(Admission, IsClosedUntilOpenAndAfterDrain) {
   rpc::Admission admission({2});
-  EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  EXPECT_THAT(admission.Enter("a"), StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
   admission.Open();
-  EXPECT_THAT(admission.Enter(), IsOk());
-  EXPECT_THAT(admission.Enter(), IsOk());
+  EXPECT_THAT(admission.Enter("a"), IsOk());
+  EXPECT_THAT(admission.Enter("a"), IsOk());
   for (int i = 0; i < 10; ++i) {
-    EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
+    EXPECT_THAT(admission.Enter("a"), StatusIs(StatusCode::kResourceExhausted, "OVERLOADED"));
   }
-  admission.Leave();
-  EXPECT_THAT(admission.Enter(), IsOk());
+  admission.Leave("a");
+  EXPECT_THAT(admission.Enter("a"), IsOk());
   admission.Drain();
-  EXPECT_THAT(admission.Enter(), StatusIs(StatusCode::kUnavailable, "DRAINING"));
+  EXPECT_THAT(admission.Enter("a"), StatusIs(StatusCode::kUnavailable, "DRAINING"));
 }
 
 }  // namespace

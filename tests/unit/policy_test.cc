@@ -35,16 +35,16 @@ Policy Of(const std::string& members) {
 // One with a single rule.
 Policy Allowing(const std::string& rule) { return Of(absl::StrCat(R"("allow_rules": [{"name": "a", )", rule, "}]")); }
 
-std::string ErrorOf(const std::string& text) {
+std::string PolicyError(const std::string& text) {
   const auto policy = Policy::Parse(text);
   EXPECT_EQ(policy.status().code(), absl::StatusCode::kInvalidArgument);
   return std::string(policy.status().message());
 }
 std::string ErrorOfRule(const std::string& rule) {
-  return ErrorOf(absl::StrCat(R"({"name": "test", "allow_rules": [)", rule, "]}"));
+  return PolicyError(absl::StrCat(R"({"name": "test", "allow_rules": [)", rule, "]}"));
 }
 std::string ErrorOfOwner(const std::string& owner) {
-  return ErrorOf(absl::StrCat(R"({"name": "test", "allow_rules": [], "owners": [)", owner, "]}"));
+  return PolicyError(absl::StrCat(R"({"name": "test", "allow_rules": [], "owners": [)", owner, "]}"));
 }
 
 TEST(Policy, DeniesWhatNoRuleAllows) {
@@ -202,18 +202,18 @@ TEST(Policy, NamesItsRules) {
 }
 
 TEST(Policy, ErrorsNameThePlace) {
-  EXPECT_EQ(ErrorOf("{\n\n\"name\" 1}"), "line 3: is not JSON");
-  EXPECT_EQ(ErrorOf(""), "line 1: is not JSON");
-  EXPECT_EQ(ErrorOf("{} {}"), "line 1: is not JSON");
-  EXPECT_EQ(ErrorOf("[]"), "is not an object");
-  EXPECT_EQ(ErrorOf(R"({"allow_rules": []})"), "name: is missing");
-  EXPECT_EQ(ErrorOf(R"({"name": 1, "allow_rules": []})"), "name: is not a text");
-  EXPECT_EQ(ErrorOf(R"({"name": "test"})"), "allow_rules: is missing");
-  EXPECT_EQ(ErrorOf(R"({"name": "test", "allow_rules": {}})"), "allow_rules: is not a list");
-  EXPECT_EQ(ErrorOf(R"({"name": "test", "allow_rules": [], "owners": {}})"), "owners: is not a list");
-  EXPECT_EQ(ErrorOf(R"({"name": "test", "allow_rule": []})"),
+  EXPECT_EQ(PolicyError("{\n\n\"name\" 1}"), "line 3: is not JSON");
+  EXPECT_EQ(PolicyError(""), "line 1: is not JSON");
+  EXPECT_EQ(PolicyError("{} {}"), "line 1: is not JSON");
+  EXPECT_EQ(PolicyError("[]"), "is not an object");
+  EXPECT_EQ(PolicyError(R"({"allow_rules": []})"), "name: is missing");
+  EXPECT_EQ(PolicyError(R"({"name": 1, "allow_rules": []})"), "name: is not a text");
+  EXPECT_EQ(PolicyError(R"({"name": "test"})"), "allow_rules: is missing");
+  EXPECT_EQ(PolicyError(R"({"name": "test", "allow_rules": {}})"), "allow_rules: is not a list");
+  EXPECT_EQ(PolicyError(R"({"name": "test", "allow_rules": [], "owners": {}})"), "owners: is not a list");
+  EXPECT_EQ(PolicyError(R"({"name": "test", "allow_rule": []})"),
             "allow_rule: is not one of name, deny_rules, allow_rules, owners");
-  EXPECT_EQ(ErrorOf(R"({"name": "test", "a b": []})"), "?: is not one of name, deny_rules, allow_rules, owners");
+  EXPECT_EQ(PolicyError(R"({"name": "test", "a b": []})"), "?: is not one of name, deny_rules, allow_rules, owners");
   EXPECT_EQ(ErrorOfRule("7"), "allow_rules[0]: is not an object");
   EXPECT_EQ(ErrorOfRule("{}"), "allow_rules[0].name: is missing");
   EXPECT_EQ(ErrorOfRule(R"({"name": ""})"), "allow_rules[0].name: is empty");
@@ -273,23 +273,24 @@ TEST(Policy, ErrorsOfOwnersNameThePlace) {
 }
 
 TEST(Policy, AMemberMayNotBeThereTwice) {
-  EXPECT_EQ(ErrorOf(R"({"name": "a", "allow_rules": [{"name": "x"}, {"name": "y", "source": {}, "source": {}}]})"),
+  EXPECT_EQ(PolicyError(R"({"name": "a", "allow_rules": [{"name": "x"}, {"name": "y", "source": {}, "source": {}}]})"),
             "allow_rules[1].source: is there twice");
-  EXPECT_EQ(ErrorOf(R"({"name": "a", "allow_rules": [], "n\u0061me": "b"})"), "name: is there twice");
+  EXPECT_EQ(PolicyError(R"({"name": "a", "allow_rules": [], "n\u0061me": "b"})"), "name: is there twice");
 }
 
 TEST(Policy, NestingHasALimit) {
   const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
-  EXPECT_EQ(ErrorOf(nested(access::kPolicyBytes / 2)),
+  EXPECT_EQ(PolicyError(nested(access::kPolicyBytes / 2)),
             "[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]: "
             "is nested in more than 16");
-  EXPECT_EQ(ErrorOf(nested(16)), "is not an object");
+  EXPECT_EQ(PolicyError(nested(16)), "is not an object");
 }
 
 TEST(Policy, HasLimits) {
   const std::string begin = R"({"name": "a", "allow_rules": []})";
   EXPECT_TRUE(Policy::Parse(begin + std::string(access::kPolicyBytes - begin.size(), ' ')).ok());
-  EXPECT_EQ(ErrorOf(begin + std::string(access::kPolicyBytes - begin.size() + 1, ' ')), "has more than 262144 bytes");
+  EXPECT_EQ(PolicyError(begin + std::string(access::kPolicyBytes - begin.size() + 1, ' ')),
+            "has more than 262144 bytes");
 
   const auto rules = [](int first, int count) {
     std::vector<std::string> all;
@@ -301,7 +302,7 @@ TEST(Policy, HasLimits) {
                         "}");
   };
   EXPECT_TRUE(Policy::Parse(policy(400, 600)).ok());
-  EXPECT_EQ(ErrorOf(policy(400, 601)), "has more than 1000 rules");
+  EXPECT_EQ(PolicyError(policy(400, 601)), "has more than 1000 rules");
 
   EXPECT_EQ(ErrorOfRule(absl::StrCat(R"({"name": ")", std::string(101, 'x'), R"("})")),
             "allow_rules[0].name: has more than 100 bytes");
@@ -315,7 +316,7 @@ TEST(Policy, HasLimits) {
 TEST(Policy, ErrorsTellNothingOfTheText) {
   for (const char* text : {R"({"name": "s3cret)", R"({"name": "a", "allow_rules": "s3cret"})",
                            R"({"name": "a", "allow_rules": [{"name": "a", "request": {"roles": ["s3cret"]}}]})"}) {
-    EXPECT_THAT(ErrorOf(text), ::testing::Not(::testing::HasSubstr("s3cret")));
+    EXPECT_THAT(PolicyError(text), ::testing::Not(::testing::HasSubstr("s3cret")));
   }
 }
 

@@ -30,16 +30,16 @@ std::string HashOf(const std::string& token) {
 std::string Entry(const std::string& name, const std::string& token, const std::string& more = "") {
   return absl::StrCat(R"({"name": ")", name, R"(", "sha256": ")", HashOf(token), R"(")", more, "}");
 }
-std::string File(const std::vector<std::string>& entries) {
+std::string TokensOf(const std::vector<std::string>& entries) {
   return absl::StrCat(R"({"tokens": [)", absl::StrJoin(entries, ", "), "]}");
 }
 TokenFile Of(const std::vector<std::string>& entries) {
-  auto file = TokenFile::Parse(File(entries));
+  auto file = TokenFile::Parse(TokensOf(entries));
   EXPECT_TRUE(file.ok()) << file.status();
   return *std::move(file);
 }
 // The principal, or why there is none.
-std::string Check(const TokenFile& file, const std::string& token, absl::Time now = kNow) {
+std::string CheckToken(const TokenFile& file, const std::string& token, absl::Time now = kNow) {
   const auto found = file.Check(token, access::Sha256(token), now);
   return found.ok() ? (*found)->principal() : WhyOf(found);
 }
@@ -48,15 +48,15 @@ std::string ErrorOf(const std::string& text) {
   EXPECT_EQ(file.status().code(), absl::StatusCode::kInvalidArgument);
   return std::string(file.status().message());
 }
-std::string ErrorOfEntry(const std::string& entry) { return ErrorOf(File({entry})); }
+std::string ErrorOfEntry(const std::string& entry) { return ErrorOf(TokensOf({entry})); }
 
 TEST(TokenFile, KnowsTokensByTheirHash) {
   const TokenFile file = Of({Entry("web", kWeb), Entry("batch-1.a_B", kBatch)});
-  EXPECT_EQ(Check(file, kWeb), "token:web");
-  EXPECT_EQ(Check(file, kBatch), "token:batch-1.a_B");
-  EXPECT_EQ(Check(file, absl::StrCat(kWeb, "=")), "unknown");
-  EXPECT_EQ(Check(file, HashOf(kWeb)), "unknown") << "a hash is no token";
-  EXPECT_EQ(Check(Of({}), kWeb), "unknown");
+  EXPECT_EQ(CheckToken(file, kWeb), "token:web");
+  EXPECT_EQ(CheckToken(file, kBatch), "token:batch-1.a_B");
+  EXPECT_EQ(CheckToken(file, absl::StrCat(kWeb, "=")), "unknown");
+  EXPECT_EQ(CheckToken(file, HashOf(kWeb)), "unknown") << "a hash is no token";
+  EXPECT_EQ(CheckToken(Of({}), kWeb), "unknown");
 }
 
 TEST(TokenFile, HashesAreWhatSha256sumPrints) {
@@ -64,28 +64,28 @@ TEST(TokenFile, HashesAreWhatSha256sumPrints) {
   const std::string hash = "6bc14bdc4517a7a682c6910de2e2946eb8e1ecd04090728fef6d092a7ceb62c5";
   for (const std::string& text : {hash, absl::AsciiStrToUpper(hash)}) {
     const TokenFile file = Of({absl::StrCat(R"({"name": "a", "sha256": ")", text, R"("})")});
-    EXPECT_EQ(Check(file, "0123456789abcdefghij"), "token:a");
+    EXPECT_EQ(CheckToken(file, "0123456789abcdefghij"), "token:a");
   }
 }
 
 TEST(TokenFile, ShortTokensAreUnknown) {
   const std::string shortest(20, 'x'), shorter(19, 'x');
   const TokenFile file = Of({Entry("a", shortest), Entry("b", shorter)});
-  EXPECT_EQ(Check(file, shortest), "token:a");
-  EXPECT_EQ(Check(file, shorter), "unknown");
+  EXPECT_EQ(CheckToken(file, shortest), "token:a");
+  EXPECT_EQ(CheckToken(file, shorter), "unknown");
 }
 
 TEST(TokenFile, TokensExpire) {
   const TokenFile file = Of({Entry("web", kWeb, R"(, "expires": "2026-06-01T02:00:01+02:00")")});
-  EXPECT_EQ(Check(file, kWeb, kNow), "token:web");
-  EXPECT_EQ(Check(file, kWeb, kNow + absl::Milliseconds(999)), "token:web");
-  EXPECT_EQ(Check(file, kWeb, kNow + absl::Seconds(1)), "expired");
+  EXPECT_EQ(CheckToken(file, kWeb, kNow), "token:web");
+  EXPECT_EQ(CheckToken(file, kWeb, kNow + absl::Milliseconds(999)), "token:web");
+  EXPECT_EQ(CheckToken(file, kWeb, kNow + absl::Seconds(1)), "expired");
 }
 
 TEST(TokenFile, ANameMayHaveSeveralTokens) {
   const TokenFile file = Of({Entry("web", kWeb, R"(, "expires": "2026-05-01T00:00:00Z")"), Entry("web", kBatch)});
-  EXPECT_EQ(Check(file, kWeb), "expired");
-  EXPECT_EQ(Check(file, kBatch), "token:web");
+  EXPECT_EQ(CheckToken(file, kWeb), "expired");
+  EXPECT_EQ(CheckToken(file, kBatch), "token:web");
 }
 
 TEST(TokenFile, ErrorsNameThePlace) {
@@ -117,7 +117,7 @@ TEST(TokenFile, ErrorsNameThePlace) {
         << time;
   }
   EXPECT_EQ(ErrorOfEntry(Entry("a", kWeb, R"(, "expires": null)")), "tokens[0].expires: is not a text");
-  EXPECT_EQ(ErrorOf(File({Entry("a", kWeb), Entry("b", kBatch), Entry("c", kWeb)})),
+  EXPECT_EQ(ErrorOf(TokensOf({Entry("a", kWeb), Entry("b", kBatch), Entry("c", kWeb)})),
             "tokens[2].sha256: is also that of tokens[0]");
 }
 
@@ -126,14 +126,14 @@ TEST(TokenFile, HasLimits) {
   EXPECT_TRUE(TokenFile::Parse(empty + std::string(access::kTokenFileBytes - empty.size(), ' ')).ok());
   EXPECT_EQ(ErrorOf(empty + std::string(access::kTokenFileBytes - empty.size() + 1, ' ')),
             "has more than 1048576 bytes");
-  EXPECT_TRUE(TokenFile::Parse(File({Entry(std::string(100, 'x'), kWeb)})).ok());
+  EXPECT_TRUE(TokenFile::Parse(TokensOf({Entry(std::string(100, 'x'), kWeb)})).ok());
   EXPECT_EQ(ErrorOfEntry(Entry(std::string(101, 'x'), kWeb)), "tokens[0].name: has more than 100 bytes");
 
   std::vector<std::string> entries;
   for (int i = 0; i < access::kTokens; ++i) entries.push_back(Entry("a", absl::StrCat(kWeb, i)));
   EXPECT_EQ(Of(entries).tokens().size(), 10'000U);
   entries.push_back(Entry("a", kWeb));
-  EXPECT_EQ(ErrorOf(File(entries)), "tokens: has more than 10000 elements");
+  EXPECT_EQ(ErrorOf(TokensOf(entries)), "tokens: has more than 10000 elements");
 }
 
 TEST(TokenFile, ErrorsTellNothingOfTheText) {

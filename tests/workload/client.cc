@@ -1,6 +1,7 @@
 #include "tests/workload/client.h"
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/secrets.h"
 
 namespace crosskey::testing {
 namespace {
@@ -110,7 +111,7 @@ void Workload::Client::CreateUser() {
     return;
   }
   user::v1::CreateUserRequest request;
-  request.set_username(absl::StrCat("user ", NextNumber()));
+  request.set_username(absl::StrCat(kPrivate, " ", NextNumber()));
   user::v1::CreateUserResponse response;
   Entry& entry = Record(New(Op::kCreateUser, 0), &UserStub::CreateUser, request, &response);
   if (entry.outcome != Outcome::kOk) return;
@@ -125,7 +126,7 @@ void Workload::Client::CreatePost() {
   post::v1::CreatePostRequest request;
   request.set_user_id(user);
   request.set_title(TitleOf(NextNumber()));
-  request.set_content("content");
+  request.set_content(kPrivate);
   post::v1::CreatePostResponse response;
   Entry& entry = Record(New(Op::kCreatePost, user), &PostStub::CreatePost, request, &response);
   if (entry.outcome != Outcome::kOk) return;
@@ -145,7 +146,7 @@ void Workload::Client::BatchCreatePosts() {
     auto* post = request.add_requests();
     post->set_user_id(users[mixed ? i % 2 : 0]);
     post->set_title(TitleOf(NextNumber()));
-    post->set_content("content");
+    post->set_content(kPrivate);
   }
   post::v1::BatchCreatePostsResponse response;
   Entry& entry = Record(New(Op::kBatchCreatePosts, users[0]), &PostStub::BatchCreatePosts, request, &response);

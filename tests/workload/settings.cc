@@ -16,4 +16,9 @@ uint64_t SeedOfRun(uint64_t otherwise) {
   return seed;
 }
 
+int RoundsOfRun() {
+  const char* given = std::getenv("CROSSKEY_TEST_ROUNDS");
+  return given != nullptr ? std::atoi(given) : 40;
+}
+
 }  // namespace crosskey::testing

@@ -10,5 +10,7 @@ namespace crosskey::testing {
 uint64_t SeedOfRun();
 // The seed in CROSSKEY_SEED, or else `otherwise`; it is printed.
 uint64_t SeedOfRun(uint64_t otherwise);
+// How many rounds a race has: 40, or the number in CROSSKEY_TEST_ROUNDS.
+int RoundsOfRun();
 
 }  // namespace crosskey::testing
