@@ -176,10 +176,10 @@ void Database::NoteError(size_t position, const absl::Status& status) {
   if (looks) CloseIdle();
 }
 
-// Closes a session that is to be opened anew, if this is SQLite. All sessions of a process share one index of the log,
-// and where that was opened read-only it stays so until the last of them is closed. So none may lie about.
+// Closes a session that is to be opened anew, because none may lie about. After a ROLLBACK that failed it would keep
+// its locks on the server. On SQLite all sessions of a process share one index of the log, and where that was opened
+// read-only it stays so until the last of them is closed.
 void Database::CloseIfOld(size_t position) {
-  if (dialect() != Dialect::kSqlite) return;
   {
     std::lock_guard lock(mutex_);
     if (slots_[position].generation == generation_) return;

@@ -40,11 +40,11 @@ struct DatabaseOptions : SessionOptions {
 // UNAVAILABLE DATABASE_UNAVAILABLE (away, busy, or it does not let us), UNAVAILABLE DATABASE_NOT_WRITABLE (full or
 // read-only), CANCELLED, DEADLINE_EXCEEDED. Any other error of the database is returned as sql_error.h makes it.
 //
-// Broken sessions: a session that failed to roll back, or was not allowed something, is opened anew before its next
-// use. A lost connection can mean that the server was restarted, and then the connections of all sessions are dead. A
-// read-only server can mean that another server is the primary by now. So after either every session that was opened
-// before that moment is opened anew before its next use; after the latter once a second at most, because a server can
-// stay read-only.
+// Broken sessions: a session that failed to roll back, or was not allowed something, is closed, and opened anew before
+// its next use. A lost connection can mean that the server was restarted, and then the connections of all sessions are
+// dead. A read-only server can mean that another server is the primary by now. So after either every session that was
+// opened before that moment is opened anew before its next use; after the latter once a second at most, because a
+// server can stay read-only.
 //
 // A read that finds the database full or read-only (a temporary table, for example) gets DATABASE_UNAVAILABLE.
 class Database {

@@ -1,6 +1,8 @@
 #include "common/db/open_session.h"
 
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <errmsg.h>
 #include <soci/mysql/soci-mysql.h>
@@ -9,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "common/db/password_file.h"
 #include "common/db/sql_error.h"
@@ -107,17 +110,18 @@ absl::Status CheckVariables(soci::session& session, std::string& version) {
 }
 
 // The options that SOCI does not know. The driver takes them in the place of the host, with braces around each value.
-std::string HostWithOptions(const SessionOptions& options) {
-  std::string text = absl::StrCat("host={", options.url.host, "};restricted-auth={", kLoginMethods, "}");
+std::string HostWithOptions(const SessionOptions& options, const Server& server) {
+  std::string text = absl::StrCat("host={", server.host, "};restricted-auth={", kLoginMethods, "}");
   if (options.tls_ca.empty()) return text;
   return absl::StrCat(text, ";ssl-ca={", options.tls_ca, "};ssl-enforce=1;ssl-verify-server-cert=1");
 }
 
-absl::Status Connect(soci::session& session, const SessionOptions& options, const std::string& password) {
+absl::Status Connect(soci::session& session, const SessionOptions& options, const Server& server,
+                     const std::string& password) {
   const Url& url = options.url;
   const int64_t timeout = absl::ToInt64Seconds(options.statement_timeout);
   std::string parameters =
-      absl::StrCat("host=", Quoted(HostWithOptions(options)), " port=", url.port, " user=", Quoted(url.user),
+      absl::StrCat("host=", Quoted(HostWithOptions(options, server)), " port=", server.port, " user=", Quoted(url.user),
                    " db=", Quoted(url.database), " charset=", kCharacterSet, " connect_timeout=", kConnectSeconds);
   absl::StrAppend(&parameters, " read_timeout=", timeout, " write_timeout=", timeout);
   if (!password.empty()) absl::StrAppend(&parameters, " password=", Quoted(password));
@@ -166,14 +170,14 @@ absl::Status CheckCluster(soci::session& session, SessionFacts& facts) {
   return absl::OkStatus();
 }
 
-absl::Status OpenMysql(soci::session& session, const SessionOptions& options, SessionFacts& facts) {
+absl::Status OpenOn(const Server& server, soci::session& session, const SessionOptions& options, SessionFacts& facts) {
   std::string password;
   if (!options.password_file.empty()) {
     absl::StatusOr<std::string> read = ReadPasswordFile(options.password_file);
     if (!read.ok()) return Unavailable(read.status());
     password = *std::move(read);
   }
-  CROSSKEY_RETURN_IF_ERROR(Connect(session, options, password));
+  CROSSKEY_RETURN_IF_ERROR(Connect(session, options, server, password));
   MYSQL* const connection = static_cast<soci::mysql_session_backend*>(session.get_backend())->conn_;
   if (!options.tls_ca.empty() && mysql_get_ssl_cipher(connection) == nullptr) {
     return MakeSqlError(SqlError::kRefused, kOpen, "the session is not encrypted");
@@ -194,19 +198,76 @@ absl::Status OpenMysql(soci::session& session, const SessionOptions& options, Se
   return CheckCluster(session, facts);
 }
 
+// The same, without exceptions.
+absl::Status TryOn(const Server& server, soci::session& session, const SessionOptions& options, SessionFacts& facts) {
+  try {
+    session.close();
+    facts = {};
+    return OpenOn(server, session, options, facts);
+  } catch (...) {
+    return StatusOfCurrentException(kOpen);
+  }
+}
+
+// Whether the server of a session takes writes. An error: it is cut off from its cluster, or has just gone.
+absl::StatusOr<bool> TakesWrites(soci::session& session, const SessionFacts& facts) {
+  try {
+    if (facts.in_cluster) {
+      std::string name, ready;
+      session.once << "SHOW GLOBAL STATUS LIKE 'wsrep_ready'", soci::into(name), soci::into(ready);
+      if (ready != "ON") return MakeSqlError(SqlError::kConnection, kOpen, "the server is cut off from its cluster");
+    }
+    int read_only = 0;
+    session.once << "SELECT @@GLOBAL.read_only", soci::into(read_only);
+    return read_only == 0;
+  } catch (...) {
+    return StatusOfCurrentException(kOpen);
+  }
+}
+
 }  // namespace
 
 SessionOpener::SessionOpener(SessionOptions options) : options_(std::move(options)), place_(options_.url.path) {}
 
+absl::Status SessionOpener::OpenMysql(soci::session& session, SessionFacts& facts) {
+  const std::vector<Server>& servers = options_.url.servers;
+  if (servers.size() == 1) return TryOn(servers.front(), session, options_, facts);
+  const size_t first = server_;
+  std::optional<size_t> readable;
+  SqlError kind = SqlError::kConnection;
+  std::vector<std::string> errors;
+  for (size_t i = 0; i < servers.size(); ++i) {
+    const size_t at = (first + i) % servers.size();
+    absl::Status status = TryOn(servers[at], session, options_, facts);
+    if (status.ok()) {
+      const absl::StatusOr<bool> takes = TakesWrites(session, facts);
+      if (takes.ok() && *takes) {
+        server_ = at;
+        return absl::OkStatus();
+      }
+      if (takes.ok() && !readable.has_value()) readable = at;
+      status = takes.status();
+    }
+    if (status.ok()) continue;
+    if (errors.empty()) kind = SqlErrorOf(status).value_or(kind);
+    errors.push_back(absl::StrCat(ToText(servers[at]), ": ", status.message()));
+  }
+  if (readable.has_value()) return TryOn(servers[*readable], session, options_, facts);
+  return MakeSqlError(kind, kOpen, absl::StrJoin(errors, "; "));
+}
+
 absl::Status SessionOpener::Open(soci::session& session, SessionFacts* facts) {
   absl::Status status;
   SessionFacts found;
-  try {
-    session.close();
-    status = options_.url.dialect == Dialect::kSqlite ? OpenSqlite(session, options_.url.path, place_)
-                                                      : OpenMysql(session, options_, found);
-  } catch (...) {
-    status = StatusOfCurrentException(kOpen);
+  if (options_.url.dialect == Dialect::kMysql) {
+    status = OpenMysql(session, found);
+  } else {
+    try {
+      session.close();
+      status = OpenSqlite(session, options_.url.path, place_);
+    } catch (...) {
+      status = StatusOfCurrentException(kOpen);
+    }
   }
   if (!status.ok()) session.close();
   if (facts != nullptr) *facts = found;

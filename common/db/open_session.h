@@ -1,6 +1,7 @@
 // Opening a session so that it is safe to use.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "absl/status/status.h"
@@ -43,6 +44,8 @@ class SessionOpener {
   //          it is. With `tls_ca` the session is encrypted, and the server's certificate is signed by one of those and
   //          has the name or the address of the URL; else there is no session, and no password is sent
   //          (SqlError::kRefused).
+  //          Of several servers it takes the one that the last session had, as long as that takes writes, and else the
+  //          next one that does. If none does, it takes one that can be read. Each may need 2 s to be found missing.
   //          On Galera a read waits until this server has what was committed on the others (wsrep_sync_wait). Group
   //          Replication with several primaries is refused.
   // On an error the session is closed and must not be used. `facts` may be null.
@@ -52,7 +55,10 @@ class SessionOpener {
   absl::Status Check() const;
 
  private:
+  absl::Status OpenMysql(soci::session& session, SessionFacts& facts);
+
   const SessionOptions options_;
+  std::atomic<size_t> server_ = 0;  // of options_.url.servers: the one that the last session had
   SqlitePlace place_;
 };
 

@@ -8,6 +8,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "common/status/limits.h"
+#include "common/status/macros.h"
 
 namespace crosskey::db {
 namespace {
@@ -15,7 +19,7 @@ namespace {
 // The error leaves out the URL itself: it may hold a password, and the message is printed and logged.
 absl::Status Bad(const std::string& why) {
   return absl::InvalidArgumentError(
-      absl::StrCat("the database URL: ", why, "; expected sqlite:PATH or mysql://user@host:port/database"));
+      absl::StrCat("the database URL: ", why, "; expected sqlite:PATH or mysql://user@host:port[,host:port]/database"));
 }
 
 bool IsHost(const std::string& host) {
@@ -58,6 +62,21 @@ std::string Encoded(const std::string& name) {
   return part;
 }
 
+absl::StatusOr<Server> ParseServer(const std::string& address) {
+  Server server;
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &server.port) || server.port < 1 ||
+      server.port > 65535) {
+    return Bad("the port is missing or not a number from 1 to 65535");
+  }
+  server.host = address.substr(0, colon);
+  if (server.host == "localhost") server.host = "127.0.0.1";
+  if (absl::StartsWith(server.host, "[") && absl::EndsWith(server.host, "]")) {  // IPv6
+    server.host = server.host.substr(1, server.host.size() - 2);
+  }
+  return server;
+}
+
 }  // namespace
 
 absl::StatusOr<Url> ParseUrl(const std::string& text) {
@@ -79,21 +98,17 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   const std::string user = rest.substr(0, at);
   const std::optional<std::string> decoded = Decoded(user);
   const std::optional<std::string> database = Decoded(rest.substr(slash + 1));
-  std::string address = rest.substr(at + 1, slash - at - 1);
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &url.port) || url.port < 1 ||
-      url.port > 65535) {
-    return Bad("the port is missing or not a number from 1 to 65535");
+  for (const absl::string_view address : absl::StrSplit(rest.substr(at + 1, slash - at - 1), ',')) {
+    CROSSKEY_ASSIGN_OR_RETURN(Server server, ParseServer(std::string(address)));
+    url.servers.push_back(std::move(server));
   }
-  url.host = address.substr(0, colon);
-  if (url.host == "localhost") url.host = "127.0.0.1";
-  if (absl::StartsWith(url.host, "[") && absl::EndsWith(url.host, "]")) {  // IPv6
-    url.host = url.host.substr(1, url.host.size() - 2);
-  }
+  if (url.servers.size() > limits::kServers) return Bad(absl::StrCat("more than ", limits::kServers, " servers"));
   if (absl::StrContains(user, ":")) return Bad("a password belongs into --db-password-file");
   if (!decoded.has_value() || decoded->empty())
     return Bad("the user is missing, or has a character that must be written as %XX");
-  if (!IsHost(url.host)) return Bad("the host is missing, or no name of a host");
+  for (const Server& server : url.servers) {
+    if (!IsHost(server.host)) return Bad("the host is missing, or no name of a host");
+  }
   if (!database.has_value() || database->empty())
     return Bad("the database is missing, or has a character that must be written as %XX");
   url.user = *decoded;
@@ -103,9 +118,14 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
 
 std::string ToText(const Url& url) {
   if (url.dialect == Dialect::kSqlite) return "sqlite:" + url.path;
-  const bool ipv6 = absl::StrContains(url.host, ":");
-  return absl::StrCat("mysql://", Encoded(url.user), "@", ipv6 ? "[" : "", url.host, ipv6 ? "]" : "", ":", url.port,
-                      "/", Encoded(url.database));
+  const auto append = [](std::string* text, const Server& server) { *text += ToText(server); };
+  return absl::StrCat("mysql://", Encoded(url.user), "@", absl::StrJoin(url.servers, ",", append), "/",
+                      Encoded(url.database));
+}
+
+std::string ToText(const Server& server) {
+  const bool ipv6 = absl::StrContains(server.host, ":");
+  return absl::StrCat(ipv6 ? "[" : "", server.host, ipv6 ? "]" : "", ":", server.port);
 }
 
 }  // namespace crosskey::db

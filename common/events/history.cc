@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
 #include "common/events/events_sql.h"
+#include "common/events/position.h"
 #include "common/status/errors.h"
 #include "common/telemetry/log.h"
 
@@ -124,9 +125,12 @@ absl::Status History::Compare(const Call& call, const FeedPosition& of_peer, con
 }
 
 absl::Status History::NoteLost(const Call& call, const std::string& feed_id, const std::string& reason) {
-  CROSSKEY_ASSIGN_OR_RETURN(const int64_t noted, database_.Transact(call, "histories", [&](db::Tx& tx) {
-    return tx.Execute(kLost, errors::Shortened(reason, kReasonBytes - 3), feed_id);
-  }));
+  CROSSKEY_ASSIGN_OR_RETURN(const int64_t noted,
+                            database_.Transact(call, "histories", [&](db::Tx& tx) -> absl::StatusOr<int64_t> {
+                              // Against a repair that gives the feed a new name meanwhile: it may change no row that this one changes.
+                              CROSSKEY_RETURN_IF_ERROR(LockWholePosition(tx, "own"));
+                              return tx.Execute(kLost, errors::Shortened(reason, kReasonBytes - 3), feed_id);
+                            }));
   if (noted > 0) log::Error("this database has lost something: no writes until a repair", {{"reason", reason}});
   return Refresh(call);
 }

@@ -13,6 +13,7 @@ inline constexpr int kMebibyte = 1024 * kKibibyte;
 
 inline constexpr absl::Duration kDefaultDeadline = absl::Seconds(30);
 inline constexpr int kPasswordFileBytes = 4096;
+inline constexpr int kServers = 16;  // in --db
 inline constexpr int kTlsFileBytes = kMebibyte;
 inline constexpr absl::Duration kPeerCallTimeout = absl::Seconds(2);
 inline constexpr int kTransactionRetries = 5;
@@ -69,6 +70,7 @@ struct Limit {
 inline constexpr Limit kTable[] = {
     {"deadline of a call that brings none", kDefaultDeadline, ""},
     {"file with the password of the database", kPasswordFileBytes, "bytes"},
+    {"servers that --db names", kServers, ""},
     {"file with a key or with certificates", kTlsFileBytes / kMebibyte, "MiB"},
     {"call to the peer", kPeerCallTimeout, ""},
     {"retries of a transaction after a conflict", kTransactionRetries, "times"},

@@ -189,7 +189,7 @@ TEST(LoginOfASession, DoesNotSendThePasswordToWhoAsksForIt) {
   options.password_file = folder.File("password");
   Write(options.password_file, "dearest");
   CuriousServer server;
-  options.url.port = server.port();
+  options.url.servers.front().port = server.port();
   const absl::Status status = Open(options);
   EXPECT_EQ(db::SqlErrorOf(status), db::SqlError::kRefused);
   EXPECT_THAT(std::string(status.message()), HasSubstr("the server asks for a login by another method than"));

@@ -7,12 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/db/sql_error.h"
+#include "common/status/limits.h"
 #include "common/status/macros.h"
 #include "tests/conformance/storage.h"
 #include "tests/support/free_port.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
 
 namespace crosskey::testing {
 namespace {
@@ -28,13 +31,27 @@ TEST(ParseUrl, TakesBothKinds) {
   const db::Url server = db::ParseUrl("mysql://me@db.example:3307/posts").value();
   EXPECT_EQ(server.dialect, db::Dialect::kMysql);
   EXPECT_EQ(server.user, "me");
-  EXPECT_EQ(server.host, "db.example");
-  EXPECT_EQ(server.port, 3307);
+  ASSERT_EQ(server.servers.size(), 1u);
+  EXPECT_EQ(server.servers.front().host, "db.example");
+  EXPECT_EQ(server.servers.front().port, 3307);
   EXPECT_EQ(server.database, "posts");
 }
 
 TEST(ParseUrl, ReachesLocalhostByTcp) {
-  EXPECT_EQ(db::ParseUrl("mysql://me@localhost:3306/posts").value().host, "127.0.0.1");
+  EXPECT_EQ(db::ParseUrl("mysql://me@localhost:3306/posts").value().servers.front().host, "127.0.0.1");
+}
+
+TEST(ParseUrl, TakesSeveralServers) {
+  const std::string text = "mysql://me@one:3306,[2001:db8::2]:3307,192.0.2.3:1/posts";
+  const db::Url url = db::ParseUrl(text).value();
+  std::string servers;
+  for (const db::Server& server : url.servers) absl::StrAppend(&servers, server.host, " ", server.port, ";");
+  EXPECT_EQ(servers, "one 3306;2001:db8::2 3307;192.0.2.3 1;");
+  EXPECT_EQ(db::ToText(url), text);
+  std::string many = "mysql://me@a:1";
+  for (int i = 1; i < limits::kServers; ++i) many += ",a:1";
+  EXPECT_THAT(db::ParseUrl(many + "/posts").status(), IsOk());
+  EXPECT_THAT(std::string(db::ParseUrl(many + ",a:1/posts").status().message()), HasSubstr("more than 16 servers"));
 }
 
 TEST(ParseUrl, SaysWhatIsWrongWithoutRepeatingIt) {
@@ -55,6 +72,9 @@ TEST(ParseUrl, SaysWhatIsWrongWithoutRepeatingIt) {
       {"mysql://host:3306/secret", "a part is missing"},
       {"mysql://me:secret@host/posts", "the port is missing"},
       {"mysql://me:secret@host:0/posts", "the port is missing"},
+      {"mysql://me@host:1,secret/posts", "the port is missing"},
+      {"mysql://me@host:1,/secret", "the port is missing"},
+      {"mysql://me@host:1,:2/secret", "the host"},
       {"mysql://me:secret@host:65536/posts", "the port is missing"},
       {"mysql://me:secret@host:x/posts", "the port is missing"},
       {"mysql://me:secret@host:3306/posts", "--db-password-file"},
@@ -190,6 +210,37 @@ TEST(SqliteSession, IsNotANewOneWhereALogIsLeft) {
 class ServerSession : public DatabaseTest {};
 CROSSKEY_ON_EVERY_SERVER(ServerSession);
 
+TEST_P(ServerSession, OneOfSeveralPrimariesIsRefusedByName) {
+  const TestDatabase own(GetParam());
+  const std::string plugins = own.Query("SELECT @@plugin_dir").front().front();
+  if (!std::filesystem::exists(plugins + "/group_replication.so")) GTEST_SKIP() << "it has no Group Replication";
+  own.Run("INSTALL PLUGIN group_replication SONAME 'group_replication.so'");
+  own.Run("SET GLOBAL group_replication_single_primary_mode = OFF");
+  soci::session session;
+  db::SessionOpener opener(OptionsFor(own));
+  EXPECT_THAT(opener.Open(session), IsOk()) << "it is in no group";
+  own.Run("SET GLOBAL group_replication_group_name = '6f1a2b3c-0000-4000-8000-000000000001'");
+  const absl::Status refused = opener.Open(session);
+  EXPECT_EQ(db::SqlErrorOf(refused), db::SqlError::kRefused);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("one of several primaries (Group Replication)"));
+  own.Run("SET GLOBAL group_replication_single_primary_mode = ON");
+  EXPECT_THAT(opener.Open(session), IsOk());
+  own.Run("UNINSTALL PLUGIN group_replication");
+}
+
+TEST_P(ServerSession, ABrokenOneIsClosedAtOnce) {
+  Storage storage(GetParam(), 1);
+  int64_t id = 0;
+  EXPECT_THAT(storage.database.Transact(TestCall(), "test",
+                                        [&](db::Tx& tx) {
+                                          id = SessionId(tx);
+                                          return db::MakeSqlError(db::SqlError::kConnection, "test", "is lost");
+                                        }),
+              StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  const std::string count = absl::StrCat("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ", id);
+  EXPECT_TRUE(WaitFor([&] { return storage.own.Number(count) == 0; }));
+}
+
 TEST_P(ServerSession, SeesWhatOthersHaveCommitted) {
   Storage storage(GetParam());
   EXPECT_THAT(storage.database.Transact(TestCall(), "test",
@@ -236,7 +287,7 @@ TEST_P(ServerSession, WorksOnceItsDatabaseIsThere) {
 TEST_P(ServerSession, NobodyListeningMeansUnavailable) {
   const TestDatabase own(GetParam());
   db::DatabaseOptions options = OptionsFor(own);
-  options.url.port = FreePort();
+  options.url.servers.front().port = FreePort();
   telemetry::Metrics metrics("test", "0");
   db::Database database(options, metrics);
   int runs = 0;

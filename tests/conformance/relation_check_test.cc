@@ -46,7 +46,7 @@ CREATE TABLE parts (
 ) {table};
 )";
 
-constexpr char kOwners[] = R"(
+constexpr char kTableOfOwners[] = R"(
 CREATE TABLE owners (
   id {counter},
   uid {uuid} NOT NULL,
@@ -55,7 +55,7 @@ CREATE TABLE owners (
 ) {table};
 )";
 
-relation::Declarations Shop() {
+relation::Declarations DeclarationsOfShop() {
   auto declared = relation::Declarations::Read({shop::v1::Item::descriptor()->file()});
   EXPECT_THAT(declared, IsOk());
   return *std::move(declared);
@@ -64,7 +64,7 @@ relation::Declarations Shop() {
 class StartCheck : public DatabaseTest {
  protected:
   StartCheck()
-      : declared_(Shop()),
+      : declared_(DeclarationsOfShop()),
         owner_refs_(relation::ReferenceTable::To(declared_, kOwner, "peer")),
         makers_(relation::LocalParent::Of(declared_, kMaker).value()),
         owners_(relation::ParentTable::Of(declared_, kOwner, "shop.v1.Item.owner_id", {"peer"}).value()) {
@@ -98,7 +98,7 @@ class StartCheck : public DatabaseTest {
   }
   absl::Status CheckOwners(const std::vector<std::pair<std::string, std::string>>& changes,
                            const std::string& run = "") {
-    return Check({{}, {}, {&owners_}}, relation::ParentSchema({kOwner}), kOwners, changes, run);
+    return Check({{}, {}, {&owners_}}, relation::ParentSchema({kOwner}), kTableOfOwners, changes, run);
   }
 
   const relation::Declarations declared_;
@@ -123,7 +123,7 @@ TEST_P(StartCheck, NamesATableThatIsMissing) {
   EXPECT_THAT(CheckItems({{kItems, ""}}), Refuses("shop.v1.Item.owner_id is declared, but there is no table items"));
   EXPECT_THAT(CheckItems({{kItems, ""}}, "DROP TABLE owner_refs"),
               Refuses("shop.v1.Owner is referred to, but there is no table owner_refs"));
-  EXPECT_THAT(CheckOwners({{kOwners, ""}}), Refuses("shop.v1.Owner is a parent, but there is no table owners"));
+  EXPECT_THAT(CheckOwners({{kTableOfOwners, ""}}), Refuses("shop.v1.Owner is a parent, but there is no table owners"));
   EXPECT_THAT(CheckOwners({}, "DROP TABLE owner_deletions"), Refuses("there is no table owner_deletions"));
   EXPECT_THAT(CheckMakers({{kMakers, ""}}), Refuses("there is no table makers"));
 }

@@ -66,8 +66,8 @@ void RejoinNode(int node) { Order("rejoin", node); }
 BehindNode::BehindNode(const TestDatabase& database, int node) : session_(mysql_init(nullptr)) {
   auto* const session = static_cast<MYSQL*>(session_);
   const auto url = db::ParseUrl(database.UrlAt(node));
-  if (mysql_real_connect(session, url->host.c_str(), url->user.c_str(), "", url->database.c_str(),
-                         static_cast<unsigned>(url->port), nullptr, 0) == nullptr ||
+  if (mysql_real_connect(session, url->servers.front().host.c_str(), url->user.c_str(), "", url->database.c_str(),
+                         static_cast<unsigned>(url->servers.front().port), nullptr, 0) == nullptr ||
       mysql_query(session, "FLUSH TABLES WITH READ LOCK") != 0) {
     Die(mysql_error(session));
   }

@@ -26,7 +26,8 @@ const std::set<std::string> kDocumented = {
 
 class GaleraNodeTest : public ::testing::Test {
  protected:
-  GaleraNodeTest() : cluster_("galera", {2, false, {}}) {
+  explicit GaleraNodeTest(bool every_node = false)
+      : cluster_("galera", {2, false, {}, false, {}, nullptr, every_node}) {
     cluster_.StartAll();
     keeper_ = CreateUser(cluster_.users(), "keeper");
     for (int client = 0; client < 8; ++client) {
@@ -61,6 +62,9 @@ class GaleraNodeTest : public ::testing::Test {
   }
 
   void ExpectAsAcknowledged() {
+    End();
+    std::printf("%s\n", outcomes_.ToString().c_str());
+    EXPECT_EQ(outcomes_.Except(kDocumented), "");
     ExpectWhole(cluster_);
     OnEveryNode(cluster_, [&](const TestDatabase& users, const TestDatabase& posts) {
       std::set<int64_t> stored;
@@ -128,9 +132,24 @@ TEST_F(GaleraNodeTest, OneThatIsKilledAndRejoinsTakesNothingWithIt) {
     })) << "the replicas of the node do not serve again";
     AwaitProgress(-1);
   }
-  End();
-  std::printf("%s\n", outcomes_.ToString().c_str());
-  EXPECT_EQ(outcomes_.Except(kDocumented), "");
+  ExpectAsAcknowledged();
+}
+
+// Each service is told all nodes.
+class GaleraNodesTest : public GaleraNodeTest {
+ protected:
+  GaleraNodesTest() : GaleraNodeTest(true) {}
+};
+
+TEST_F(GaleraNodesTest, AReplicaGoesOnWhenItsNodeIsKilled) {
+  AwaitProgress(-1);
+  for (int time = 0; time < TimesOfRun(); ++time) {
+    const int node = (time + 1) % 3;
+    KillNode(node);
+    AwaitProgress(-1);
+    RejoinNode(node);
+    AwaitProgress(-1);
+  }
   ExpectAsAcknowledged();
 }
 

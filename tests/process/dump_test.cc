@@ -36,8 +36,8 @@ class Dump : public DatabaseTest {
   ~Dump() override { fs::remove(file_); }
 
   int Client(const std::string& program, const std::vector<std::string>& arguments) {
-    std::vector<std::string> all = {"--no-defaults", "--host=" + url_.host, absl::StrCat("--port=", url_.port),
-                                    "--user=" + url_.user};
+    std::vector<std::string> all = {"--no-defaults", "--host=" + url_.servers.front().host,
+                                    absl::StrCat("--port=", url_.servers.front().port), "--user=" + url_.user};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return RunProgram(Find(program), all, &output_);
   }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/rpc/listener.h"
 #include "tests/support/free_port.h"
 #include "tests/support/integrity.h"
 #include "tests/support/internal_channel.h"
@@ -85,19 +86,20 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
   const int peer = own.peer_gate ? own.peer_gate->port() : internal_port(other, replica);
   const auto& gate = user ? user_db_gate_ : post_db_gate_;
   const TestDatabase& database = user ? user_db_ : post_db_;
-  std::vector<std::string> flags = {"--db",
-                                    gate ? database.UrlThrough(gate->port(), options_.database_user)
-                                         : database.UrlAt(NodeOf(side, replica), options_.database_user),
-                                    "--listen",
-                                    Loopback(own.port),
-                                    "--internal-listen",
-                                    Loopback(own.internal_port),
-                                    "--metrics-listen",
-                                    Loopback(own.metrics_port),
-                                    "--peer",
-                                    Loopback(peer),
-                                    "--log-format",
-                                    "json"};
+  std::vector<std::string> flags = {
+      "--db",
+      gate ? database.UrlThrough(gate->port(), options_.database_user)
+           : database.UrlAt(NodeOf(side, replica), options_.database_user, options_.every_node),
+      "--listen",
+      Loopback(own.port),
+      "--internal-listen",
+      Loopback(own.internal_port),
+      "--metrics-listen",
+      Loopback(own.metrics_port),
+      "--peer",
+      Loopback(peer),
+      "--log-format",
+      "json"};
   Append(flags, SecurityFlags(side));
   Append(flags, options_.flags);
   // For tests/mutants: a guard that is left out is left out in every process.
@@ -142,9 +144,8 @@ bool Cluster::Running(Side side, int replica) const {
 }
 
 bool Cluster::Healthy(Side side, int replica) const {
-  std::vector<std::string> words = {"healthcheck", "--listen", Loopback(port(side, replica))};
-  Append(words, SecurityFlags(side));
-  return RunProgram(Program(side), words, nullptr) == 0;
+  return rpc::CheckHealth(Loopback(port(side, replica)), "readiness", absl::Seconds(3), options_.secured != nullptr)
+      .ok();
 }
 
 void Cluster::AwaitQuiet() {

@@ -27,6 +27,7 @@ class Cluster {
     std::string database_user = {};  // the account that the services use; empty: that of the tests
     // With TLS and a policy; the stubs and channels of the cluster are allowed everything. Null: without.
     std::shared_ptr<const Secured> secured = nullptr;
+    bool every_node = false;  // of a cluster of databases is known to each process, its own first
   };
 
   // Migrates both databases and starts nothing. On a cluster of databases each replica has a node of its own, and also

@@ -21,6 +21,17 @@ std::string HexSha256(const std::string& text) {
   return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
+std::shared_ptr<grpc::Channel> OpenChannelWith(int port, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetSslTargetNameOverride(Secured::kHost);
+  return grpc::CreateCustomChannel(Loopback(port), credentials, arguments);
+}
+
 // $0: the id of the user that token:owner is bound to
 constexpr char kPolicy[] = R"({
   "name": "tests",
@@ -40,16 +51,10 @@ constexpr char kPolicy[] = R"({
 
 }  // namespace
 
-Secured::Secured() : user_(ca_.Issue({{kUserServiceUri}, {kHost}})), post_(ca_.Issue({{kPostServiceUri}, {kHost}})) {
-  const KeyAndCertificate front = ca_.Issue({{}, {kHost}});
-  folder_.Write("front.crt", front.certificate);
-  folder_.Write("front.key", front.key);
+Secured::Secured() {
+  Issue(ca_);
   folder_.Write("callers.ca", callers_.certificate());
-  folder_.Write("internal.ca", ca_.certificate());
-  folder_.Write("user.crt", user_.certificate);
-  folder_.Write("user.key", user_.key);
-  folder_.Write("post.crt", post_.certificate);
-  folder_.Write("post.key", post_.key);
+  TrustInternally(ca_.certificate());
   std::vector<std::string> entries;
   for (const char* name : {"reader", "writer", "deleter", "operator", "both", "owner", "stranger", "expired"}) {
     const std::string& token = tokens_[name] = absl::StrCat("0123456789abcdef0123456789abcdef-", name);
@@ -57,6 +62,20 @@ Secured::Secured() : user_(ca_.Issue({{kUserServiceUri}, {kHost}})), post_(ca_.I
   }
   folder_.Write("tokens.json", absl::StrCat(R"({"tokens": [)", absl::StrJoin(entries, ","), "]}"));
   WritePolicy(1);
+}
+
+void Secured::Issue(const Authority& authority) {
+  const auto write = [this](const std::string& name, const KeyAndCertificate& pair) {
+    folder_.Write(name + ".crt", pair.certificate);
+    folder_.Write(name + ".key", pair.key);
+  };
+  write("front", front_ = authority.Issue({{}, {kHost}}));
+  write("user", user_ = PairOf(Side::kUsers, authority));
+  write("post", post_ = PairOf(Side::kPosts, authority));
+}
+
+KeyAndCertificate Secured::PairOf(Side side, const Authority& authority) {
+  return authority.Issue({{side == Side::kUsers ? kUserServiceUri : kPostServiceUri}, {kHost}});
 }
 
 std::string Secured::TokenEntry(const std::string& name, const std::string& token, const std::string& expires) {
@@ -104,29 +123,21 @@ void Secured::Apply(Side side, process::Options& options) const {
 }
 
 std::shared_ptr<grpc::Channel> Secured::Open(int port, const KeyAndCertificate& certificate) const {
-  return OpenWith(port, grpc::SslCredentials({ca_.certificate(), certificate.key, certificate.certificate}));
+  return OpenChannelWith(port, grpc::SslCredentials({ca_.certificate(), certificate.key, certificate.certificate}));
 }
 
 std::shared_ptr<grpc::Channel> Secured::OpenAs(int port, const std::string& name) const {
-  return OpenWith(port, grpc::CompositeChannelCredentials(grpc::SslCredentials({ca_.certificate(), "", ""}),
-                                                          grpc::AccessTokenCredentials(Token(name))));
+  return OpenWith(port, Token(name), ca_.certificate());
+}
+
+std::shared_ptr<grpc::Channel> Secured::OpenWith(int port, const std::string& token, const std::string& authorities) {
+  return OpenChannelWith(port, grpc::CompositeChannelCredentials(grpc::SslCredentials({authorities, "", ""}),
+                                                                 grpc::AccessTokenCredentials(token)));
 }
 
 std::shared_ptr<grpc::ChannelCredentials> Secured::AsPeerOf(Side side) const {
   const KeyAndCertificate& peer = PeerOf(side);
   return grpc::SslCredentials({ca_.certificate(), peer.key, peer.certificate});
-}
-
-std::shared_ptr<grpc::Channel> Secured::OpenWith(int port,
-                                                 const std::shared_ptr<grpc::ChannelCredentials>& credentials) const {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetSslTargetNameOverride(kHost);
-  return grpc::CreateCustomChannel(Loopback(port), credentials, arguments);
 }
 
 }  // namespace crosskey::testing

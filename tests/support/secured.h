@@ -29,6 +29,16 @@ class Secured {
   std::vector<std::string> Flags(Side side) const;
   void Apply(Side side, process::Options& options) const;
 
+  // New keys and certificates for all listeners, of this authority. They take effect when the services look again.
+  void Issue(const Authority& authority);
+  // What the internal listener of `side` presents, and the other service takes, if it trusts the authority.
+  static KeyAndCertificate PairOf(Side side, const Authority& authority);
+  // The authorities that the services take each other's certificates from. The same.
+  void TrustInternally(const std::string& certificates) const { folder_.Write("internal.ca", certificates); }
+  // What the public listeners present, and the internal one of `side`.
+  const std::string& front() const { return front_.certificate; }
+  const std::string& internal(Side side) const { return (side == Side::kUsers ? user_ : post_).certificate; }
+
   // `token:owner` may write in the name of this user only. Takes effect when the services look again.
   void BindOwner(int64_t user);
   // The token whose name is "reader" and so on.
@@ -45,6 +55,8 @@ class Secured {
   std::shared_ptr<grpc::Channel> Open(int port, const KeyAndCertificate& certificate = {}) const;
   // The same with the token of that name on each call.
   std::shared_ptr<grpc::Channel> OpenAs(int port, const std::string& name) const;
+  // The same with any token. Trusts servers of `authorities`.
+  static std::shared_ptr<grpc::Channel> OpenWith(int port, const std::string& token, const std::string& authorities);
   // What makes a channel that the internal listener of `side` takes for the other service.
   std::shared_ptr<grpc::ChannelCredentials> AsPeerOf(Side side) const;
   // What the other service than `side` presents to it.
@@ -54,14 +66,14 @@ class Secured {
   static constexpr char kHost[] = "crosskey.test";
 
  private:
-  std::shared_ptr<grpc::Channel> OpenWith(int port, const std::shared_ptr<grpc::ChannelCredentials>& credentials) const;
   void WritePolicy(int64_t owner) const;
 
   Folder folder_;
   Authority ca_{"services"};
   Authority callers_{"callers"};
-  const KeyAndCertificate user_;
-  const KeyAndCertificate post_;
+  KeyAndCertificate front_;
+  KeyAndCertificate user_;
+  KeyAndCertificate post_;
   std::map<std::string, std::string> tokens_;
 };
 

@@ -51,8 +51,9 @@ Rows RunMysql(const std::string& server, const std::string& database, const std:
   if (!url.ok()) Die("bad server", server);
   const std::unique_ptr<MYSQL, void (*)(MYSQL*)> connection(mysql_init(nullptr), mysql_close);
   if (waits) mysql_options(connection.get(), MYSQL_INIT_COMMAND, "SET SESSION wsrep_sync_wait = 15");
-  if (mysql_real_connect(connection.get(), url->host.c_str(), url->user.c_str(), "", database.c_str(),
-                         static_cast<unsigned>(url->port), nullptr, CLIENT_MULTI_STATEMENTS) == nullptr) {
+  if (mysql_real_connect(connection.get(), url->servers.front().host.c_str(), url->user.c_str(), "", database.c_str(),
+                         static_cast<unsigned>(url->servers.front().port), nullptr,
+                         CLIENT_MULTI_STATEMENTS) == nullptr) {
     Die(mysql_error(connection.get()), server);
   }
   mysql_set_character_set(connection.get(), "utf8mb4");
@@ -81,7 +82,8 @@ void Command(const std::string& command) {
 
 std::string ServerFlags(const std::string& server) {
   const auto url = db::ParseUrl(server + "/mysql");
-  return "--protocol=tcp --host=" + url->host + " --port=" + std::to_string(url->port) + " --user=" + url->user;
+  const db::Server& first = url->servers.front();
+  return "--protocol=tcp --host=" + first.host + " --port=" + std::to_string(first.port) + " --user=" + url->user;
 }
 
 const char* Environment(const char* name) {
@@ -145,19 +147,23 @@ TestDatabase::~TestDatabase() {
   }
 }
 
-int TestDatabase::port() const { return db::ParseUrl(url_)->port; }
+int TestDatabase::port() const { return db::ParseUrl(url_)->servers.front().port; }
 
 std::string TestDatabase::UrlThrough(int gate, const std::string& user) const {
   if (gate == 0 && user.empty()) return url_;
   auto url = db::ParseUrl(url_);
-  if (gate != 0) url->port = gate;
+  if (gate != 0) url->servers.front().port = gate;
   if (!user.empty()) url->user = user;
   return db::ToText(*url);
 }
 
-std::string TestDatabase::UrlAt(int node, const std::string& user) const {
+std::string TestDatabase::UrlAt(int node, const std::string& user, bool all) const {
   if (is_sqlite()) return url_;
-  auto url = db::ParseUrl(servers_[static_cast<size_t>(node % nodes())] + "/" + name_);
+  const auto url_of = [this](int at) {
+    return db::ParseUrl(servers_[static_cast<size_t>(at % nodes())] + "/" + name_);
+  };
+  auto url = url_of(node);
+  for (int more = 1; all && more < nodes(); ++more) url->servers.push_back(url_of(node + more)->servers.front());
   if (!user.empty()) url->user = user;
   return db::ToText(*url);
 }

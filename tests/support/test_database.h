@@ -45,8 +45,8 @@ class TestDatabase {
   std::string UrlThrough(int gate, const std::string& user = "") const;
   // How many servers have this database. With more than one, each node of the cluster takes writes.
   int nodes() const { return std::max(1, static_cast<int>(servers_.size())); }
-  // UrlThrough with the address of one node.
-  std::string UrlAt(int node, const std::string& user = "") const;
+  // UrlThrough with the address of one node; `all`: and then of all others.
+  std::string UrlAt(int node, const std::string& user = "", bool all = false) const;
   // The server's port.
   int port() const;
   bool is_sqlite() const { return servers_.empty(); }

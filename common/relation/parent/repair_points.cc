@@ -4,6 +4,7 @@
 #include <set>
 
 #include "common/events/events_sql.h"
+#include "common/events/position.h"
 #include "common/events/uuid.h"
 #include "common/status/errors.h"
 
@@ -43,6 +44,7 @@ absl::StatusOr<RepairPoint> RepairPoints::Begin(const Call& call, const std::vec
 absl::StatusOr<RepairPoint> RepairPoints::MakePoint(const Call& call) {
   return database_.Transact(call, "repair.point", [&](db::Tx& tx) -> absl::StatusOr<RepairPoint> {
     RepairPoint point;
+    CROSSKEY_RETURN_IF_ERROR(events::LockWholePosition(tx, "own"));
     CROSSKEY_ASSIGN_OR_RETURN(const auto head, tx.QueryOne<Sequence>(events::sql::kLockHead));
     if (!head.has_value()) return absl::InternalError("the feed has no row");
     point.head = std::get<0>(*head);

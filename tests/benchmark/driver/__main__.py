@@ -109,7 +109,7 @@ def measure(work, system, settings, seed):
 def show(record):
     line = f"round {record['round']}  {record['work']:<34} {record['system']:<17}"
     for field, unit in (("per_second", "/s"), ("p50_ms", " ms p50"), ("p99_ms", " ms p99"), ("delete_ms", " ms"),
-                        ("rows_per_second", " rows/s")):
+                        ("rows_per_second", " rows/s"), ("events_per_second", " events/s")):
         if record.get(field) is not None:
             line += f" {report.number(record[field])}{unit}"
     if record.get("errors"):

@@ -89,6 +89,14 @@ def deletion_lines(records):
     return lines if len(lines) > 2 else []
 
 
+def feed_lines(records):
+    lines = ["| work | system | events a second |", "|---|---|---|"]
+    for (work, system), found in groups(records).items():
+        if "events_per_second" in found[0]:
+            lines.append(f"| {work} | {title(system)} | {spread(values(found, 'events_per_second'))} |")
+    return lines if len(lines) > 2 else []
+
+
 def process_lines(records):
     """The most that each process has had in the whole run."""
     most = {}
@@ -115,7 +123,8 @@ def text(results):
     ]
     parts += [f"**{warning}**" for warning in results["warnings"]]
     for title, lines in (("Ratios", ratio_lines(records)), ("Calls", load_lines(records)),
-                         ("Deletions", deletion_lines(records)), ("Processes", process_lines(records))):
+                         ("Deletions", deletion_lines(records)), ("Events", feed_lines(records)),
+                         ("Processes", process_lines(records))):
         if lines:
             parts += [f"## {title}", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"

@@ -49,6 +49,45 @@ def cascade(system, settings, seed):
     return {"ON DELETE CASCADE": system.command("cascade", f"--rows={settings.many}")}
 
 
+def feed(system, settings, seed):
+    """The events of many posts: written and numbered while nobody reads them, and then consumed with nothing else to do.
+
+    The sequencer numbers them while they are written, so its own limit is not below what is measured.
+    """
+    head = "SELECT head FROM feed"
+    system.stop()
+    system.serve(hears=False)
+    before = system.number("post-service", head)
+    begin = time.monotonic()
+    system.client("fill-user", f"--count={settings.many}")
+    written = time.monotonic()
+    end = before + settings.many
+    await_position(lambda: system.number("post-service", head), end)
+    numbered = time.monotonic()
+    system.stop()
+    system.serve()
+    start = await_position(system.consumed, before + 1)
+    begin_consuming = time.monotonic()
+    await_position(system.consumed, end)
+    seconds = time.monotonic() - begin_consuming
+    system.settle()
+    return {"events, written": {"events_per_second": settings.many / (written - begin)},
+            "events, written and numbered": {"events_per_second": settings.many / (numbered - begin)},
+            "events, consumed": {"events_per_second": (end - start) / seconds}}
+
+
+def await_position(position, wanted):
+    """The first position that is at least the wanted one."""
+    deadline = time.monotonic() + 600
+    while True:
+        now = position()
+        if now >= wanted:
+            return now
+        if time.monotonic() > deadline:
+            raise Failure(f"the events stand still at {now}, and {wanted} are wanted")
+        time.sleep(0.01)
+
+
 def check(system, settings, seed):
     """`check` of post-service, and the calls of others before and meanwhile."""
     fill.references(system, settings.references)
@@ -91,4 +130,4 @@ def check(system, settings, seed):
 
 
 RUN = {"DeleteUser": delete_user, "Reclaim": reclaim, "HotUser": hot_user, "Cascade": cascade,
-       "Check": check}
+       "Feed": feed, "Check": check}

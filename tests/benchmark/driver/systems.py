@@ -112,15 +112,16 @@ class Ours(System):
         """Further ones of a service."""
         return []
 
-    def serve(self):
+    def serve(self, hears=True):
+        """`hears`: user-service reaches post-service, so it consumes its events."""
         for index, service in enumerate(SERVICES):
-            peer = 1 - index
+            peer = self.ports[3 - index] if hears or index == 1 else free_port()
             self.start_process(service, [
                 self.binary(service), "serve", "--db", self.db(service),
                 "--listen", f"127.0.0.1:{self.ports[index]}",
                 "--internal-listen", f"127.0.0.1:{self.ports[2 + index]}",
                 "--metrics-listen", f"127.0.0.1:{self.ports[4 + index]}",
-                "--peer", f"127.0.0.1:{self.ports[2 + peer]}", *self.flags(service)])
+                "--peer", f"127.0.0.1:{peer}", *self.flags(service)])
         for index, process in enumerate(self.processes):
             await_port(process, self.ports[index])
             self.await_serving(process, index)
@@ -160,6 +161,21 @@ class Ours(System):
         """Of post-service, with the flags with which it serves."""
         return [self.binary("post-service"), "check", "--db", self.db("post-service"),
                 "--peer", f"127.0.0.1:{self.ports[2]}"]
+
+    def consumed(self):
+        """The position of user-service in the feed of post-service."""
+        return next(value for name, value in metrics(self.ports[4]).items()
+                    if name.startswith("crosskey_consumer_sequence"))
+
+    def number(self, service, sql):
+        """What a statement says while the services run."""
+        if self.uses_mariadb():
+            return int(self.settings.mariadb.execute(f"USE {self.names[service]};\n{sql};"))
+        connection = sqlite3.connect(self.file(service), timeout=10)
+        try:
+            return connection.execute(sql).fetchone()[0]
+        finally:
+            connection.close()
 
     def write(self, statements):
         """{service: SQL} in the databases of these services, while none of them runs."""

@@ -34,6 +34,7 @@ SCENARIOS = [
 
 # What takes so long, or changes the system so much, that it is measured only if --only names it.
 ON_REQUEST = [
+    Scenario("Feed", OURS),
     Scenario("Check", OURS),
 ]
 

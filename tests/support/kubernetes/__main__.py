@@ -81,7 +81,7 @@ def unused_files(temp):
         with open(os.path.join(folder, "kustomization.yaml"), encoding="utf-8") as file:
             text = file.read()
         used.add(os.path.join(folder, "kustomization.yaml"))
-        for name in re.findall(r"^ +- ([\w./-]+)$|\[([^\]]*)\]", text, re.MULTILINE):
+        for name in re.findall(r"^ +- (?:path: )?([\w./-]+)$|\[([^\]]*)\]", text, re.MULTILINE):
             for each in (name[0] or name[1]).replace("'", "").split(","):
                 path = os.path.realpath(os.path.join(folder, each.strip()))
                 if os.path.isdir(path):

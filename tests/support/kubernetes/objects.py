@@ -51,13 +51,15 @@ class Overlay:
         return pods
 
     def operator_pods(self):
-        """The pods that the mariadb-operator makes. Only their labels and the port are known."""
+        """The pods that the mariadb-operator makes, one for each MariaDB. Only their labels and ports are known."""
         pods = []
         for each in self.of_kind("MariaDB"):
             name = each["metadata"]["name"]
             labels = {"app.kubernetes.io/name": "mariadb", "app.kubernetes.io/instance": name}
-            pods.append(Pod(title_of(each), each["metadata"].get("namespace", ""), labels, None,
-                            {"mariadb": each["spec"].get("port", 3306)}, each))
+            ports = {"mariadb": each["spec"].get("port", 3306)}
+            if each["spec"].get("galera", {}).get("enabled"):
+                ports.update(cluster=4567, ist=4568, sst=4444, agent=5555)
+            pods.append(Pod(title_of(each), each["metadata"].get("namespace", ""), labels, None, ports, each))
         return pods
 
     def certificate_secrets(self):

@@ -38,6 +38,23 @@ def database_of(overlay, pod):
     return ""
 
 
+def hosts_of(url):
+    """The hosts of a match of DATABASE_URL."""
+    return [server.rsplit(":", 1)[0] for server in f"{url.group(2)}:{url.group(3)}".split(",")]
+
+
+def is_galera(mariadb):
+    return mariadb["spec"].get("galera", {}).get("enabled", False)
+
+
+def hosts_of_mariadb(mariadb):
+    """The hosts by which a MariaDB of the operator is reached: its Service, or each server of a cluster."""
+    name = mariadb["metadata"]["name"]
+    if not is_galera(mariadb):
+        return {name}
+    return {f"{name}-{number}.{name}-internal" for number in range(mariadb["spec"]["replicas"])}
+
+
 def is_mysql(overlay, pod):
     return database_of(overlay, pod).startswith("mysql://")
 

@@ -4,7 +4,8 @@ import posixpath
 import re
 
 from objects import containers_of, matches, service_of, title_of
-from rules import autoscaler_of, count_of, database_of, DATABASE_URL, is_mysql, replicas_of, rule, server_containers
+from rules import (autoscaler_of, count_of, database_of, DATABASE_URL, hosts_of, hosts_of_mariadb, is_galera, is_mysql,
+                   replicas_of, rule, server_containers)
 
 
 @rule("SQLite: one replica, Recreate, a volume")
@@ -109,13 +110,17 @@ def secret_names(pod):
 @rule("databases of the operator: accounts as in the URLs, with enough connections, that outlive their resources")
 def operator_databases(overlay, world):
     for server in overlay.of_kind("MariaDB"):
-        if server["spec"].get("galera", {}).get("enabled"):
-            yield f"{title_of(server)}: multi-writer clusters are not supported"
-        name = server["metadata"]["name"]
+        replicas = server["spec"].get("replicas", 1)
+        if is_galera(server) and (replicas < 3 or replicas % 2 == 0):
+            yield f"{title_of(server)}: of {replicas} servers a part that is cut off may not know that it is the smaller"
+        if is_galera(server) and server["spec"].get("podDisruptionBudget", {}).get("maxUnavailable") != 1:
+            yield f"{title_of(server)}: more than one server may be evicted at a time"
+        if not is_galera(server) and replicas != 1:
+            yield f"{title_of(server)}: the URLs do not say which of {replicas} servers takes writes"
         needed = 0
         for pod in overlay.pods():
             found = DATABASE_URL.match(database_of(overlay, pod))
-            if not found or found.group(2) != name:
+            if not found or set(hosts_of(found)) != hosts_of_mariadb(server):
                 yield f"{pod.name} does not use {title_of(server)}"
                 continue
             sessions = sessions_of(overlay, world, pod)

@@ -4,7 +4,7 @@ import ipaddress
 
 import network
 from objects import service_of, title_of
-from rules import database_of, DATABASE_URL, PEERS, rule
+from rules import database_of, DATABASE_URL, hosts_of, hosts_of_mariadb, is_galera, PEERS, rule
 
 
 @rule("network policies cover every pod, in both directions")
@@ -111,16 +111,33 @@ def egress(overlay, _):
                     yield f"{pod.name} {'reaches' if may else 'does not reach'} {target.name} at {port}/{protocol}"
         yield from database_egress(overlay, policies, pod, source)
     for pod in overlay.operator_pods():
-        source = network.end_of(pod)
-        for _, target in strangers(overlay) + [("", network.end_of(other)) for other in overlay.pods()]:
-            for port in (53, 443, 3306, 50051, 50061):
-                if network.allowed(policies, source, target, port):
-                    yield f"{pod.name} reaches {target.name} at {port}"
-        for role, other in strangers(overlay) + [("ours", network.end_of(each)) for each in overlay.pods()]:
-            for port in (22, 3306, 4567):
-                may = network.allowed(policies, other, network.end_of(pod), port)
-                if may != (port == 3306 and role in ("ours", "operator")):
-                    yield f"{other.name} {'reaches' if may else 'does not reach'} {pod.name} at {port}"
+        yield from database_servers(overlay, policies, pod)
+
+
+# Between the servers of a cluster: replication, and two ways to get what was missed.
+CLUSTER_PORTS = ((4567, "TCP"), (4567, "UDP"), (4568, "TCP"), (4444, "TCP"))
+AGENT_PORT = 5555  # by which the operator asks a server of a cluster
+
+
+def database_servers(overlay, policies, pod):
+    """Whom a database server of the operator reaches, and who reaches it."""
+    own, galera = network.end_of(pod), is_galera(pod.owner)
+    others = strangers(overlay) + [("ours", network.end_of(each)) for each in overlay.pods()]
+    for role, other in others:
+        for port in (22, 53, 443, 3306, 4567, 4568, 4444, 5555, 6443, 50051, 50061):
+            # A server of a cluster asks the API server, whose address nobody knows here.
+            wanted = galera and (role == "dns" and port == 53 or other.address is not None and port in (443, 6443))
+            may = network.allowed(policies, own, other, port)
+            if may != wanted:
+                yield f"{pod.name} {'reaches' if may else 'does not reach'} {other.name} at {port}"
+            wanted = port == 3306 and role in ("ours", "operator") or galera and port == AGENT_PORT and role == "operator"
+            may = network.allowed(policies, other, own, port)
+            if may != wanted:
+                yield f"{other.name} {'reaches' if may else 'does not reach'} {pod.name} at {port}"
+    for port, protocol in (*CLUSTER_PORTS, (22, "TCP"), (AGENT_PORT, "TCP")):
+        may = network.allowed(policies, own, own, port, protocol)
+        if may != (galera and (port, protocol) in CLUSTER_PORTS):
+            yield f"{pod.name} {'reaches' if may else 'does not reach'} its other servers at {port}/{protocol}"
 
 
 def database_egress(overlay, policies, pod, source):
@@ -132,7 +149,7 @@ def database_egress(overlay, policies, pod, source):
             yield f"{pod.name} has no database server, but reaches {blocks}"
         return
     port = int(found.group(3))
-    servers = [each for each in overlay.operator_pods() if each.owner["metadata"]["name"] == found.group(2)]
+    servers = [each for each in overlay.operator_pods() if set(hosts_of(found)) <= hosts_of_mariadb(each.owner)]
     targets = [network.end_of(each) for each in servers]
     for block in blocks:
         cidr = ipaddress.ip_network(block["cidr"])

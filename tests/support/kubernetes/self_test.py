@@ -9,6 +9,7 @@ from objects import Overlay
 
 DEV, PRODUCTION = "dev", "production"
 OPERATOR, MONITORED = "production-mariadb-operator", "production, prometheus-operator"
+GALERA = "production-galera"
 ROUTED = "production, gateway"
 
 
@@ -383,6 +384,15 @@ MISTAKES = {
         (OPERATOR, "a server that its operator does not reach",
          lambda o: policy(o, "crosskey-mariadb")["ingress"][0]["from"].pop()),
         (OPERATOR, "a server that reaches others", lambda o: policy(o, "crosskey-mariadb").update(egress=[{}])),
+        (GALERA, "servers that do not reach each other", lambda o: policy(o, "crosskey-mariadb")["egress"].pop(0)),
+        (GALERA, "servers that let each other in for one thing only",
+         lambda o: policy(o, "crosskey-mariadb")["ingress"][1]["ports"].pop()),
+        (GALERA, "an agent for all", lambda o: policy(o, "crosskey-mariadb")["ingress"][2].pop("from")),
+        (GALERA, "an agent that the operator does not reach",
+         lambda o: policy(o, "crosskey-mariadb")["ingress"].pop()),
+        (GALERA, "servers that reach everything outside",
+         lambda o: policy(o, "crosskey-mariadb")["egress"][2].pop("ports")),
+        (GALERA, "servers without DNS", lambda o: policy(o, "crosskey-mariadb")["egress"].pop(1)),
     ],
     "SQLite: one replica, Recreate, a volume": [
         (DEV, "two replicas", lambda o: deployment(o)["spec"].update(replicas=2)),
@@ -445,8 +455,14 @@ MISTAKES = {
          lambda o: o.find("Grant", "user-service")["spec"]["privileges"].append("DROP")),
         (OPERATOR, "another password",
          lambda o: o.find("User", "user-service")["spec"]["passwordSecretKeyRef"].update(name="post-service-db")),
-        (OPERATOR, "a multi-writer cluster",
-         lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(galera={"enabled": True})),
+        (OPERATOR, "two servers, and nobody knows which one takes writes",
+         lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(replicas=2)),
+        (GALERA, "four servers", lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(replicas=4)),
+        (GALERA, "a server that a service does not know", lambda o: config(o).update(
+            CROSSKEY_USER_DB="mysql://crosskey_user@crosskey-mariadb-0.crosskey-mariadb-internal:3306,"
+                             "crosskey-mariadb-1.crosskey-mariadb-internal:3306/crosskey_user")),
+        (GALERA, "two servers evicted at once",
+         lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podDisruptionBudget"].update(maxUnavailable=2)),
     ],
     "beyond loopback there are TLS and a policy, or --insecure in the open and only to try it": [
         (DEV, "neither TLS nor a word", lambda o: config(o).pop("CROSSKEY_USER_INSECURE")),
