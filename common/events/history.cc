@@ -127,7 +127,8 @@ absl::Status History::Compare(const Call& call, const FeedPosition& of_peer, con
 absl::Status History::NoteLost(const Call& call, const std::string& feed_id, const std::string& reason) {
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t noted,
                             database_.Transact(call, "histories", [&](db::Tx& tx) -> absl::StatusOr<int64_t> {
-                              // Against a repair that gives the feed a new name meanwhile: it may change no row that this one changes.
+                              // Against a repair that gives the feed a new name meanwhile. It may change no row that
+                              // this transaction changes.
                               CROSSKEY_RETURN_IF_ERROR(LockWholePosition(tx, "own"));
                               return tx.Execute(kLost, errors::Shortened(reason, kReasonBytes - 3), feed_id);
                             }));

@@ -70,7 +70,7 @@ struct Limit {
 inline constexpr Limit kTable[] = {
     {"deadline of a call that brings none", kDefaultDeadline, ""},
     {"file with the password of the database", kPasswordFileBytes, "bytes"},
-    {"servers that --db names", kServers, ""},
+    {"servers of one database in --db", kServers, "servers"},
     {"file with a key or with certificates", kTlsFileBytes / kMebibyte, "MiB"},
     {"call to the peer", kPeerCallTimeout, ""},
     {"retries of a transaction after a conflict", kTransactionRetries, "times"},

@@ -50,7 +50,7 @@ def cascade(system, settings, seed):
 
 
 def feed(system, settings, seed):
-    """The events of many posts: written and numbered while nobody reads them, and then consumed with nothing else to do.
+    """Many events: written and numbered while nobody reads them, and then consumed with nothing else to do.
 
     The sequencer numbers them while they are written, so its own limit is not below what is measured.
     """

@@ -112,7 +112,7 @@ def operator_databases(overlay, world):
     for server in overlay.of_kind("MariaDB"):
         replicas = server["spec"].get("replicas", 1)
         if is_galera(server) and (replicas < 3 or replicas % 2 == 0):
-            yield f"{title_of(server)}: of {replicas} servers a part that is cut off may not know that it is the smaller"
+            yield f"{title_of(server)}: of {replicas} servers, half may be cut off, and then none takes writes"
         if is_galera(server) and server["spec"].get("podDisruptionBudget", {}).get("maxUnavailable") != 1:
             yield f"{title_of(server)}: more than one server may be evicted at a time"
         if not is_galera(server) and replicas != 1:

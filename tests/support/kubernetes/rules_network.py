@@ -130,7 +130,8 @@ def database_servers(overlay, policies, pod):
             may = network.allowed(policies, own, other, port)
             if may != wanted:
                 yield f"{pod.name} {'reaches' if may else 'does not reach'} {other.name} at {port}"
-            wanted = port == 3306 and role in ("ours", "operator") or galera and port == AGENT_PORT and role == "operator"
+            wanted = (port == 3306 and role in ("ours", "operator")
+                      or galera and port == AGENT_PORT and role == "operator")
             may = network.allowed(policies, other, own, port)
             if may != wanted:
                 yield f"{other.name} {'reaches' if may else 'does not reach'} {pod.name} at {port}"
