@@ -15,6 +15,8 @@
 #include "common/db/schema_text.h"
 #include "common/db/sql_error.h"
 #include "common/db/tables.h"
+#include "common/status/limits.h"
+#include "common/status/macros.h"
 #include "common/telemetry/log.h"
 
 namespace crosskey::db {
@@ -202,6 +204,16 @@ absl::StatusOr<bool> TakeTurn(Connection& connection, const std::string& owner) 
   return taken.ok() ? absl::StatusOr<bool>(*taken == 1) : taken.status();
 }
 
+// The same for a turn that is ours already. Another server's statement may have ended this one, which says nothing.
+absl::StatusOr<bool> KeepTurn(Connection& connection, const std::string& owner) {
+  for (int tries = 0; tries < limits::kClusterRetries; ++tries) {
+    CROSSKEY_ASSIGN_OR_RETURN(const bool is_ours, TakeTurn(connection, owner));
+    if (is_ours) return true;
+    absl::SleepFor(kTurnPause / 4);
+  }
+  return false;
+}
+
 absl::Status ApplyInCluster(Connection& connection, const Call& call, const Schema& schema) {
   absl::BitGen random;
   const std::string owner = absl::StrCat(absl::Hex(absl::Uniform<uint64_t>(random)));
@@ -216,7 +228,7 @@ absl::Status ApplyInCluster(Connection& connection, const Call& call, const Sche
   }
   const absl::Status status = Apply(connection, schema, [&]() -> absl::Status {
     // After a step that took longer than a minute another process may have begun. It takes the same steps.
-    CROSSKEY_ASSIGN_OR_RETURN(const bool is_ours, TakeTurn(connection, owner));
+    CROSSKEY_ASSIGN_OR_RETURN(const bool is_ours, KeepTurn(connection, owner));
     return is_ours ? absl::OkStatus() : OthersAreAtIt();
   });
   const absl::Status ended = connection.Execute(kEndTurn, owner).status();
