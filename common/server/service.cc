@@ -213,6 +213,9 @@ void Service::AskPeerFirst(const Call& call) {
   absl::Status status = history_.Refresh(call);
   if (status.ok()) status = peer_watch_.Round(brief);
   if (!status.ok()) log::Warning("could not compare histories", {{"error", std::string(status.message())}});
+  if (status.ok() && !peer_watch_.view().answers) {
+    log::Info("the peer has not answered yet; histories are compared later");
+  }
   if (!history_.MayGoOn().ok()) log::Error("no writes", {{"error", std::string(history_.MayGoOn().message())}});
 }
 

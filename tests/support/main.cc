@@ -7,9 +7,11 @@
 #include <gmock/gmock.h>
 
 #include "common/telemetry/log.h"
+#include "tests/support/grpc_library.h"
 #include "tests/support/guards.h"
 
 int main(int argc, char** argv) {
+  const crosskey::testing::GrpcLibrary library;
   ::testing::InitGoogleMock(&argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
   // For tests/mutants: leaves out one guard of the protocol. See tests/fault/README.md.
