@@ -42,7 +42,8 @@ struct App::Parts {
         reclaimer(service->background().AddReclaimer({[this](const Call& call) { return hidden_posts.Round(call); },
                                                       [this](const Call& call) { return users.reclaim.Round(call); }})),
         consumer(
-            "user-service", service->outbox(), service->transport(), [this] { reclaimer.Wake(); }, service->metrics()),
+            "user-service", service->outbox(), service->event_source(), [this] { reclaimer.Wake(); },
+            service->metrics()),
         calls("post.v1.PostService", service->front().admission(), service->lines(), service->metrics()),
         writes("post.v1.PostService", calls, service->database(), service->answers()),
         post_rpc(posts, likes, directory, calls, writes),

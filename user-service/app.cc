@@ -32,7 +32,8 @@ struct App::Parts {
         users(store, posts.guard),
         reclaimer(service->background().AddReclaimer({[this](const Call& call) { return posts.reclaim.Round(call); }})),
         consumer(
-            "post-service", service->outbox(), service->transport(), [this] { reclaimer.Wake(); }, service->metrics()),
+            "post-service", service->outbox(), service->event_source(), [this] { reclaimer.Wake(); },
+            service->metrics()),
         calls("user.v1.UserService", service->front().admission(), service->lines(), service->metrics()),
         writes("user.v1.UserService", calls, service->database(), service->answers()),
         user_rpc(users, parent, calls, writes),

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "common/db/url.h"
+#include "common/process/events_url.h"
 
 namespace crosskey::process {
 namespace {
@@ -75,6 +76,8 @@ std::string CheckNames(const std::string& text) {
 }
 
 std::string CheckDatabase(const std::string& text) { return std::string(db::ParseUrl(text).status().message()); }
+
+std::string CheckEvents(const std::string& text) { return std::string(ParseEventsUrl(text).status().message()); }
 
 std::string CheckFilePath(const std::string& path) {
   if (path.empty()) return "'' is no path";

@@ -19,6 +19,9 @@ std::string CheckNames(const std::string& text);
 // See db::ParseUrl. The reason never repeats the value, for it may hold a password.
 std::string CheckDatabase(const std::string& text);
 
+// See ParseEventsUrl. The reason never repeats the value.
+std::string CheckEvents(const std::string& text);
+
 // A file that is there, or may be made.
 std::string CheckFilePath(const std::string& path);
 

@@ -110,6 +110,7 @@ struct Words {
   std::string log_level = "info";
   std::string log_format = "text";
   std::string peer_identity;
+  std::string events;
   std::string event_retention = absl::FormatDuration(limits::kEventRetention);
 };
 
@@ -162,6 +163,22 @@ void AddAccessFlags(Flags* flags, Options* options, Words* words) {
   flags->AddSwitch("--insecure", &options->insecure, "listen beyond loopback without TLS and policy");
 }
 
+void AddEventsFlags(Flags* flags, EventsOptions* options, Words* words) {
+  flags->Add("--events", &words->events, "URL",
+             "NATS JetStream that has the events as well: nats://[user@]host:port[,host:port...][/prefix], or tls://",
+             CheckEvents);
+  flags->Add("--events-ca", &options->ca, "PATH", "file with the certificates that vouch for the servers of --events",
+             CheckReadableFile);
+  flags->Add("--events-cert", &options->cert, "PATH", "file with the certificate shown to them", CheckReadableFile);
+  flags->Add("--events-key", &options->key, "PATH", "file with the key of that certificate", CheckReadableFile);
+  flags->Add("--events-credentials", &options->credentials, "PATH", "file with NATS credentials: token and seed",
+             CheckReadableFile);
+  flags->Add("--events-password-file", &options->password_file, "PATH",
+             "file with the password of the user of --events", CheckReadableFile);
+  flags->Add("--events-replicas", &options->replicas, "N", "copies of a stream that is created, 1 to 5",
+             NumberIn(1, 5));
+}
+
 // Flags that are of use only together.
 void CheckTogether(const std::vector<std::pair<std::string, std::string>>& flags) {
   const auto given = std::find_if(flags.begin(), flags.end(), [](const auto& flag) { return !flag.second.empty(); });
@@ -201,6 +218,20 @@ void CheckAccess(const Options& options, const Words& words) {
                  {"--jwt-issuer", options.jwt_issuer},
                  {"--jwt-audience", options.jwt_audience}});
   CheckListeners(options);
+}
+
+void CheckEventsFlags(const EventsOptions& options, const std::string& url) {
+  const auto demand = [](const std::string& given, const std::string& flag, bool is_there) {
+    if (is_there || given.empty()) return;
+    throw std::invalid_argument(flag);
+  };
+  const bool tls = !url.empty() && ParseEventsUrl(url)->tls;
+  const bool user = !url.empty() && !ParseEventsUrl(url)->user.empty();
+  CheckTogether({{"--events-cert", options.cert}, {"--events-key", options.key}});
+  demand(options.ca, "--events-ca: is of use with tls:// in --events only", tls);
+  demand(options.cert, "--events-cert: is of use with tls:// in --events only", tls);
+  demand(options.credentials, "--events: is missing, because --events-credentials is given", !url.empty());
+  demand(options.password_file, "--events-password-file: --events names no user", user);
 }
 
 // Complains about unknown flags first, because what looks like a wrong command may be the value of an unknown flag.
@@ -267,12 +298,14 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   Flags flags(&app, defaults.env_prefix);
   AddFlags(&flags, &options, &words);
   AddAccessFlags(&flags, &options, &words);
+  AddEventsFlags(&flags, &options.events, &words);
   try {
     app.parse(argc, argv);
     CheckRest(app.remaining(), options.command);
     CheckFileArgument(options.command, options.file, file->count() > 0);
     flags.ReadEnvironment();
     CheckAccess(options, words);
+    CheckEventsFlags(options.events, words.events);
   } catch (const CLI::CallForHelp&) {
     return ParseResult{std::nullopt, 0, app.help(), ""};
   } catch (const CLI::ArgumentMismatch& error) {  // no value, or the flag given twice
@@ -283,6 +316,7 @@ ParseResult Parse(int argc, const char* const* argv, const ServiceDefaults& defa
   }
   options.peer_identities = absl::StrSplit(words.peer_identity, ',', absl::SkipEmpty());
   options.db = db::ParseUrl(words.db).value();  // CheckDatabase has accepted it
+  if (!words.events.empty()) options.events.url = ParseEventsUrl(words.events).value();  // CheckEvents
   options.log_level = IndexOf<log::Level>(words.log_level, kLevels);
   options.log_format = IndexOf<log::Format>(words.log_format, kFormats);
   absl::ParseDuration(words.event_retention, &options.event_retention);  // CheckDuration has accepted it

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "common/db/url.h"
+#include "common/process/events_url.h"
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
 
@@ -40,6 +41,7 @@ struct Options {
   std::string jwt_issuer;
   std::string jwt_audience;
   std::string audit_log;
+  EventsOptions events;       // url.servers is empty: events go from service to service alone
   int answer_space = 65'536;  // MiB, see idempotency::AnswerSpace
   int caller_rate = 0;        // calls a second of each caller; 0: any number
   bool insecure = false;      // listen beyond loopback without TLS and policy

@@ -10,6 +10,7 @@ namespace crosskey::server {
 namespace {
 
 constexpr absl::Duration kReconnect = absl::Milliseconds(100);
+constexpr absl::Duration kPublishAgain = absl::Seconds(1);
 constexpr absl::Duration kStandby = absl::Seconds(1);  // until a replica without the lease asks for it again
 constexpr absl::Duration kDeaf = absl::Seconds(5);     // without a message of the peer, until another replica may try
 constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // between rounds, if nobody wakes the worker
@@ -102,8 +103,7 @@ void Background::AddConsumer(events::Consumer& consumer) {
     // The lease is asked for before each batch and bookmark. Bookmarks come often enough to renew it without events.
     const absl::Status end = consumer.Run(call, [&]() -> absl::Status {
       heard = absl::Now();
-      if (Holds(Call::Background(limits::kDefaultDeadline), "consumer")) return absl::OkStatus();
-      return absl::CancelledError("another replica consumes");
+      return StillHolds("consumer");
     });
     log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
     if (absl::Now() - *heard < kDeaf) return kReconnect;
@@ -111,6 +111,20 @@ void Background::AddConsumer(events::Consumer& consumer) {
     return LetAnotherTry("consumer");
   };
   Add({"consumer", consume, process::Task::Kind::kLeased});
+}
+
+void Background::AddPublisher(events::NatsPublisher& publisher) {
+  const auto publish = [this, &publisher](const Call& call) {
+    const absl::Status end = publisher.Run(call, [this] { return StillHolds("publish"); });
+    log::Debug("the publisher has ended", {{"reason", std::string(end.message())}});
+    return absl::IsCancelled(end) || absl::IsAborted(end) ? kReconnect : kPublishAgain;
+  };
+  Add({"publish", publish, process::Task::Kind::kLeased});
+}
+
+absl::Status Background::StillHolds(const std::string& lease) {
+  if (Holds(Call::Background(limits::kDefaultDeadline), lease)) return absl::OkStatus();
+  return absl::CancelledError("another replica has the lease");
 }
 
 void Background::Start() {

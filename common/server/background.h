@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/db/leases.h"
 #include "common/events/consumer.h"
+#include "common/events/nats_publisher.h"
 #include "common/events/peer_watch.h"
 #include "common/process/worker.h"
 
@@ -32,6 +33,8 @@ class Background {
 
   // Adds the leased task "consumer", which runs `consumer` again whenever the stream of the peer's feed has ended.
   void AddConsumer(events::Consumer& consumer);
+  // Adds the leased task "publish", which runs `publisher` again whenever its session has ended.
+  void AddPublisher(events::NatsPublisher& publisher);
 
   // The names of the leased tasks, which are also the names of their leases.
   const std::vector<std::string>& lease_names() const { return lease_names_; }
@@ -43,6 +46,8 @@ class Background {
  private:
   Worker::Round Leased(const std::string& name, Worker::Round round, bool needs_peer);
   absl::Duration Upkeep(const Call& call);
+  // For a round that goes on for long: CANCELLED, if another replica has got the lease meanwhile.
+  absl::Status StillHolds(const std::string& lease);
   bool Holds(const Call& call, const std::string& lease);
   absl::Duration LetAnotherTry(const std::string& lease);
 

@@ -78,6 +78,9 @@ Service::Service(Settings settings, Opened opened)
       history_(settings_.name, settings_.peer, database_, *metrics_),
       peer_(rpc::Connect(settings_.options.peer, security_->peer()), &pairing_),
       transport_(peer_),
+      nats_transport_(settings_.options.events, settings_.peer, transport_, *metrics_),
+      publisher_({settings_.options.events, settings_.name, settings_.options.event_retention}, feed_, history_,
+                 pairing_, *metrics_),
       peer_watch_(settings_.name, settings_.peer, feed_, history_, transport_, pairing_, now_, *metrics_),
       trim_(database_, feed_),
       workers_(rpc::CallLines::Threads(settings_.options.db_pool), *metrics_),
@@ -95,6 +98,7 @@ Service::Service(Settings settings, Opened opened)
   database_.set_seam(settings_.hooks.seam);
   using Kind = process::Task::Kind;
   background_.Add({"watch", [this](const Call& call) { return WatchPeer(call); }, Kind::kEverywhere});
+  if (publisher_.is_wanted()) background_.AddPublisher(publisher_);
   background_.Add({"trim", [this](const Call& call) { return TrimEvents(call); }, Kind::kLeasedNeedsPeer, true});
   background_.Add({"requests", [this](const Call& call) { return PurgeAnswers(call); }, Kind::kLeased, true});
 }
@@ -279,7 +283,7 @@ void Service::Stop() {
   front_.FinishCalls(deadline);
   front_.Close();
   workers_.Stop();
-  transport_.Cancel();
+  nats_transport_.Cancel();  // and transport_
   background_.Stop();
   sequencer_worker_.Stop();
   log::Info("stopped");

@@ -16,6 +16,8 @@
 #include "common/events/feed.h"
 #include "common/events/grpc_transport.h"
 #include "common/events/history.h"
+#include "common/events/nats_publisher.h"
+#include "common/events/nats_transport.h"
 #include "common/events/outbox.h"
 #include "common/events/pairing.h"
 #include "common/events/peer_watch.h"
@@ -62,6 +64,10 @@ class Service {
   events::Feed& feed() { return feed_; }
   events::History& history() { return history_; }
   events::GrpcTransport& transport() { return transport_; }
+  // Where the peer's events come from: its stream in NATS, if --events is given, or the peer itself.
+  events::Transport& event_source() {
+    return nats_transport_.is_wanted() ? static_cast<events::Transport&>(nats_transport_) : transport_;
+  }
   // The types whose rows the other service refers to. Before Serve.
   void Own(const std::vector<relation::GivenIds>& types);
   idempotency::Answers& answers() { return answers_; }
@@ -126,6 +132,8 @@ class Service {
   events::History history_;
   const rpc::PeerChannel peer_;
   events::GrpcTransport transport_;
+  events::NatsTransport nats_transport_;
+  events::NatsPublisher publisher_;
   events::PeerWatch peer_watch_;
   events::Trim trim_;
   batch::Workers workers_;

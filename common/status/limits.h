@@ -13,7 +13,8 @@ inline constexpr int kMebibyte = 1024 * kKibibyte;
 
 inline constexpr absl::Duration kDefaultDeadline = absl::Seconds(30);
 inline constexpr int kPasswordFileBytes = 4096;
-inline constexpr int kServers = 16;  // in --db
+inline constexpr int kServers = 16;       // in --db
+inline constexpr int kEventServers = 16;  // in --events
 inline constexpr int kTlsFileBytes = kMebibyte;
 inline constexpr absl::Duration kPeerCallTimeout = absl::Seconds(2);
 inline constexpr int kTransactionRetries = 5;
@@ -71,6 +72,7 @@ inline constexpr Limit kTable[] = {
     {"deadline of a call that brings none", kDefaultDeadline, ""},
     {"file with the password of the database", kPasswordFileBytes, "bytes"},
     {"servers of one database in --db", kServers, "servers"},
+    {"servers of one cluster in --events", kEventServers, "servers"},
     {"file with a key or with certificates", kTlsFileBytes / kMebibyte, "MiB"},
     {"call to the peer", kPeerCallTimeout, ""},
     {"retries of a transaction after a conflict", kTransactionRetries, "times"},

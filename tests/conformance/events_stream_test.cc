@@ -4,14 +4,10 @@
 #include <memory>
 #include <thread>
 
-#include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server_builder.h>
-
-#include "common/events/event_rpc.h"
 #include "common/events/trim.h"
 #include "common/rpc/gates.h"
 #include "google/rpc/error_details.pb.h"
-#include "tests/conformance/event_log.h"
+#include "tests/conformance/served_log.h"
 #include "tests/support/faults.h"
 #include "tests/support/free_port.h"
 #include "tests/support/pair.h"
@@ -20,61 +16,11 @@
 namespace crosskey::testing {
 namespace {
 
-using event::v1::EventService;
 using event::v1::SubscribeRequest;
 using event::v1::SubscribeResponse;
 using events::EventRpc;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-// Knows who it is, and takes calls from anybody.
-class Anybody final : public Identity {
- public:
-  Parties Outgoing() const override { return {{"test", "an id"}, {}}; }
-  absl::Status MayCall(absl::Time) override { return absl::OkStatus(); }
-  absl::Status MayTake(const Parties*) override { return absl::OkStatus(); }
-};
-
-// An event log and its service.
-struct Publisher {
-  explicit Publisher(const std::string& backend, std::unique_ptr<rpc::Gate> of_listener = nullptr)
-      : log(backend),
-        workers(rpc::CallLines::Threads(4), log.storage.metrics),
-        lines(workers),
-        gate(std::move(of_listener)),
-        admission(std::make_shared<rpc::Admission>(rpc::Admission::Options{16, nullptr, nullptr, gate.get()})),
-        rpc(log.feed, log.history, identity, admission, lines, log.storage.metrics) {
-    EXPECT_THAT(log.feed.EnsureNamed(TestCall()), IsOk());
-    admission->Open();
-    const int port = FreePort();
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort(Loopback(port), grpc::InsecureServerCredentials());
-    builder.RegisterService(&rpc);
-    server = builder.BuildAndStart();
-    stub = EventService::NewStub(OpenChannel(port));
-  }
-  ~Publisher() {
-    server->Shutdown(std::chrono::system_clock::now());
-    server->Wait();
-    workers.Stop();
-  }
-
-  void Publish(const std::vector<std::string>& types) {
-    log.AppendTypes(types);
-    while (log.Round() > 0) continue;
-    log.feed.news().Notify();
-  }
-
-  Log log;
-  Anybody identity;
-  batch::Workers workers;
-  rpc::CallLines lines;
-  const std::unique_ptr<rpc::Gate> gate;
-  std::shared_ptr<rpc::Admission> admission;
-  EventRpc rpc;
-  std::unique_ptr<grpc::Server> server;
-  std::unique_ptr<EventService::Stub> stub;
-};
 
 // Checks of each message that it goes on where the last one ended, and has or leaves out every event.
 class Subscriber {
@@ -289,7 +235,7 @@ TEST_P(FeedStream, WithoutThePeersCertificateNothingIsTold) {
   EXPECT_FALSE(subscriber.Next());
   EXPECT_THAT(subscriber.Leave(), GrpcError(grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED"));
   event::v1::GetFeedInfoResponse info;
-  EXPECT_THAT(Invoke(*publisher.stub, &EventService::Stub::GetFeedInfo, {}, &info),
+  EXPECT_THAT(Invoke(*publisher.stub, &event::v1::EventService::Stub::GetFeedInfo, {}, &info),
               GrpcError(grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED"));
 }
 

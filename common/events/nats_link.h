@@ -1,0 +1,93 @@
+// A session with NATS JetStream.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nats/nats.h>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/events/nats_event.h"
+#include "common/process/events_url.h"
+
+namespace crosskey::events {
+
+// Reads one stream in its order, by an ordered consumer: nothing is acknowledged, and the server keeps no position. For
+// one thread; must end before its link.
+class NatsReader {
+ public:
+  // An event, or a message that is none, and its place in the stream.
+  struct Message {
+    uint64_t stream_sequence = 0;
+    absl::StatusOr<StreamedEvent> event;
+  };
+
+  explicit NatsReader(natsSubscription* subscription) : subscription_(subscription) {}
+  NatsReader(const NatsReader&) = delete;
+  NatsReader& operator=(const NatsReader&) = delete;
+  ~NatsReader();
+
+  // nullopt: none has come within `wait`, which may be 0. UNAVAILABLE: the session has ended.
+  absl::StatusOr<std::optional<Message>> Next(absl::Duration wait);
+
+ private:
+  natsSubscription* const subscription_;
+};
+
+// It does not reconnect: whoever uses it opens another one, and looks at the stream again, because that may be another
+// one then. So files of certificates and passwords are read again as well.
+class NatsLink {
+ public:
+  // The end of a stream, and its last event, behind which there may be messages of others. A stream whose messages were
+  // removed has an end, and no last event.
+  struct End {
+    uint64_t stream_sequence = 0;
+    std::optional<StreamedEvent> last;
+  };
+
+  // Tries each server for a second. UNAVAILABLE: none answers, or lets this one in. `name` is shown by the server.
+  static absl::StatusOr<std::unique_ptr<NatsLink>> Open(const process::EventsOptions& options, const std::string& name);
+  NatsLink(const NatsLink&) = delete;
+  NatsLink& operator=(const NatsLink&) = delete;
+  ~NatsLink();
+
+  bool is_open() const;
+
+  // Creates the stream of a service unless there is one. What is there stays as it is.
+  absl::Status EnsureStream(const std::string& service, absl::Duration retention);
+  // NOT_FOUND: there is no such stream. FAILED_PRECONDITION: its last 100 messages are no events.
+  absl::StatusOr<End> EndOf(const std::string& service);
+  // Appends events to the stream, whose end has to be at `after`: either all of them or a beginning of them, in order and
+  // each once. UNAVAILABLE: not known how many; ABORTED: the end is elsewhere. Both end the use of this link.
+  absl::Status Append(const std::string& service, uint64_t after, const std::vector<StreamedEvent>& events);
+  // Reads from this place of the stream on.
+  absl::StatusOr<std::unique_ptr<NatsReader>> Read(const std::string& service, uint64_t stream_sequence);
+
+ private:
+  // What the server says of the messages that were sent, by threads of the library.
+  class Answers {
+   public:
+    void Take(const jsPubAck* stored, const jsPubAckErr* error);
+    absl::Status first_error() const;
+
+   private:
+    mutable std::mutex mutex_;
+    absl::Status first_error_;
+  };
+
+  explicit NatsLink(const process::EventsOptions& options) : options_(options) {}
+  absl::Status Connect(const std::string& name);
+  absl::Status Prepare(natsOptions* to, const std::string& name) const;
+
+  const process::EventsOptions options_;
+  const std::shared_ptr<Answers> answers_ = std::make_shared<Answers>();
+  natsConnection* connection_ = nullptr;
+  jsCtx* stream_context_ = nullptr;
+};
+
+}  // namespace crosskey::events

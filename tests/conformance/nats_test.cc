@@ -1,0 +1,421 @@
+// Events by way of NATS JetStream: what the stream has, and what becomes of a reader when the stream is not as it
+// should be.
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "common/events/grpc_transport.h"
+#include "common/events/nats_transport.h"
+#include "common/events/trim.h"
+#include "common/status/errors.h"
+#include "tests/conformance/feed_reader.h"
+#include "tests/support/certificates.h"
+
+namespace crosskey::testing {
+namespace {
+
+using absl::StatusCode;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kStream[] = "crosskey_post-service";
+
+std::vector<int64_t> SequencesOf(const std::vector<Streamed>& all) {
+  std::vector<int64_t> sequences;
+  for (const Streamed& one : all) sequences.push_back(one.sequence);
+  return sequences;
+}
+
+// 1, 2, 3 and so on.
+std::vector<int64_t> UpTo(int64_t last, int64_t first = 1) {
+  std::vector<int64_t> sequences;
+  for (int64_t i = first; i <= last; ++i) sequences.push_back(i);
+  return sequences;
+}
+
+class Nats : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!NatsServers::AreInstalled()) GTEST_SKIP() << "there is no nats-server";
+    servers_ = std::make_unique<NatsServers>();
+    EXPECT_EQ(nats_Open(-1), NATS_OK);
+  }
+
+  void Publish(int events) { at_.Publish(std::vector<std::string>(static_cast<size_t>(events), "t.A")); }
+  bool AwaitStream(size_t events) {
+    return WaitFor([&] { return servers_->All(kStream).size() == events; });
+  }
+  std::unique_ptr<Publishing> StartPublishing() { return std::make_unique<Publishing>(at_, servers_->options()); }
+  std::unique_ptr<Reading> StartReading(int64_t after = 0) {
+    nats_ = std::make_unique<events::NatsTransport>(servers_->options(), "post-service", peer_, metrics());
+    return std::make_unique<Reading>(*nats_, events::FeedPosition{"post-service", FeedId(), Sequence{after}});
+  }
+  std::string FeedId() { return at_.log.feed.Info(TestCall())->feed_id; }
+  telemetry::Metrics& metrics() { return at_.log.storage.metrics; }
+  double Delivered(const std::string& from) {
+    return MetricOf(metrics(), "crosskey_consumer_delivered_events_total", {{"from", from}});
+  }
+  bool AwaitReadsStream() {
+    return WaitFor([&] { return MetricOf(metrics(), "crosskey_consumer_reads_stream") == 1; });
+  }
+  // All that is older than now is removed from the log, as it is when the peer has consumed it.
+  void TrimAll(int64_t through) {
+    events::Trim trim(at_.log.storage.database, at_.log.feed);
+    EXPECT_THAT(trim.Round(TestCall(), {"post-service", FeedId(), Sequence{through}}, absl::InfiniteFuture()), IsOk());
+  }
+
+  Publisher at_{"sqlite"};
+  std::unique_ptr<NatsServers> servers_;
+  events::GrpcTransport peer_{rpc::PeerChannel(at_.channel)};
+  std::unique_ptr<events::NatsTransport> nats_;
+};
+
+TEST_F(Nats, AMessageIsACloudEvent) {
+  events::StreamedEvent in{{Sequence{7}, "id", "post-service", "t.A", "posts/1",
+                            absl::FromUnixMicros(1'600'000'000'000'001), "00-trace", std::string("p\0q", 3)},
+                           "feed",
+                           "instance"};
+  const auto message = events::ToNats("crosskey", in);
+  ASSERT_THAT(message, IsOk());
+  EXPECT_STREQ(natsMsg_GetSubject(message->get()), "crosskey.post-service.t.A");
+  const auto header = [&](const char* key) -> std::string {
+    const char* value = nullptr;
+    return natsMsgHeader_Get(message->get(), key, &value) == NATS_OK ? value : "";
+  };
+  EXPECT_EQ(header("ce-specversion"), "1.0");
+  EXPECT_EQ(header("ce-time"), "2020-09-13T12:26:40.000001Z");
+  EXPECT_EQ(header("ce-sequence"), "0000000000000000007");
+  EXPECT_EQ(header("ce-dataschema"), "https://type.googleapis.com/t.A");
+  EXPECT_EQ(header("content-type"), "application/protobuf");
+  const auto out = events::FromNats(**message);
+  ASSERT_THAT(out, IsOk());
+  EXPECT_EQ(out->feed_id, "feed");
+  EXPECT_EQ(out->instance_id, "instance");
+  EXPECT_EQ(out->event.id, "id");
+  EXPECT_EQ(out->event.sequence, Sequence{7});
+  EXPECT_EQ(out->event.subject, "posts/1");
+  EXPECT_EQ(out->event.time, in.event.time);
+  EXPECT_EQ(out->event.traceparent, "00-trace");
+  EXPECT_EQ(out->event.payload, in.event.payload);
+}
+
+TEST_F(Nats, WhatIsNoEventSaysWhy) {
+  const events::StreamedEvent in{{Sequence{7}, "id", "post-service", "t.A", "", absl::UnixEpoch(), "", ""}, "f", "i"};
+  for (const auto& [key, value, why] :
+       std::vector<std::array<const char*, 3>>{{"ce-id", "", "ce-id is missing"},
+                                               {"ce-type", "", "ce-type is missing"},
+                                               {"ce-feedid", "", "ce-feedid is missing"},
+                                               {"ce-time", "today", "ce-time"},
+                                               {"ce-sequence", "0", "ce-sequence"},
+                                               {"ce-sequence", "x", "ce-sequence"}}) {
+    const auto message = events::ToNats("crosskey", in);
+    ASSERT_THAT(message, IsOk());
+    natsMsgHeader_Set(message->get(), key, value);
+    const absl::Status status = events::FromNats(**message).status();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(why));
+  }
+}
+
+TEST_F(Nats, TheStreamHasEachEventOnceAndInOrder) {
+  Publish(3);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(3)) << publishing->last_end();
+  Publish(700);
+  EXPECT_TRUE(AwaitStream(703)) << publishing->last_end();
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(703));
+}
+
+TEST_F(Nats, TwoPublishersStoreNothingTwice) {
+  const auto one = StartPublishing();
+  const auto two = StartPublishing();
+  for (int i = 0; i < 40; ++i) Publish(10);
+  EXPECT_TRUE(AwaitStream(400)) << one->last_end() << two->last_end();
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(400));
+}
+
+// The server remembers the ids of messages for a tenth of a second here: what is sent again after that is told apart by
+// its place alone.
+TEST_F(Nats, WhatIsSentAgainLongAfterwardsIsStoredOnce) {
+  servers_->CreateStream("post-service", absl::Milliseconds(100));
+  Publish(20);
+  {
+    const auto publishing = StartPublishing();
+    EXPECT_TRUE(AwaitStream(20)) << publishing->last_end();
+  }
+  const auto slice = at_.log.feed.Read(TestCall(), Sequence{19});
+  ASSERT_THAT(slice, IsOk());
+  const std::vector<events::StreamedEvent> again = {{slice->events.at(0), FeedId(), "an id"}};
+  // Without the place it would be stored twice, once the server has forgotten the id: that is why it is expected.
+  EXPECT_TRUE(WaitFor([&] {
+    const auto other = events::NatsLink::Open(servers_->options(), "test");
+    return other.ok() &&
+           absl::StrContains((*other)->Append("post-service", 19, again).message(), "wrong last sequence");
+  }));
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(20));
+}
+
+TEST_F(Nats, AStreamThatWasDeletedIsFilledAgain) {
+  Publish(5);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(5)) << publishing->last_end();
+  const auto reading = StartReading();
+  EXPECT_TRUE(AwaitReadsStream());
+  servers_->DeleteStream(kStream);
+  Publish(5);
+  EXPECT_TRUE(reading->Await(10)) << reading->last_end();
+  EXPECT_TRUE(AwaitStream(10)) << publishing->last_end();
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(10));
+  EXPECT_EQ(reading->events().size(), 10U);
+}
+
+TEST_F(Nats, APurgedStreamIsFilledAgain) {
+  Publish(5);
+  {
+    const auto publishing = StartPublishing();
+    EXPECT_TRUE(AwaitStream(5)) << publishing->last_end();
+  }
+  servers_->DeleteStream(kStream);
+  servers_->CreateStream("post-service", absl::Milliseconds(100));
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(5)) << publishing->last_end();
+  servers_->Purge(kStream);
+  Publish(5);
+  EXPECT_TRUE(WaitFor([&] { return SequencesOf(servers_->All(kStream)).size() >= 5; })) << publishing->last_end();
+  const std::vector<Streamed> all = servers_->All(kStream);
+  EXPECT_EQ(SequencesOf(all), UpTo(10, all.empty() ? 0 : all.front().sequence));
+}
+
+TEST_F(Nats, AStreamOfAnotherInstanceIsLeftAlone) {
+  Publish(3);
+  const auto link = events::NatsLink::Open(servers_->options(), "test");
+  ASSERT_THAT(link, IsOk());
+  EXPECT_THAT((*link)->EnsureStream("post-service", absl::Hours(1)), IsOk());
+  const auto slice = at_.log.feed.Read(TestCall(), Sequence{});
+  ASSERT_THAT(slice, IsOk());
+  EXPECT_THAT((*link)->Append("post-service", 0, {{slice->events.at(0), FeedId(), "another id"}}), IsOk());
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(publishing->last_end().message(), "another instance"); }));
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(1));
+}
+
+// The database was put back to an older state, and numbers events anew that the stream has had.
+TEST_F(Nats, AStreamThatHasAnotherEventIsLeftAlone) {
+  Publish(3);
+  {
+    const auto publishing = StartPublishing();
+    EXPECT_TRUE(AwaitStream(3)) << publishing->last_end();
+  }
+  at_.log.storage.own.Run("UPDATE outbox SET event_id = 'another' WHERE sequence = 3");
+  Publish(2);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(WaitFor([&] { return !publishing->last_end().ok(); }));
+  EXPECT_EQ(errors::ReasonOf(publishing->last_end()), errors::Reason::kHistoryMismatch);
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(3));
+}
+
+TEST_F(Nats, AnotherHistoryFollowsFromTheOldestEvent) {
+  Publish(3);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(3)) << publishing->last_end();
+  at_.log.storage.own.Run("UPDATE feed SET feed_id = 'a new history' WHERE name = 'own'");
+  Publish(1);
+  EXPECT_TRUE(AwaitStream(7)) << publishing->last_end();
+  const std::vector<Streamed> all = servers_->All(kStream);
+  EXPECT_THAT(SequencesOf(all), ElementsAre(1, 2, 3, 1, 2, 3, 4));
+  EXPECT_THAT((std::vector<std::string>{all.at(3).feed_id, all.at(6).feed_id}), Each("a new history"));
+  const auto reading = StartReading(1);
+  EXPECT_TRUE(AwaitReadsStream());
+  EXPECT_TRUE(reading->Await(4)) << reading->last_end();
+}
+
+TEST_F(Nats, AReaderGetsItsEventsFromTheStream) {
+  Publish(30);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(30)) << publishing->last_end();
+  at_.server->Shutdown();  // so the peer cannot be asked
+  const auto reading = StartReading(10);
+  EXPECT_TRUE(reading->Await(30)) << reading->last_end();
+  Publish(5);
+  EXPECT_TRUE(reading->Await(35)) << reading->last_end();
+  EXPECT_EQ(reading->events().size(), 25U);
+  EXPECT_EQ(Delivered("peer"), 0);
+}
+
+TEST_F(Nats, AHoleIsReadFromThePeer) {
+  Publish(10);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(10)) << publishing->last_end();
+  servers_->DeleteMessage(kStream, 5);
+  const auto reading = StartReading();
+  EXPECT_TRUE(reading->Await(10)) << reading->last_end();
+  EXPECT_EQ(reading->events().size(), 10U);
+  EXPECT_GT(Delivered("peer"), 0);
+  EXPECT_TRUE(AwaitReadsStream());
+}
+
+TEST_F(Nats, WhatTheLogHasNoMoreIsAGapInTheStream) {
+  Publish(4);
+  {
+    const auto publishing = StartPublishing();
+    EXPECT_TRUE(AwaitStream(4)) << publishing->last_end();
+  }
+  const auto reading = StartReading();
+  Publish(4);
+  EXPECT_TRUE(reading->Await(8)) << reading->last_end();  // from the peer
+  TrimAll(7);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(5)) << publishing->last_end();
+  EXPECT_THAT(SequencesOf(servers_->All(kStream)), ElementsAre(1, 2, 3, 4, 8));
+  Publish(2);
+  EXPECT_TRUE(reading->Await(10)) << reading->last_end();
+}
+
+TEST_F(Nats, OnlyTheEventAfterThePositionIsTaken) {
+  Publish(6);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(6)) << publishing->last_end();
+  nats_ = std::make_unique<events::NatsTransport>(servers_->options(), "post-service", peer_, metrics());
+  // What was consumed at 4 is not what the stream has there. The peer knows, and refuses.
+  Reading reading(*nats_, {"post-service", FeedId(), Sequence{4}, "another"});
+  EXPECT_TRUE(WaitFor([&] { return absl::IsFailedPrecondition(reading.last_end()); })) << reading.last_end();
+  EXPECT_EQ(reading.position().last_sequence, Sequence{4});
+}
+
+TEST_F(Nats, MessagesOfOthersArePassedOver) {
+  Publish(2);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(2)) << publishing->last_end();
+  const auto reading = StartReading();
+  EXPECT_TRUE(reading->Await(2)) << reading->last_end();
+  servers_->PublishForeign("crosskey.post-service.x");
+  Publish(1);
+  EXPECT_TRUE(reading->Await(3)) << reading->last_end();
+  EXPECT_TRUE(AwaitStream(4)) << publishing->last_end();
+  EXPECT_THAT(SequencesOf(servers_->All(kStream)), ElementsAre(1, 2, 0, 3));
+  EXPECT_THAT(reading->events(), ElementsAre("1t.A", "2t.A", "3t.A"));
+}
+
+TEST_F(Nats, WhileTheServerIsAwayEventsComeFromThePeer) {
+  Publish(2);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(2)) << publishing->last_end();
+  const auto reading = StartReading();
+  EXPECT_TRUE(AwaitReadsStream());
+  servers_->Kill(0);
+  Publish(2);
+  EXPECT_TRUE(reading->Await(4)) << reading->last_end();
+  servers_->Start(0);
+  servers_->AwaitReady();
+  EXPECT_TRUE(AwaitStream(4)) << publishing->last_end();
+  EXPECT_TRUE(AwaitReadsStream());
+  Publish(2);
+  EXPECT_TRUE(reading->Await(6)) << reading->last_end();
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(6));
+}
+
+// It answers nothing, and its connections stay open.
+TEST_F(Nats, WhileTheServerHangsEventsComeFromThePeer) {
+  Publish(2);
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(AwaitStream(2)) << publishing->last_end();
+  const auto reading = StartReading();
+  EXPECT_TRUE(AwaitReadsStream());
+  servers_->Hang(0);
+  Publish(2);
+  EXPECT_TRUE(reading->Await(4)) << reading->last_end();
+  servers_->GoOn(0);
+  EXPECT_TRUE(AwaitStream(4)) << publishing->last_end();
+  EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(4));
+}
+
+TEST_F(Nats, AStreamThatNobodyFillsIsNotWaitedFor) {
+  Publish(2);
+  {
+    const auto publishing = StartPublishing();
+    EXPECT_TRUE(AwaitStream(2)) << publishing->last_end();
+  }
+  const auto reading = StartReading();
+  EXPECT_TRUE(AwaitReadsStream());
+  Publish(2);
+  EXPECT_TRUE(reading->Await(4)) << reading->last_end();
+  EXPECT_EQ(Delivered("peer"), 2);
+}
+
+// With TLS, a client certificate and a password.
+class NatsAccess : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!NatsServers::AreInstalled()) GTEST_SKIP() << "there is no nats-server";
+  }
+  // The status of opening a session, with these options.
+  absl::Status Open(const NatsServers& servers, const process::EventsOptions& options) {
+    process::EventsOptions all = options;
+    all.url.servers = servers.addresses();
+    all.url.prefix = "crosskey";
+    return events::NatsLink::Open(all, "test").status();
+  }
+
+  Folder folder_;
+};
+
+TEST_F(NatsAccess, ThePasswordIsReadFromTheFileAtEachConnection) {
+  NatsServers servers(1, "authorization { user: post, password: right }\n");
+  process::EventsOptions options;
+  options.url.user = "post";
+  options.password_file = folder_.Write("password", "wrong\n");
+  EXPECT_THAT(Open(servers, options).ToString(), HasSubstr("Authorization Violation"));
+  folder_.Write("password", "right\n");
+  EXPECT_THAT(Open(servers, options), IsOk());
+  options.password_file = folder_.Path("none");
+  EXPECT_THAT(Open(servers, options).ToString(), HasSubstr("the password file"));
+}
+
+TEST_F(NatsAccess, TheServerAndTheClientShowCertificates) {
+  const Authority authority("right");
+  const Authority other("another");
+  const auto write = [&](const std::string& name, const KeyAndCertificate& pair) {
+    folder_.Write(name + ".key", pair.key);
+    return folder_.Write(name + ".pem", pair.certificate);
+  };
+  folder_.Write("ca", authority.certificate());
+  folder_.Write("other_ca", other.certificate());
+  Leaf leaf;
+  leaf.dns = {"localhost"};
+  write("server", authority.Issue(leaf));
+  write("client", authority.Issue(leaf));
+  write("stranger", other.Issue(leaf));
+  NatsServers servers(
+      1, absl::StrCat("tls { cert_file: \"", folder_.Path("server.pem"), "\", key_file: \"", folder_.Path("server.key"),
+                      "\", ca_file: \"", folder_.Path("ca"), "\", verify: true }\n"));
+  process::EventsOptions options;
+  options.url.tls = true;
+  options.ca = folder_.Path("ca");
+  options.cert = folder_.Path("client.pem");
+  options.key = folder_.Path("client.key");
+  const auto open_at = [&](const std::string& host) {
+    process::EventsOptions all = options;
+    all.url.prefix = "crosskey";
+    all.url.servers = {host + servers.addresses().at(0).substr(std::string("127.0.0.1").size())};
+    return events::NatsLink::Open(all, "test").status();
+  };
+  EXPECT_THAT(open_at("localhost"), IsOk());
+  // The certificate is that of "localhost".
+  EXPECT_FALSE(open_at("127.0.0.1").ok());
+  options.ca = folder_.Path("other_ca");
+  EXPECT_FALSE(open_at("localhost").ok());
+  options.ca = folder_.Path("ca");
+  options.cert = folder_.Path("stranger.pem");
+  options.key = folder_.Path("stranger.key");
+  EXPECT_FALSE(open_at("localhost").ok());
+  options.cert = options.key = "";
+  EXPECT_FALSE(open_at("localhost").ok());
+  options.url.tls = false;
+  EXPECT_FALSE(open_at("localhost").ok());
+}
+
+}  // namespace
+}  // namespace crosskey::testing
