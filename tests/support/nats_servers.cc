@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/events/nats_event.h"
+#include "common/events/nats_link.h"
 #include "tests/support/free_port.h"
 #include "tests/support/http_get.h"
 #include "tests/support/wait.h"
@@ -37,10 +38,11 @@ class NatsServers::Session {
  public:
   explicit Session(const NatsServers& servers) {
     const std::vector<std::string> addresses = servers.addresses();
-    const std::string urls = absl::StrCat("nats://", absl::StrJoin(addresses, ",nats://"));
+    std::vector<const char*> urls;
+    for (const std::string& address : addresses) urls.push_back(address.c_str());
     natsOptions* options = nullptr;
     natsOptions_Create(&options);
-    natsOptions_SetURL(options, urls.c_str());
+    natsOptions_SetServers(options, urls.data(), static_cast<int>(urls.size()));
     natsOptions_SetTimeout(options, 1000);
     natsOptions_SetAllowReconnect(options, false);
     if (natsConnection_Connect(&connection_, options) == NATS_OK) {
@@ -74,7 +76,8 @@ NatsServers::NatsServers(int count, const std::string& more) {
   for (int i = 0; i < count; ++i) servers_.push_back({FreePort(), FreePort(), FreePort(), nullptr});
   for (int i = 0; i < count; ++i) {
     std::string routes;
-    for (const Server& server : servers_) absl::StrAppend(&routes, "nats://127.0.0.1:", server.routes, " ");
+    for (const Server& server : servers_)
+      absl::StrAppend(&routes, routes.empty() ? "" : ", ", "\"nats://127.0.0.1:", server.routes, "\"");
     const Server& own = servers_[static_cast<size_t>(i)];
     const std::string cluster = count == 1 ? ""
                                            : absl::StrCat("cluster { name: test, listen: \"127.0.0.1:", own.routes,
@@ -185,27 +188,27 @@ void NatsServers::PublishForeign(const std::string& subject) const {
 
 std::vector<Streamed> NatsServers::All(const std::string& stream) const {
   std::vector<Streamed> all;
-  Session::Ask(*this, [&](jsCtx* context) {
+  const std::string service = stream.substr(stream.find('_') + 1);
+  EXPECT_TRUE(WaitFor([&] {
     all.clear();
-    jsStreamInfo* info = nullptr;
-    if (js_GetStreamInfo(&info, context, stream.c_str(), nullptr, nullptr) != NATS_OK) return false;
-    const std::pair<uint64_t, uint64_t> range = {info->State.FirstSeq, info->State.LastSeq};
-    jsStreamInfo_Destroy(info);
-    for (uint64_t place = range.first; place <= range.second; ++place) {
-      natsMsg* found = nullptr;
-      jsErrCode code = {};
-      const natsStatus status = js_GetMsg(&found, context, stream.c_str(), place, nullptr, &code);
-      if (code == JSNoMessageFoundErr) continue;
-      if (status != NATS_OK) return false;
-      const events::NatsMsg message(found);
-      const auto event = events::FromNats(*message);
+    const auto link = events::NatsLink::Open(options(), "test");
+    if (!link.ok()) return false;
+    const auto end = (*link)->EndOf(service);
+    if (!end.ok()) return false;
+    if (!end->last.has_value()) return true;
+    const auto reader = (*link)->Read(service, 1);
+    if (!reader.ok()) return false;
+    while (all.empty() || all.back().place < end->stream_sequence) {
+      const auto message = (*reader)->Next(absl::Seconds(2));
+      if (!message.ok() || !message->has_value()) return false;
       Streamed& one = all.emplace_back();
-      one.place = place;
-      if (!event.ok()) continue;
-      one = {place, Value(event->event.sequence), event->event.id, event->event.type, event->feed_id};
+      one.place = (*message)->stream_sequence;
+      const auto& event = (*message)->event;
+      if (event.ok())
+        one = {one.place, Value(event->event.sequence), event->event.id, event->event.type, event->feed_id};
     }
     return true;
-  });
+  }));
   return all;
 }
 

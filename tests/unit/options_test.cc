@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/status/limits.h"
 
 namespace crosskey::process {
@@ -53,6 +55,8 @@ std::vector<FlagCase> Cases() {
       {"--audit-log", "CROSSKEY_USER_AUDIT_LOG", "-", "/tmp/audit", "/tmp"},
       {"--caller-rate", "CROSSKEY_USER_CALLER_RATE", "1", "1000000", "1000001"},
       {"--event-retention", "CROSSKEY_USER_EVENT_RETENTION", "30s", "168h", "7d"},
+      {"--events", "CROSSKEY_USER_EVENTS", "nats://h:1/p", "tls://u@h:1,[::1]:2/p", "nats://u:p@h:1"},
+      {"--events-replicas", "CROSSKEY_USER_EVENTS_REPLICAS", "3", "5", "6"},
       {"--log-level", "CROSSKEY_USER_LOG_LEVEL", "debug", "error", "verbose"},
       {"--log-format", "CROSSKEY_USER_LOG_FORMAT", "json", "text", "xml"},
   };
@@ -76,6 +80,12 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   if (flag == "--audit-log") return options.audit_log;
   if (flag == "--caller-rate") return std::to_string(options.caller_rate);
   if (flag == "--event-retention") return absl::FormatDuration(options.event_retention);
+  if (flag == "--events-replicas") return std::to_string(options.events.replicas);
+  if (flag == "--events") {
+    const EventsUrl& url = options.events.url;
+    return absl::StrCat(url.tls ? "tls://" : "nats://", url.user, url.user.empty() ? "" : "@",
+                        absl::StrJoin(url.servers, ","), "/", url.prefix);
+  }
   if (flag == "--log-level") return levels.at(static_cast<size_t>(options.log_level));
   if (flag == "--log-format") return options.log_format == log::Format::kJson ? "json" : "text";
   ADD_FAILURE() << flag;
@@ -387,6 +397,50 @@ TEST_F(OptionsTest, ThePasswordFileMustBeAFile) {
 TEST_F(OptionsTest, TheFileOfCertificatesMustBeAFileWithoutBracesInItsName) {
   EXPECT_THAT(Bad({"--db-tls-ca", "/no/such/file"}), HasSubstr("No such file or directory"));
   EXPECT_THAT(Bad({"--db-tls-ca", "/no/such}file"}), HasSubstr("has a brace in its name"));
+}
+
+TEST_F(OptionsTest, ServersOfEvents) {
+  EXPECT_TRUE(Good({}).events.url.servers.empty());
+  EXPECT_EQ(Good({"--events", "nats://h:1"}).events.url.prefix, "crosskey");
+  std::string servers = "h:1";
+  for (int i = 1; i < limits::kEventServers; ++i) servers += ",h:1";
+  EXPECT_EQ(Good({"--events", "nats://" + servers}).events.url.servers.size(), limits::kEventServers);
+  for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
+           {"http://h:1", "unknown scheme"},
+           {"nats://h", "a server is not host:port"},
+           {"nats://", "a server is not host:port"},
+           {"nats://h:1,", "a server is not host:port"},
+           {"nats://h:0", "a server is not host:port"},
+           {"nats://" + servers + ",h:1", "more than 16"},
+           {"nats://@h:1", "the user has other characters"},
+           {"nats://a.b@h:1", "the user has other characters"},
+           {"nats://u:secret@h:1", "a password belongs into --events-password-file"},
+           {"nats://h:1/", "the prefix has other characters"},
+           {"nats://h:1/a.b", "the prefix has other characters"},
+           {"nats://h:1/" + std::string(65, 'a'), "the prefix has other characters"}}) {
+    EXPECT_THAT(Bad({"--events", text}), HasSubstr("--events: the URL of events: " + why)) << text;
+    EXPECT_THAT(Bad({"--events", text}), Not(HasSubstr("secret")));
+  }
+}
+
+TEST_F(OptionsTest, WhatEventsAreGivenWith) {
+  const std::string file = PasswordFile("a");
+  const std::string tls = "tls://u@h:1";
+  const Options options = Good({"--events", tls, "--events-ca", file, "--events-cert", file, "--events-key", file,
+                                "--events-password-file", file, "--events-credentials", file});
+  EXPECT_EQ(options.events.ca, file);
+  EXPECT_EQ(options.events.cert, file);
+  EXPECT_EQ(options.events.key, file);
+  EXPECT_EQ(options.events.password_file, file);
+  EXPECT_EQ(options.events.credentials, file);
+  EXPECT_THAT(Bad({"--events", tls, "--events-cert", file}), HasSubstr("--events-key: is missing"));
+  EXPECT_THAT(Bad({"--events", tls, "--events-key", file}), HasSubstr("--events-cert: is missing"));
+  EXPECT_THAT(Bad({"--events", "nats://h:1", "--events-ca", file}), HasSubstr("--events-ca: is of use with tls://"));
+  EXPECT_THAT(Bad({"--events", "nats://h:1", "--events-cert", file, "--events-key", file}),
+              HasSubstr("--events-cert: is of use with tls://"));
+  EXPECT_THAT(Bad({"--events", "tls://h:1", "--events-password-file", file}), HasSubstr("names no user"));
+  EXPECT_THAT(Bad({"--events-password-file", file}), HasSubstr("names no user"));
+  EXPECT_THAT(Bad({"--events-credentials", file}), HasSubstr("--events: is missing"));
 }
 
 TEST_F(OptionsTest, ThePasswordFileMustBeReadableByThisUser) {
