@@ -62,8 +62,8 @@ class NatsLink {
   absl::Status EnsureStream(const std::string& service, absl::Duration retention);
   // NOT_FOUND: there is no such stream. FAILED_PRECONDITION: its last 100 messages are no events.
   absl::StatusOr<End> EndOf(const std::string& service);
-  // Appends events to the stream, whose end has to be at `after`: either all of them or a beginning of them, in order and
-  // each once. UNAVAILABLE: not known how many; ABORTED: the end is elsewhere. Both end the use of this link.
+  // Appends events to the stream, whose end has to be at `after`: all of them or a beginning of them, in order and each
+  // once. UNAVAILABLE: not known how many; ABORTED: the end is elsewhere. Both end the use of this link.
   absl::Status Append(const std::string& service, uint64_t after, const std::vector<StreamedEvent>& events);
   // Reads from this place of the stream on.
   absl::StatusOr<std::unique_ptr<NatsReader>> Read(const std::string& service, uint64_t stream_sequence);

@@ -86,7 +86,7 @@ class NatsTransport::Reading {
     return Follow();
   }
 
-  // Where the event at the position is in the stream, if that has all events up to its end. Whatever comes from there is
+  // Where the event at the position is in the stream, if that has all events up to its end. What comes from there is
   // compared with the position.
   uint64_t PlaceOfPosition(const NatsLink::End& end) const {
     const int64_t behind = Value(end.last->event.sequence) - Value(position_.last_sequence);

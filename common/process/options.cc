@@ -165,8 +165,7 @@ void AddAccessFlags(Flags* flags, Options* options, Words* words) {
 
 void AddEventsFlags(Flags* flags, EventsOptions* options, Words* words) {
   flags->Add("--events", &words->events, "URL",
-             "NATS JetStream that has the events as well: nats://[user@]host:port[,host:port...][/prefix], or tls://",
-             CheckEvents);
+             "NATS JetStream: nats://[user@]host:port[,host:port...][/prefix], or tls://", CheckEvents);
   flags->Add("--events-ca", &options->ca, "PATH", "file with the certificates that vouch for the servers of --events",
              CheckReadableFile);
   flags->Add("--events-cert", &options->cert, "PATH", "file with the certificate shown to them", CheckReadableFile);

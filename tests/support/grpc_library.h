@@ -5,9 +5,9 @@
 
 namespace crosskey::testing {
 
-// Holds the library open, and waits at its end until all its threads are over. Without it a thread of the library closes
-// it when its last object is gone, and may still start and end threads while the process exits; LeakSanitizer then takes
-// for a leak what only a thread knows that it does not know yet. One in each main.
+// Holds the library open, and waits at its end until all its threads are over. Without it a thread of the library
+// closes it when its last object is gone, and may still start and end threads while the process exits. LeakSanitizer
+// then takes for a leak what only such a thread knows. One in each main.
 class GrpcLibrary {
  public:
   GrpcLibrary() { ::grpc_init(); }

@@ -83,6 +83,7 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   if (flag == "--events-replicas") return std::to_string(options.events.replicas);
   if (flag == "--events") {
     const EventsUrl& url = options.events.url;
+    if (url.servers.empty()) return "";
     return absl::StrCat(url.tls ? "tls://" : "nats://", url.user, url.user.empty() ? "" : "@",
                         absl::StrJoin(url.servers, ","), "/", url.prefix);
   }
