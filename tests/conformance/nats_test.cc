@@ -217,6 +217,17 @@ TEST_F(Nats, AStreamThatHasAnotherEventIsLeftAlone) {
   EXPECT_EQ(SequencesOf(servers_->All(kStream)), UpTo(3));
 }
 
+// A restored database publishes nothing before it was compared.
+TEST_F(Nats, AHistoryThatMayNotGoOnIsNotPublished) {
+  Publish(3);
+  at_.log.storage.own.Run("UPDATE histories SET state = 4 WHERE name = 'own'");
+  EXPECT_THAT(at_.log.history.Refresh(TestCall()), IsOk());
+  const auto publishing = StartPublishing();
+  EXPECT_TRUE(WaitFor([&] { return errors::Is(publishing->last_end(), errors::Reason::kPeerUnavailable); }))
+      << publishing->last_end();
+  EXPECT_TRUE(servers_->All(kStream).empty());
+}
+
 TEST_F(Nats, AnotherHistoryFollowsFromTheOldestEvent) {
   Publish(3);
   const auto publishing = StartPublishing();
