@@ -1,9 +1,12 @@
 #include "tests/support/cluster.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include "absl/strings/str_cat.h"
 #include "common/rpc/listener.h"
 #include "tests/support/free_port.h"
 #include "tests/support/integrity.h"
@@ -74,6 +77,16 @@ int Cluster::NodeOf(Side side, int replica) const {
   return (side == Side::kUsers ? replica : replica + 1) % user_db_.nodes();
 }
 
+std::vector<std::string> Cluster::EventFlags() const {
+  const char* events = std::getenv("CROSSKEY_TEST_EVENTS");
+  if (events == nullptr ||
+      std::find(options_.flags.begin(), options_.flags.end(), "--events") != options_.flags.end()) {
+    return {};
+  }
+  // Streams belong to one pair.
+  return {"--events", absl::StrCat(events, "/t", getpid(), "_", internal_port(Side::kUsers)), "--events-replicas", "3"};
+}
+
 std::string Cluster::Program(Side side) const {
   const std::string name = side == Side::kUsers ? "user-service" : "post-service";
   return (options_.shipped ? name : "tests") + "/" + name;
@@ -101,6 +114,7 @@ std::vector<std::string> Cluster::Flags(Side side, int replica) const {
       "--log-format",
       "json"};
   Append(flags, SecurityFlags(side));
+  Append(flags, EventFlags());
   Append(flags, options_.flags);
   // For tests/mutants: a guard that is left out is left out in every process.
   const char* without = std::getenv("CROSSKEY_WITHOUT");

@@ -84,6 +84,8 @@ class Cluster {
     std::unique_ptr<ChildProcess> process;
   };
 
+  // For a cluster that says nothing of --events, if tests/nats has servers for it: see CROSSKEY_TEST_EVENTS there.
+  std::vector<std::string> EventFlags() const;
   Replica& At(Side side, int replica);
   const Replica& At(Side side, int replica) const;
   std::string Program(Side side) const;

@@ -1,7 +1,9 @@
 """The scenarios that are more than a load. Each returns {work: values of the client}."""
 
+import os
 import threading
 import time
+import uuid
 from statistics import median
 
 import fill
@@ -71,9 +73,39 @@ def feed(system, settings, seed):
     await_position(system.consumed, end)
     seconds = time.monotonic() - begin_consuming
     system.settle()
+    streams = os.environ.get("CROSSKEY_TEST_EVENTS")
     return {"events, written": {"events_per_second": settings.many / (written - begin)},
             "events, written and numbered": {"events_per_second": settings.many / (numbered - begin)},
-            "events, consumed": {"events_per_second": (end - start) / seconds}}
+            "events, consumed": {"events_per_second": (end - start) / seconds},
+            **(stream(system, settings, f"{streams}/b{uuid.uuid4().hex}") if streams else {})}
+
+
+def stream(system, settings, events):
+    """The same by NATS: all events are published, and then as many new ones are published and consumed at once.
+
+    user-service does not reach post-service meanwhile, so every event comes from the stream.
+    """
+    head = system.number("post-service", "SELECT head FROM feed")
+    system.stop()
+    system.serve(events=events)
+    begin = time.monotonic()
+    await_position(system.published, head)
+    published = time.monotonic() - begin
+    system.stop()
+    system.serve(hears=False)
+    system.client("fill-user", f"--count={settings.many}")
+    end = head + settings.many
+    await_position(lambda: system.number("post-service", "SELECT head FROM feed"), end)
+    system.stop()
+    system.serve(hears=False, events=events)
+    begin = time.monotonic()
+    await_position(system.consumed, end)
+    consumed = time.monotonic() - begin
+    system.stop()
+    system.serve()
+    system.settle()
+    return {"events, published to NATS": {"events_per_second": head / published},
+            "events, published to NATS and consumed": {"events_per_second": settings.many / consumed}}
 
 
 def await_position(position, wanted):

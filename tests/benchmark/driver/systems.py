@@ -112,8 +112,9 @@ class Ours(System):
         """Further ones of a service."""
         return []
 
-    def serve(self, hears=True):
-        """`hears`: user-service reaches post-service, so it consumes its events."""
+    def serve(self, hears=True, events=None):
+        """`hears`: user-service reaches post-service, so it consumes its events. `events`: the URL of --events."""
+        of_events = ["--events", events, "--events-replicas", "3"] if events else []
         for index, service in enumerate(SERVICES):
             peer = self.ports[3 - index] if hears or index == 1 else free_port()
             self.start_process(service, [
@@ -121,7 +122,7 @@ class Ours(System):
                 "--listen", f"127.0.0.1:{self.ports[index]}",
                 "--internal-listen", f"127.0.0.1:{self.ports[2 + index]}",
                 "--metrics-listen", f"127.0.0.1:{self.ports[4 + index]}",
-                "--peer", f"127.0.0.1:{peer}", *self.flags(service)])
+                "--peer", f"127.0.0.1:{peer}", *of_events, *self.flags(service)])
         for index, process in enumerate(self.processes):
             await_port(process, self.ports[index])
             self.await_serving(process, index)
@@ -166,6 +167,10 @@ class Ours(System):
         """The position of user-service in the feed of post-service."""
         return next(value for name, value in metrics(self.ports[4]).items()
                     if name.startswith("crosskey_consumer_sequence"))
+
+    def published(self):
+        """How far post-service has published its feed to --events."""
+        return metrics(self.ports[5]).get("crosskey_events_published_sequence", 0)
 
     def number(self, service, sql):
         """What a statement says while the services run."""
