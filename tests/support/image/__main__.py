@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks deploy/Dockerfile and deploy/compose.yaml, for tests/image.
+"""Checks deploy/Dockerfile, deploy/compose.yaml and what can be added to it, for tests/image.
 
 image rules USER_HELP POST_HELP     whether they keep the rules of policy.py; the arguments are outputs of --help
 image self-test USER_HELP POST_HELP shows that the rules notice what is wrong
@@ -46,9 +46,12 @@ def main():
         if command == "self-test":
             report("the rules notice what is wrong", self_test.unnoticed(ROOT, helps, load_yaml))
             return
-        files = policy.Files(ROOT, helps, load_yaml)
-        for name, rule in policy.RULES.items():
-            report(name, policy.broken(rule, files))
+        galera, nats = policy.ADDITIONS
+        for additions in ((), (galera,), (nats,), (galera, nats)):
+            files = policy.Files(ROOT, helps, load_yaml, additions=additions)
+            which = "".join(f"with {os.path.basename(path)}: " for path in additions)
+            for name, rule in policy.RULES.items():
+                report(which + name, policy.broken(rule, files))
         return
     if command == "context":
         dockerfile.copy_context(ROOT, arguments[0])

@@ -1,12 +1,16 @@
-"""The rules for deploy/Dockerfile and deploy/compose.yaml.
+"""The rules for deploy/Dockerfile, deploy/compose.yaml, and the files that can be added to it.
 
 A rule is a function that returns the list of what is wrong; `broken` calls it.
 """
 
 import os
 import re
+import sys
 
 import dockerfile
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kubernetes"))
+import nats_config  # noqa: E402
 
 SERVICES = {"user-service": "CROSSKEY_USER_", "post-service": "CROSSKEY_POST_"}
 PEERS = {"user-service": "post-service", "post-service": "user-service"}
@@ -14,18 +18,34 @@ PEERS = {"user-service": "post-service", "post-service": "user-service"}
 MADE = "deploy/compose/access/"
 # A service takes at most this many seconds to stop.
 STOP = 11.5
+# What can be named after compose.yaml, as Compose merges it.
+ADDITIONS = ("deploy/compose/galera.yaml", "deploy/compose/nats.yaml")
+# In these the later list is the whole one.
+REPLACED = ("command", "entrypoint", "test")
+
+
+def merged(first, second, key=""):
+    if isinstance(first, dict) and isinstance(second, dict):
+        return {**first, **{name: merged(first[name], value, name) if name in first else value
+                            for name, value in second.items()}}
+    if isinstance(first, list) and isinstance(second, list) and key not in REPLACED:
+        return first + [each for each in second if each not in first]
+    return second
 
 
 class Files:
-    """The texts that the rules are about. `changes`: {path: text} that is taken instead of what the file has."""
+    """The texts that the rules are about. `changes`: {path: text} that is taken instead of what the file has.
+    `additions`: what is named after compose.yaml."""
 
-    def __init__(self, root, helps, load_yaml, changes=None):
+    def __init__(self, root, helps, load_yaml, changes=None, additions=()):
         self.root = root
         self.helps = helps  # {service: output of --help}
         self.changes = changes or {}
         self.load_yaml = load_yaml
         self.stages = dockerfile.stages(self.text("deploy/Dockerfile"))
         self.compose = load_yaml(self.text("deploy/compose.yaml"))
+        for path in additions:
+            self.compose = merged(self.compose, load_yaml(self.text(path)))
         self.services = self.compose["services"]
 
     def text(self, path):
@@ -44,6 +64,12 @@ class Files:
 
     def serving(self):
         return [(name, settings) for name, settings, service in self.ours() if name == service]
+
+    def databases(self):
+        return {name: settings for name, settings in self.services.items() if settings["image"].startswith("mariadb:")}
+
+    def event_servers(self):
+        return {name: settings for name, settings in self.services.items() if settings["image"].startswith("nats:")}
 
     def environment(self, settings, service):
         """The variables that a container of ours gets: those of the image, and those of compose."""
@@ -200,7 +226,9 @@ def edge(files):
         "it has no health check": bool(stage.words("HEALTHCHECK")),
         "it has no network to the services that leads nowhere else": bool(between & internal),
         "it has no network of its own to the outside": bool(set(settings["networks"]) - others - internal),
-        "it reaches a database": not set(settings["networks"]) & set(files.services["mariadb"]["networks"]),
+        "it reaches a database or NATS": not set(settings["networks"]) & {
+            network for each in (*files.databases().values(), *files.event_servers().values())
+            for network in each["networks"]},
         "the build of the image does not see its configuration":
             "!deploy/edge/haproxy.cfg" in files.text(".dockerignore").splitlines(),
         "a service is reached from outside past it": all(
@@ -302,7 +330,9 @@ def dashboards(files):
 def secrets(files):
     problems = []
     declared = files.compose["secrets"]
-    made = re.search(r"^for name in (.*); do$", files.text("deploy/compose/secrets"), re.M)[1].split()
+    script = files.text("deploy/compose/secrets")
+    made = re.search(r"^for name in (.*); do$", script, re.M)[1].split()
+    made += re.findall(r'mv -f "\$dir/(\w+)\.new" "\$dir/\1"', script)
     used = set()
     for name, settings in files.services.items():
         granted = settings.get("secrets", [])
@@ -338,9 +368,10 @@ def hardening(files):
             "it has a network that is not declared": set(settings["networks"]) <= set(files.compose["networks"]),
         }
         problems += [f"{name}: {problem}" for problem, fine in expected.items() if not fine]
-    for name in files.services["mariadb"]["networks"]:
-        if (files.compose["networks"][name] or {}).get("internal") is not True:
-            problems.append(f"the database's network {name} leads elsewhere")
+    for server, settings in {**files.databases(), **files.event_servers()}.items():
+        for name in settings["networks"]:
+            if (files.compose["networks"][name] or {}).get("internal") is not True:
+                problems.append(f"the network {name} of {server} leads elsewhere")
     return problems
 
 
@@ -364,8 +395,11 @@ def order(files):
                 problems.append(f"{name} is checked as if it served")
         if conditions != expected:
             problems.append(f"{name} waits for {conditions}, not for {expected}")
-    if "test" not in files.services["mariadb"].get("healthcheck", {}):
-        problems.append("mariadb has no health check")
+    for name, settings in {**files.databases(), **files.event_servers()}.items():
+        if "test" not in settings.get("healthcheck", {}):
+            problems.append(f"{name} has no health check")
+        if settings.get("restart") != "unless-stopped":
+            problems.append(f"{name} is not started again")
     return problems
 
 
@@ -381,21 +415,27 @@ def accounts(files):
     for name, settings, service in files.ours():
         prefix = SERVICES[service]
         environment = settings.get("environment", {})
-        url = re.fullmatch(r"mysql://(\w+)@mariadb:3306/(\w+)", environment.get(prefix + "DB", ""))
-        account, database = url.groups() if url else ("", "")
+        url = re.fullmatch(r"mysql://(\w+)@([\w:,-]+)/(\w+)", environment.get(prefix + "DB", ""))
+        account, hosts, database = url.groups() if url else ("", "", "")
+        if set(hosts.split(",")) != {f"{each}:3306" for each in files.databases()}:
+            problems.append(f"{name} does not know {' '.join(files.databases())}")
         secret = os.path.basename(environment.get(prefix + "DB_PASSWORD_FILE", ""))
         if known.get(account) != (database, secret):
             problems.append(f"{name}: accounts.sh does not make {account} for {database} with the secret {secret}")
         if account.endswith("_migrate") != (name != service):
             problems.append(f"{name} has the account {account}")
-        if settings.get("secrets") != [secret]:
+        expected = [secret]
+        if prefix + "EVENTS" in environment:
+            expected.append(service.replace("-service", "_events"))
+        if settings.get("secrets") != expected:
             problems.append(f"{name} gets the secrets {settings.get('secrets')}")
         network = service.replace("-service", "-db")
-        if network not in settings["networks"] or network not in files.services["mariadb"]["networks"]:
-            problems.append(f"{name} does not reach the database by {network}")
-        others = {other for other in files.services["mariadb"]["networks"] if other != network}
-        if others & set(settings["networks"]):
-            problems.append(f"{name} reaches the database by the other service's network")
+        for server in files.databases().values():
+            if network not in settings["networks"] or network not in server["networks"]:
+                problems.append(f"{name} does not reach the database by {network}")
+            others = {other for other in server["networks"] if other != network}
+            if others & set(settings["networks"]):
+                problems.append(f"{name} reaches the database by the other service's network")
     return problems
 
 
@@ -408,6 +448,121 @@ def connections(files):
         total += int(pool) if name == service else 1
     limit = int(re.search(r"^max_connections = (\d+)$", files.text("deploy/compose/mariadb.cnf"), re.M)[1])
     return [f"max_connections is {limit}, but {total} sessions may be opened"] if limit < total else []
+
+
+def cluster(files):
+    """Several database servers are a cluster, which exactly one of them begins."""
+    problems = []
+    servers = files.databases()
+    if len(servers) == 1:
+        return []
+    if len(servers) < 3 or len(servers) % 2 == 0:
+        problems.append(f"of {len(servers)} database servers half may be cut off")
+    text = files.text("deploy/compose/galera.cnf")
+    known = dict(re.findall(r"^(\w+) = (.+)$", text, re.M))
+    if known.get("wsrep_cluster_address") != "gcomm://" + ",".join(servers):
+        problems.append(f"wsrep_cluster_address is not that of {' '.join(servers)}")
+    for name, value in (("wsrep_on", "ON"), ("binlog_format", "ROW"), ("wsrep_sst_auth", "mysql:")):
+        if known.get(name) != value:
+            problems.append(f"{name} is not {value}")
+    first = [name for name, settings in servers.items() if settings["environment"].get("GALERA_FIRST")]
+    if first != ["mariadb"]:
+        problems.append(f"the cluster is begun by {first}")
+    volumes = []
+    for name, settings in servers.items():
+        mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in settings["volumes"]}
+        volumes.append(mounted.get("/var/lib/mysql"))
+        environment = settings["environment"]
+        expected = {
+            "it has not the settings of both files":
+                mounted.get("/etc/mysql/conf.d/crosskey.cnf") == "./compose/mariadb.cnf"
+                and mounted.get("/etc/mysql/conf.d/galera.cnf") == "./compose/galera.cnf",
+            "it is not started by galera.sh": settings.get("entrypoint") == ["bash", "/usr/local/bin/galera.sh"]
+                and settings.get("command") == ["mariadbd"]
+                and mounted.get("/usr/local/bin/galera.sh") == "./compose/galera.sh",
+            "it has another name": environment.get("GALERA_NAME") == name,
+            "it does not know the others":
+                environment.get("GALERA_OTHERS", "").split() == [other for other in servers if other != name],
+            "it is healthy outside of the cluster": "--galera_online" in settings["healthcheck"]["test"],
+            "it is another version": settings["image"] == servers["mariadb"]["image"],
+            "it stops after the first one, which then cannot begin again":
+                name in first or settings.get("depends_on") == {"mariadb": {"condition": "service_started"}},
+            "the first one has no account for copies": name not in first or (
+                environment.get("MARIADB_MYSQL_LOCALHOST_GRANTS") == "RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR"
+                and "MARIADB_MYSQL_LOCALHOST_USER" in environment),
+        }
+        problems += [f"{name}: {problem}" for problem, fine in expected.items() if not fine]
+    if None in volumes or len(set(volumes)) != len(volumes):
+        problems.append("database servers share a volume, or have none")
+    return problems
+
+
+def events(files):
+    """NATS: servers that know each other, TLS, a user with its rights for each service, and nobody waits for it."""
+    problems, servers = [], files.event_servers()
+    if not servers:
+        return [f"{name} is told of a NATS that is not there" for name, settings, service in files.ours()
+                if any(key.startswith(SERVICES[service] + "EVENTS") for key in settings.get("environment", {}))]
+    if len(servers) < 3 or len(servers) % 2 == 0:
+        problems.append(f"of {len(servers)} servers of NATS half may be cut off")
+    config = nats_config.parse(files.text("deploy/compose/nats.conf"))
+    clustered, stream = config.get("cluster", {}), config.get("jetstream", {})
+    tls = {"cert_file": "/etc/nats/tls/tls.crt", "key_file": "/etc/nats/tls/tls.key", "timeout": "5"}
+    expected = {
+        "servers do not know each other": clustered.get("routes") == [f"nats-route://{name}:6222" for name in servers],
+        "clients are told addresses": clustered.get("no_advertise") == "true",
+        "the servers have one name": config.get("server_name") == "$SERVER_NAME",
+        "what is acknowledged may not be on the disk": stream.get("sync_interval") == "always",
+        "there is no limit of the store": "max_file_store" in stream,
+        "no TLS for clients": config.get("tls") == tls,
+        "whoever reaches the port is a server":
+            clustered.get("tls") == {**tls, "ca_file": "/etc/nats/tls/ca.crt", "verify": "true"},
+        "the passwords are not included": config.get("include") == ["../../run/secrets/nats_passwords"],
+        "the monitor is beyond the container": config.get("http") == "127.0.0.1:8222",
+    }
+    problems += [f"NATS: {problem}" for problem, fine in expected.items() if not fine]
+    problems += [f"NATS: {problem}" for problem in nats_config.may_too_much(config, PEERS, "crosskey")]
+    names = re.search(r"^certificate nats/tls (\S+) serverAuth,clientAuth$", files.text("deploy/compose/certificates"),
+                      re.M)[1].split(",")
+    if names != [f"DNS:{name}" for name in servers]:
+        problems.append("NATS: the certificate is for others")
+    volumes = []
+    for name, settings in servers.items():
+        mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in settings["volumes"]}
+        volumes.append(mounted.get(stream.get("store_dir")))
+        expected = {
+            "it has another configuration": settings.get("command") == ["--config", "/etc/nats/nats.conf"]
+                and mounted.get("/etc/nats/nats.conf") == "./compose/nats.conf",
+            "it has another name": settings.get("environment", {}).get("SERVER_NAME") == name,
+            "it has not its certificate": mounted.get("/etc/nats/tls") == "./compose/access/nats",
+            "it gets another secret": settings.get("secrets") == ["nats_passwords"],
+            "it is published": "ports" not in settings,
+            "it has other networks": settings["networks"] == ["events"],
+        }
+        problems += [f"{name}: {problem}" for problem, fine in expected.items() if not fine]
+    if None in volumes or len(set(volumes)) != len(volumes):
+        problems.append("servers of NATS share a volume, or have none")
+    for name, settings, service in files.ours():
+        environment, prefix = settings.get("environment", {}), SERVICES[service]
+        url = re.fullmatch(r"tls://([\w-]+)@([\w:,-]+)/crosskey", environment.get(prefix + "EVENTS", ""))
+        if name != service:
+            problems += [f"{name} reaches NATS" for _ in {"events"} & set(settings["networks"])]
+        elif not url or url[1] != service or set(url[2].split(",")) != {f"{each}:4222" for each in servers}:
+            problems.append(f"{name} does not know the servers of NATS, or says another name")
+        else:
+            expected = {
+                "it does not look who they are": environment.get(prefix + "EVENTS_CA") == "/run/tls/ca.crt",
+                "a stream is not on every server": environment.get(prefix + "EVENTS_REPLICAS") == str(len(servers)),
+                "it says another password": environment.get(prefix + "EVENTS_PASSWORD_FILE") ==
+                    f"/run/secrets/{service.replace('-service', '_events')}",
+                "it does not reach them": "events" in settings["networks"],
+                "it waits for NATS": not set(servers) & set(settings.get("depends_on", {})),
+            }
+            problems += [f"{name}: {problem}" for problem, fine in expected.items() if not fine]
+    for name, settings in files.services.items():
+        if "events" in settings["networks"] and name not in servers and name not in SERVICES:
+            problems.append(f"{name} reaches NATS")
+    return problems
 
 
 RULES = {
@@ -424,6 +579,8 @@ RULES = {
     "order of start, time to stop": order,
     "accounts": accounts,
     "connections": connections,
+    "several database servers": cluster,
+    "NATS": events,
 }
 
 

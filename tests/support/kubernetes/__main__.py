@@ -25,6 +25,7 @@ import binaries  # noqa: E402
 import rules  # noqa: E402
 import rules_access  # noqa: E402,F401
 import rules_databases  # noqa: E402,F401
+import rules_events  # noqa: E402,F401
 import rules_network  # noqa: E402,F401
 import rules_objects  # noqa: E402,F401
 import rules_processes  # noqa: E402,F401

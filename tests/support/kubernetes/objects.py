@@ -69,6 +69,10 @@ class Overlay:
     def servers(self):
         return [pod for pod in self.pods() if pod.owner["kind"] == "Deployment"]
 
+    def event_servers(self):
+        """The cluster of NATS: one pod for all of its servers."""
+        return [pod for pod in self.pods() if pod.owner["kind"] == "StatefulSet"]
+
     def migrations(self):
         return [pod for pod in self.pods() if pod.owner["kind"] == "Job"]
 

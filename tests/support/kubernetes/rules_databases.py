@@ -118,7 +118,7 @@ def operator_databases(overlay, world):
         if not is_galera(server) and replicas != 1:
             yield f"{title_of(server)}: the URLs do not say which of {replicas} servers takes writes"
         needed = 0
-        for pod in overlay.pods():
+        for pod in overlay.servers() + overlay.migrations():
             found = DATABASE_URL.match(database_of(overlay, pod))
             if not found or set(hosts_of(found)) != hosts_of_mariadb(server):
                 yield f"{pod.name} does not use {title_of(server)}"

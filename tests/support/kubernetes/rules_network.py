@@ -60,6 +60,9 @@ def ingress(overlay, _):
             public = ("client", "gateway") if overlay.of_kind("Gateway") else ("client",)
             wanted = {pod.ports.get("grpc"): public, pod.ports.get("metrics"): ("monitoring",),
                       pod.ports.get("internal"): (f"Deployment {PEERS.get(service_of(pod))}",)}
+        if pod.owner["kind"] == "StatefulSet":
+            wanted = {pod.ports.get("client"): [f"Deployment {service}" for service in PEERS],
+                      pod.ports.get("cluster"): [f"StatefulSet {service_of(pod)}"]}
         for port in sorted({22, 80, 50051, 50052, 50061, 50062, 9451, 9452} | set(pod.ports.values())):
             for role, source in sources:
                 if role in wanted.get(port, ()):
@@ -122,7 +125,8 @@ AGENT_PORT = 5555  # by which the operator asks a server of a cluster
 def database_servers(overlay, policies, pod):
     """Whom a database server of the operator reaches, and who reaches it."""
     own, galera = network.end_of(pod), is_galera(pod.owner)
-    others = strangers(overlay) + [("ours", network.end_of(each)) for each in overlay.pods()]
+    others = strangers(overlay) + [("ours" if DATABASE_URL.match(database_of(overlay, each)) else None,
+                                    network.end_of(each)) for each in overlay.pods()]
     for role, other in others:
         for port in (22, 53, 443, 3306, 4567, 4568, 4444, 5555, 6443, 50051, 50061):
             # A server of a cluster asks the API server, whose address nobody knows here.

@@ -33,7 +33,7 @@ def names(overlay, _):
 @rule("selectors match the pods that they are for")
 def selectors(overlay, _):
     pods, servers = overlay.pods(), overlay.servers()
-    for pod in servers:
+    for pod in servers + overlay.event_servers():
         selector = pod.owner["spec"]["selector"]
         if not matches(selector, pod.labels):
             yield f"{pod.name} does not select its own pods"
@@ -50,9 +50,9 @@ def selectors(overlay, _):
             selector = {"matchLabels": selector} if kind == "Service" else selector
             # An empty selector selects nothing (a Service) or everything (a budget), and neither is meant.
             chosen = [pod for pod in pods if matches(selector, pod.labels)] if any(selector.values()) else []
-            if len(chosen) != 1 or chosen[0].owner["kind"] != "Deployment":
+            if len(chosen) != 1 or chosen[0].owner["kind"] not in ("Deployment", "StatefulSet"):
                 names = [pod.name for pod in chosen]
-                yield f"{title_of(each)} selects the pods of {names}, not those of one Deployment"
+                yield f"{title_of(each)} selects the pods of {names}, not those of one Deployment or StatefulSet"
             elif service_of(chosen[0]) != each["metadata"]["labels"].get("app.kubernetes.io/name"):
                 yield f"{title_of(each)} selects the pods of {chosen[0].name}"
     for each in overlay.of_kind("PodMonitor"):
@@ -170,8 +170,9 @@ def references(overlay, world):
                     reference = entry.get("valueFrom", {}).get(field)
                     if reference:
                         yield from look(pod.name, kind, reference["name"], reference["key"], reference.get("optional"))
+            claimed = [each["metadata"]["name"] for each in pod.owner["spec"].get("volumeClaimTemplates", [])]
             for mount in container.get("volumeMounts", []):
-                if mount["name"] not in [volume["name"] for volume in pod.spec.get("volumes", [])]:
+                if mount["name"] not in claimed + [volume["name"] for volume in pod.spec.get("volumes", [])]:
                     yield f"{pod.name}: there is no volume {mount['name']}"
         for volume in pod.spec.get("volumes", []):
             if "persistentVolumeClaim" in volume:
@@ -212,6 +213,8 @@ WORDS = {
     "imagePullPolicy": {"Always", "IfNotPresent", "Never"},
     "restartPolicy": {"Always", "OnFailure", "Never"},
     "strategy.type": {"Recreate", "RollingUpdate"},
+    "updateStrategy.type": {"OnDelete", "RollingUpdate"},
+    "podManagementPolicy": {"OrderedReady", "Parallel"},
     "seccompProfile.type": {"RuntimeDefault", "Localhost"},
     "fsGroupChangePolicy": {"Always", "OnRootMismatch"},
     "whenUnsatisfiable": {"DoNotSchedule", "ScheduleAnyway"},

@@ -10,6 +10,8 @@ DRAIN_SECONDS = 12  # what a service may take from SIGTERM to its end: 11.5
 @rule("arguments and variables are those of the binary, with values that it takes")
 def configuration(overlay, world):
     for pod, container in all_containers(overlay):
+        if pod.owner["kind"] == "StatefulSet":
+            continue  # NATS, whose configuration has rules of its own
         binary = world.binary(container["image"])
         if binary is None:
             yield f"{pod.name}: the image {container['image']} is none of the services'"

@@ -9,7 +9,7 @@ from objects import Overlay
 
 DEV, PRODUCTION = "dev", "production"
 OPERATOR, MONITORED = "production-mariadb-operator", "production, prometheus-operator"
-GALERA = "production-galera"
+GALERA, NATS = "production-galera", "production-galera-nats"
 ROUTED = "production, gateway"
 
 
@@ -92,6 +92,33 @@ def endpoint(overlay):
     return overlay.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0]
 
 
+def nats(overlay):
+    return overlay.find("StatefulSet", "nats")["spec"]
+
+
+def nats_pod(overlay):
+    return nats(overlay)["template"]["spec"]
+
+
+def nats_server(overlay):
+    return nats_pod(overlay)["containers"][0]
+
+
+def change_nats(overlay, old, new):
+    """In the configuration of the servers."""
+    data = config(overlay, "nats")
+    data["nats.conf"] = data["nats.conf"].replace(old, new)
+
+
+def nats_budget(overlay):
+    return overlay.find("PodDisruptionBudget", "nats")["spec"]
+
+
+def events_volume(overlay):
+    """The Secrets of the volume that user-service has for NATS."""
+    return [each["secret"] for each in volume(spec(overlay), "events")["projected"]["sources"]]
+
+
 def secret(name, **fields):
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {
         "name": name, "namespace": "crosskey", "labels": {"app.kubernetes.io/part-of": "crosskey"}}, **fields}
@@ -129,6 +156,10 @@ MISTAKES = {
              "app.kubernetes.io/component")),
         (DEV, "a Deployment that does not select its pods",
          lambda o: deployment(o)["spec"]["selector"]["matchLabels"].update(x="y")),
+        (NATS, "a budget of both services and NATS", lambda o: nats_budget(o)["selector"].update(
+            matchLabels={}, matchExpressions=[{"key": "app.kubernetes.io/name", "operator": "Exists"}])),
+        (NATS, "a StatefulSet of the pods of services", lambda o: nats(o)["selector"].update(
+            matchLabels={}, matchExpressions=[{"key": "app.kubernetes.io/name", "operator": "Exists"}])),
     ],
     "ports that are named exist": [
         (DEV, "a Service of a port that is not there",
@@ -142,6 +173,10 @@ MISTAKES = {
          lambda o: policy(o, "user-service")["egress"][0]["ports"][0].update(port=50061)),
         (MONITORED, "a monitor of a port that is not there",
          lambda o: o.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0].update(port="http")),
+        (NATS, "a Service of NATS with a port that is not there",
+         lambda o: service(o, "nats")["ports"][0].update(targetPort="grpc")),
+        (NATS, "a policy of NATS with a port that is not there",
+         lambda o: policy(o, "crosskey-events")["egress"][0]["ports"][0].update(port=4223)),
     ],
     "public services are headless, internal ones are not, nothing else is exposed": [
         (DEV, "a public Service that is not headless", lambda o: service(o, "user-service").pop("clusterIP")),
@@ -194,6 +229,9 @@ MISTAKES = {
          lambda o: o.find("User", "user-service")["spec"]["passwordSecretKeyRef"].update(name="user")),
         (OPERATOR, "a User of a server that is not there",
          lambda o: o.find("User", "user-service")["spec"]["mariaDbRef"].update(name="mariadb")),
+        (NATS, "passwords of NATS that are nowhere", lambda o: volume(nats_pod(o), "config")["projected"]["sources"][1][
+            "secret"].update(name="nats-users")),
+        (NATS, "a claim of NATS that is not there", lambda o: nats(o).pop("volumeClaimTemplates")),
     ],
     "words, names and quantities are such as the API server takes": [
         (DEV, "another protocol", lambda o: container(o)["ports"][0].update(protocol="HTTP")),
@@ -219,6 +257,7 @@ MISTAKES = {
          lambda o: o.find("HorizontalPodAutoscaler", "user-service")["spec"].update(minReplicas=7)),
         (PRODUCTION, "an eviction policy that there is not",
          lambda o: o.find("PodDisruptionBudget", "user-service")["spec"].update(unhealthyPodEvictionPolicy="Allow")),
+        (NATS, "a way to begin that there is not", lambda o: nats(o).update(podManagementPolicy="parallel")),
     ],
     "arguments and variables are those of the binary, with values that it takes": [
         (DEV, "a variable that is not known", lambda o: config(o).update(CROSSKEY_USER_LOGLEVEL="debug")),
@@ -279,6 +318,7 @@ MISTAKES = {
         (DEV, "the other service", lambda o: container(o).update(image="crosskey/post-service:0.1.0")),
         (OPERATOR, "a server without a tag",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"].update(image="mariadb")),
+        (NATS, "NATS without a tag", lambda o: nats_server(o).update(image="nats")),
     ],
     "restricted: the Pod Security Standard, and a root file system that is only read": [
         (DEV, "root", lambda o: spec(o)["securityContext"].update(runAsNonRoot=False)),
@@ -298,6 +338,7 @@ MISTAKES = {
         (DEV, "another standard", lambda o: o.of_kind("Namespace")[0]["metadata"]["labels"].clear()),
         (OPERATOR, "a database server as root",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podSecurityContext"].pop("runAsNonRoot")),
+        (NATS, "NATS as root", lambda o: nats_pod(o)["securityContext"].pop("runAsNonRoot")),
     ],
     "no service account token, no service links, no rights": [
         (DEV, "a token", lambda o: spec(o).pop("automountServiceAccountToken")),
@@ -314,6 +355,7 @@ MISTAKES = {
         (DEV, "a request above the limit", lambda o: container(o)["resources"]["requests"].update(memory="1Gi")),
         (PRODUCTION, "a Job without limits", lambda o: job_spec(o)["containers"][0]["resources"].pop("limits")),
         (DEV, "a temporary folder without a limit", lambda o: volume(spec(o), "tmp").update(emptyDir={})),
+        (NATS, "NATS without limits", lambda o: nats_server(o)["resources"].pop("limits")),
     ],
     "no secret is in the manifests; passwords come as files": [
         (PRODUCTION, "a Secret", lambda o: o.objects.append(secret("user-service-db", stringData={"password": "x"}))),
@@ -334,6 +376,10 @@ MISTAKES = {
          lambda o: projected(o, "user-service-tls")["items"][1].update(mode=0o444)),
         (PRODUCTION, "one password for everybody",
          lambda o: volume(spec(o), "database-password")["secret"]["items"][0].update(mode=0o444)),
+        (NATS, "keys of NATS for everybody",
+         lambda o: volume(nats_pod(o), "config")["projected"].update(defaultMode=0o444)),
+        (NATS, "a password of NATS that is not mounted",
+         lambda o: config(o).update(CROSSKEY_USER_EVENTS_PASSWORD_FILE="/run/secrets/events/pw")),
     ],
     "network policies cover every pod, in both directions": [
         (DEV, "no default", lambda o: [remove(o, "NetworkPolicy", "crosskey-default-deny"),
@@ -344,6 +390,7 @@ MISTAKES = {
         (DEV, "a policy for another namespace",
          lambda o: [each["metadata"].update(namespace="default") for each in o.of_kind("NetworkPolicy")]),
         (OPERATOR, "a database server without one", lambda o: remove(o, "NetworkPolicy", "crosskey-mariadb")),
+        (NATS, "NATS without one", lambda o: remove(o, "NetworkPolicy", "nats")),
     ],
     "only clients reach the public port, only the other service the internal one, only monitoring the metrics": [
         (DEV, "the internal port for all", lambda o: policy(o, "user-service")["ingress"][1].pop("from")),
@@ -366,6 +413,8 @@ MISTAKES = {
         (DEV, "a service that does not reach its peer", lambda o: policy(o, "post-service").pop("egress")),
         (DEV, "a service that its peer does not reach", lambda o: policy(o, "user-service")["ingress"].pop(1)),
         (DEV, "no clients", lambda o: policy(o, "user-service")["ingress"].pop(0)),
+        (NATS, "NATS for the Jobs", lambda o: policy(o, "nats")["ingress"][0]["from"][0]["podSelector"][
+            "matchLabels"].pop("app.kubernetes.io/component")),
     ],
     "pods reach the other service, DNS and their database, and nothing else": [
         (DEV, "all ways out", lambda o: policy(o, "user-service")["egress"].append({})),
@@ -393,6 +442,8 @@ MISTAKES = {
         (GALERA, "servers that reach everything outside",
          lambda o: policy(o, "crosskey-mariadb")["egress"][2].pop("ports")),
         (GALERA, "servers without DNS", lambda o: policy(o, "crosskey-mariadb")["egress"].pop(1)),
+        (NATS, "a database server that NATS reaches",
+         lambda o: nats(o)["template"]["metadata"]["labels"].update({"app.kubernetes.io/part-of": "crosskey"})),
     ],
     "SQLite: one replica, Recreate, a volume": [
         (DEV, "two replicas", lambda o: deployment(o)["spec"].update(replicas=2)),
@@ -464,6 +515,127 @@ MISTAKES = {
         (GALERA, "two servers evicted at once",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podDisruptionBudget"].update(maxUnavailable=2)),
     ],
+    "NATS: an odd number of servers that know each other, apart, evicted and replaced one at a time": [
+        (NATS, "two servers", lambda o: nats(o).update(replicas=2)),
+        (NATS, "five servers, of which they know three", lambda o: nats(o).update(replicas=5)),
+        (NATS, "one server", lambda o: nats(o).update(replicas=1)),
+        (NATS, "a route that is missing", lambda o: change_nats(o, '"nats-route://nats-2.nats:6222"', "")),
+        (NATS, "a route to the port of clients", lambda o: change_nats(o, "nats-2.nats:6222", "nats-2.nats:4222")),
+        (NATS, "routes without the Service", lambda o: nats(o).update(serviceName="events")),
+        (NATS, "one address for all servers", lambda o: service(o, "nats").pop("clusterIP")),
+        (NATS, "no names for servers that are not ready", lambda o: service(o, "nats").pop("publishNotReadyAddresses")),
+        (NATS, "one after the other", lambda o: nats(o).pop("podManagementPolicy")),
+        (NATS, "an update of two at once",
+         lambda o: nats(o)["updateStrategy"].update(rollingUpdate={"maxUnavailable": 2})),
+        (NATS, "no update", lambda o: nats(o)["updateStrategy"].update(type="OnDelete")),
+        (NATS, "no budget", lambda o: remove(o, "PodDisruptionBudget", "nats")),
+        (NATS, "two servers evicted at once", lambda o: nats_budget(o).update(maxUnavailable=2)),
+        (NATS, "one evicted while another is not ready",
+         lambda o: nats_budget(o).update(unhealthyPodEvictionPolicy="AlwaysAllow")),
+        (NATS, "two servers on one node", lambda o: nats_pod(o).pop("affinity")),
+        (NATS, "other pods kept apart", lambda o: nats_pod(o)["affinity"]["podAntiAffinity"][
+            "requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"]["matchLabels"].update(x="y")),
+        (NATS, "all in one zone", lambda o: nats_pod(o).pop("topologySpreadConstraints")),
+        (NATS, "one name for all servers", lambda o: change_nats(o, "server_name: $POD_NAME", "server_name: nats")),
+        (NATS, "a name that is not set", lambda o: nats_server(o)["env"].pop(0)),
+        (NATS, "addresses for clients", lambda o: change_nats(o, "no_advertise: true", "")),
+    ],
+    "NATS: what is acknowledged is on a volume that stays and has room for it; an image that keeps it; probes": [
+        (NATS, "no configuration", lambda o: nats_server(o).update(args=[])),
+        (NATS, "half of a configuration", lambda o: change_nats(o, "cluster {", "cluster")),
+        (NATS, "the disk two minutes later", lambda o: change_nats(o, "sync_interval: always", "sync_interval: 2m")),
+        (NATS, "the disk at some time", lambda o: change_nats(o, "sync_interval: always", "")),
+        (NATS, "a folder that is no volume", lambda o: change_nats(o, 'store_dir: "/data"', 'store_dir: "/tmp"')),
+        (NATS, "a volume that is lost", lambda o: [nats(o).pop("volumeClaimTemplates"), nats_pod(o)["volumes"].append(
+            {"name": "data", "emptyDir": {"sizeLimit": "20Gi"}})]),
+        (NATS, "a volume that is too small", lambda o: nats(o)["volumeClaimTemplates"][0]["spec"]["resources"][
+            "requests"].update(storage="16Gi")),
+        (NATS, "as much as there is", lambda o: change_nats(o, "max_file_store: 16GB", "")),
+        (NATS, "a volume that goes with the servers",
+         lambda o: nats(o).update(persistentVolumeClaimRetentionPolicy={"whenDeleted": "Delete"})),
+        (NATS, "a volume that cannot be written to", lambda o: nats_pod(o)["securityContext"].pop("fsGroup")),
+        (NATS, "an old server", lambda o: nats_server(o).update(image="nats:2.10.22")),
+        (NATS, "another program", lambda o: nats_server(o).update(image="natsio/nats-box:2.12.7")),
+        (NATS, "a restart because of the others",
+         lambda o: nats_server(o)["livenessProbe"]["httpGet"].update(path="/healthz")),
+        (NATS, "an update that goes on too early", lambda o: nats_server(o)["readinessProbe"]["httpGet"].update(
+            path="/healthz?js-enabled-only=true")),
+        (NATS, "a probe of clients' port", lambda o: nats_server(o)["readinessProbe"]["httpGet"].update(port="client")),
+        (NATS, "a probe without time", lambda o: nats_server(o)["livenessProbe"].pop("timeoutSeconds")),
+        (NATS, "no probe", lambda o: nats_server(o).pop("startupProbe")),
+        (NATS, "a listener on loopback", lambda o: change_nats(o, '"0.0.0.0:4222"', '"127.0.0.1:4222"')),
+    ],
+    "NATS: TLS for clients and servers; a service may write its own stream, read the other one's, and nothing else": [
+        (NATS, "no TLS for clients", lambda o: change_nats(o, "\ntls {", "\nignored {")),
+        (NATS, "no TLS for servers", lambda o: change_nats(o, "  tls {", "  ignored {")),
+        (NATS, "any server", lambda o: change_nats(o, "verify: true", "verify: false")),
+        (NATS, "another authority of servers", lambda o: change_nats(o, "/etc/nats/ca.crt", "/etc/ssl/ca.crt")),
+        (NATS, "the certificate as the key", lambda o: change_nats(o, "tls.key", "tls.crt")),
+        (NATS, "no passwords", lambda o: change_nats(o, "include passwords.conf", "")),
+        (NATS, "a password for all to see",
+         lambda o: change_nats(o, "password: $USER_SERVICE_PASSWORD", "password: secret")),
+        (NATS, "one password for both",
+         lambda o: change_nats(o, "password: $USER_SERVICE_PASSWORD", "password: $POST_SERVICE_PASSWORD")),
+        (NATS, "a user for everything", lambda o: change_nats(o, "users: [", "users: [{user: admin, password: $X}")),
+        (NATS, "a user for those without one", lambda o: change_nats(
+            o, "accounts {", "no_auth_user: user-service\naccounts {")),
+        (NATS, "a user that is missing", lambda o: change_nats(o, "user: user-service", "user: users")),
+        (NATS, "no JetStream", lambda o: change_nats(o, "jetstream: enabled", "")),
+        (NATS, "everything", lambda o: change_nats(o, "permissions {", "rights {")),
+        (NATS, "events of the other service", lambda o: change_nats(o, '"crosskey.user-service.>"', '"crosskey.>"')),
+        (NATS, "deletion of a stream", lambda o: change_nats(
+            o, '"crosskey.user-service.>"', '"crosskey.user-service.>" "$JS.API.STREAM.DELETE.crosskey_user-service"')),
+        (NATS, "no event", lambda o: change_nats(o, '"crosskey.user-service.>"', "")),
+        (NATS, "no reading", lambda o: change_nats(o, '"$JS.API.CONSUMER.CREATE.crosskey_user-service"', "")),
+        (NATS, "no flow control", lambda o: change_nats(o, '"$JS.FC.crosskey_user-service.>"', "")),
+        (NATS, "no answer", lambda o: change_nats(o, '["_INBOX.>"]', "[]")),
+        (NATS, "every message", lambda o: change_nats(o, '["_INBOX.>"]', '[">"]')),
+        (NATS, "a server without a name", lambda o: certificate(o, "nats")["dnsNames"].pop()),
+        (NATS, "a name with a star", lambda o: certificate(o, "nats").update(dnsNames=["*.nats"])),
+        (NATS, "a certificate for clients only",
+         lambda o: certificate(o, "nats").update(usages=["digital signature", "client auth"])),
+        (NATS, "the authority of callers",
+         lambda o: certificate(o, "nats")["issuerRef"].update(name="crosskey-public")),
+        (NATS, "no Certificate", lambda o: remove(o, "Certificate", "nats")),
+    ],
+    "events: both services name all servers, look who they are, and say their own user and password": [
+        (NATS, "a service without NATS", lambda o: config(o).pop("CROSSKEY_USER_EVENTS")),
+        (GALERA, "a NATS that is not there",
+         lambda o: config(o).update(CROSSKEY_USER_EVENTS="nats://nats-0.nats:4222")),
+        *((NATS, what, lambda o, old=old, new=new: config(o).update(
+            CROSSKEY_USER_EVENTS=config(o)["CROSSKEY_USER_EVENTS"].replace(old, new))) for what, old, new in (
+                ("no TLS", "tls://", "nats://"), ("no user", "user-service@", ""),
+                ("the user of the other service", "user-service@", "post-service@"),
+                ("a server that a service does not know", ",nats-2.nats:4222", ""),
+                ("the port of the cluster", ":4222", ":6222"), ("another prefix", "/crosskey", "/other"))),
+        (NATS, "any server", lambda o: config(o).pop("CROSSKEY_USER_EVENTS_CA")),
+        (NATS, "servers of the public authority",
+         lambda o: config(o).update(CROSSKEY_USER_EVENTS_CA="/run/access/public/ca.crt")),
+        (NATS, "the key of the servers", lambda o: events_volume(o)[0]["items"].append(
+            {"key": "tls.key", "path": "tls.key"})),
+        (NATS, "the password of the other service", lambda o: events_volume(o)[1].update(
+            name="post-service-nats")),
+        (NATS, "the password of the database", lambda o: config(o).update(
+            CROSSKEY_USER_EVENTS_PASSWORD_FILE="/run/secrets/database/password")),
+        (NATS, "one copy", lambda o: config(o).pop("CROSSKEY_USER_EVENTS_REPLICAS")),
+        (NATS, "two copies", lambda o: config(o).update(CROSSKEY_USER_EVENTS_REPLICAS="2")),
+    ],
+    "NATS: only the services reach it, only its servers reach each other, and it reaches nothing else": [
+        (NATS, "NATS for all", lambda o: policy(o, "nats")["ingress"][0].pop("from")),
+        (NATS, "all ports for the services", lambda o: policy(o, "nats")["ingress"][0].pop("ports")),
+        (NATS, "the Jobs as well", lambda o: policy(o, "nats")["ingress"][0]["from"][0]["podSelector"][
+            "matchLabels"].pop("app.kubernetes.io/component")),
+        (NATS, "services that are not let out", lambda o: remove(o, "NetworkPolicy", "crosskey-events")),
+        (NATS, "services that are not let in", lambda o: policy(o, "nats")["ingress"].pop(0)),
+        (NATS, "servers of any namespace",
+         lambda o: policy(o, "nats")["ingress"][1]["from"][0].update(namespaceSelector={})),
+        (NATS, "servers that do not reach each other", lambda o: policy(o, "nats")["egress"].pop(0)),
+        (NATS, "servers that do not let each other in", lambda o: policy(o, "nats")["ingress"].pop(1)),
+        (NATS, "servers without DNS", lambda o: policy(o, "nats")["egress"].pop(1)),
+        (NATS, "servers that reach everything", lambda o: policy(o, "nats")["egress"].append({})),
+        (NATS, "the monitor for all", lambda o: policy(o, "nats")["ingress"].append(
+            {"ports": [{"protocol": "TCP", "port": 8222}]})),
+    ],
     "beyond loopback there are TLS and a policy, or --insecure in the open and only to try it": [
         (DEV, "neither TLS nor a word", lambda o: config(o).pop("CROSSKEY_USER_INSECURE")),
         (DEV, "a word that says no", lambda o: config(o).update(CROSSKEY_USER_INSECURE="0")),
@@ -529,6 +701,7 @@ MISTAKES = {
             certificate(o, "crosskey-public-ca")["issuerRef"].update(name="crosskey-internal")]),
         (PRODUCTION, "itself as the other service",
          lambda o: config(o).update(CROSSKEY_USER_PEER_IDENTITY="spiffe://crosskey/user-service")),
+        (NATS, "a long life of the certificate of NATS", lambda o: certificate(o, "nats").update(duration="87600h")),
     ],
     "the policy names roles, methods and principals that there can be": [
         (PRODUCTION, "a policy that is no JSON",
