@@ -67,7 +67,7 @@ absl::StatusOr<NatsPublisher::Place> NatsPublisher::PlaceOf(const NatsLink::End&
   return Place{end.stream_sequence, end.last->event.sequence, own.feed_id, end.last->event.id};
 }
 
-// Where the log has lost its beginning, the stream gets a gap: its readers see it, and take what is left from the feed.
+// Where the log has lost its beginning, the stream gets a gap: readers see it, and take what is left from the feed.
 absl::StatusOr<Slice> NatsPublisher::Read(const Place& place) const {
   const Call call = Call::Background(limits::kDefaultDeadline);
   CROSSKEY_RETURN_IF_ERROR(history_.MayPublish(call));

@@ -168,7 +168,7 @@ class NatsTransport::Reading {
     return event.sequence == After(batch.through);
   }
 
-  // From the peer, until that has brought what is missing in the stream. Without such an aim, until the stream is to be
+  // From the peer, until it has brought what is missing in the stream. Without such an aim, until the stream is to be
   // tried again. Then it ends with Enough.
   absl::Status ReadPeer() {
     return transport_.peer_.Stream(position_, types_, [&](const Batch& batch) -> absl::Status {

@@ -1,11 +1,14 @@
 // Events by way of NATS JetStream: what the stream has, and what becomes of a reader when the stream is not as it
 // should be.
 #include <array>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
 #include "common/events/grpc_transport.h"
 #include "common/events/nats_transport.h"
 #include "common/events/trim.h"
@@ -383,6 +386,53 @@ TEST_F(NatsAccess, ThePasswordIsReadFromTheFileAtEachConnection) {
   EXPECT_THAT(Open(servers, options), IsOk());
   options.password_file = folder_.Path("none");
   EXPECT_THAT(Open(servers, options).ToString(), HasSubstr("the password file"));
+}
+
+// The users and permissions that are shipped are enough for what the services do, and for no more.
+TEST_F(NatsAccess, TheShippedPermissionsAreEnough) {
+  std::ifstream file(std::string(CROSSKEY_SOURCE_DIR) + "/deploy/kubernetes/components/nats/nats.conf");
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t begin = text.find("\naccounts {");
+  ASSERT_NE(begin, std::string::npos);
+  text =
+      absl::StrReplaceAll(text.substr(begin), {{"$USER_SERVICE_PASSWORD", "one"}, {"$POST_SERVICE_PASSWORD", "two"}});
+  NatsServers servers(1, text);
+  process::EventsOptions user = servers.options();
+  user.url.user = "user-service";
+  user.password_file = folder_.Write("one", "one");
+  process::EventsOptions post = servers.options();
+  post.url.user = "post-service";
+  post.password_file = folder_.Write("two", "two");
+
+  Publisher at("sqlite");
+  at.Publish(std::vector<std::string>(700, "t.A"));
+  Publishing publishing(at, post);
+  EXPECT_TRUE(WaitFor([&] {
+    const auto link = events::NatsLink::Open(user, "test");
+    const auto end = link.ok() ? (*link)->EndOf("post-service") : link.status();
+    return end.ok() && end->stream_sequence == 700;
+  })) << publishing.last_end();
+  at.server->Shutdown();  // so all comes from the stream
+  events::GrpcTransport peer{rpc::PeerChannel(at.channel)};
+  events::NatsTransport transport(user, "post-service", peer, at.log.storage.metrics);
+  Reading reading(transport, {"post-service", at.log.feed.Info(TestCall())->feed_id, Sequence{}});
+  EXPECT_TRUE(reading.Await(700)) << reading.last_end();
+  at.Publish({"t.A"});
+  EXPECT_TRUE(reading.Await(701)) << reading.last_end();
+  reading.Stop();
+
+  // Neither makes or writes the other one's stream.
+  const auto link = events::NatsLink::Open(user, "test");
+  ASSERT_THAT(link, IsOk());
+  const events::StreamedEvent forged{
+      {Sequence{702}, "id", "post-service", "t.A", "", absl::UnixEpoch(), "", ""}, reading.position().feed_id, "an id"};
+  EXPECT_FALSE((*link)->Append("post-service", 701, {forged}).ok());
+  const auto again = events::NatsLink::Open(post, "test");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_FALSE((*again)->EnsureStream("user-service", absl::Hours(1)).ok());
+  const auto end = (*again)->EndOf("post-service");
+  ASSERT_THAT(end, IsOk());
+  EXPECT_EQ(end->stream_sequence, 701U);
 }
 
 TEST_F(NatsAccess, TheServerAndTheClientShowCertificates) {
