@@ -23,7 +23,9 @@ NatsPublisher::NatsPublisher(Settings settings, Feed& feed, History& history, Id
       identity_(identity),
       published_(metrics.Gauge("crosskey_events_published_sequence",
                                "The last event that this process has seen in the stream of --events; 0: none.")),
-      works_(metrics.Gauge("crosskey_events_publishing", "1 while this process publishes to --events.")) {}
+      works_(metrics.Gauge("crosskey_events_publishing", "1 while this process publishes to --events.")) {
+  metrics.Gauge("crosskey_events_wanted", "1: --events is given.").Set(is_wanted() ? 1 : 0);
+}
 
 absl::Status NatsPublisher::Run(const Call& call, const std::function<absl::Status()>& before_each) {
   const auto session = [&]() -> absl::Status {
