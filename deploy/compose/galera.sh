@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Starts a server of the cluster, in the image of MariaDB: galera.sh PROGRAM [OPTION...]
 #
-# Every server joins the others, or waits for them, but for two cases: the first one begins the cluster when it has
-# never been part of one, and whoever was the last to stop begins it again. GALERA_NAME is the server's name,
-# GALERA_OTHERS those of the others, GALERA_FIRST is not empty for the first one.
+# Every server joins the others, or waits for them, but for two cases: whoever was the last to stop begins the cluster
+# again, even if others wait already, and the first one begins it when it has never been part of one and no other runs.
+# GALERA_NAME is the server's name, GALERA_OTHERS those of the others, GALERA_FIRST is not empty for the first one.
 set -euo pipefail
 state=${GALERA_DATA:-/var/lib/mysql}/grastate.dat
 
@@ -16,16 +16,14 @@ others_run() {
 }
 
 begin=()
-if others_run; then
-  echo "galera.sh: joins the others"
-elif [ -e "$state" ] && grep -q '^safe_to_bootstrap: 1' "$state"; then
+if [ -e "$state" ] && grep -q '^safe_to_bootstrap: 1' "$state"; then
   echo "galera.sh: was the last one, begins again"
   begin=(--wsrep-new-cluster)
-elif [ ! -e "$state" ] && [ -n "${GALERA_FIRST:-}" ]; then
+elif [ ! -e "$state" ] && [ -n "${GALERA_FIRST:-}" ] && ! others_run; then
   echo "galera.sh: begins"
   begin=(--wsrep-new-cluster)
 else
-  echo "galera.sh: waits for the others"
+  echo "galera.sh: joins the others, or waits for them"
 fi
 exec "${GALERA_ENTRYPOINT:-docker-entrypoint.sh}" "$@" --wsrep-node-name="$GALERA_NAME" \
   --wsrep-node-address="$GALERA_NAME" "${begin[@]}"
