@@ -1,8 +1,10 @@
 // A consumer that prints the events of both services as they happen, as CloudEvents:
 //
 //	go run ./events [flags] USER_INTERNAL POST_INTERNAL
+//	go run ./events -nats URL [flags] [USER_INTERNAL POST_INTERNAL]
 //
-// The addresses are those of the internal listeners. In JSON each event is a line; in the protobuf format the messages
+// The addresses are those of the internal listeners. With -nats the events come from the streams in NATS: see nats.go.
+// In JSON each event is a line; in the protobuf format the messages
 // (io.cloudevents.v1.CloudEvent) follow each other with their lengths before them, as protobuf delimits streams. TLS
 // and credentials are those of the environment: see ../access. CROSSKEY_IDENTITY has the URIs of both services, with
 // commas between: their certificates for internal listeners have no host name.
@@ -17,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"os"
 	"os/signal"
 	"strconv"
@@ -102,37 +105,46 @@ type feed struct {
 	position int64
 }
 
-// follow prints events until ctx ends, and takes the stream up again where it broke. It gives up on a service that
-// cannot be reached for as long as patience says, and on errors that another try cannot mend: a feed with another
-// history, or one that no longer has the events after the position.
-func (f *feed) follow(ctx context.Context, p *printer, patience time.Duration) error {
+// follow prints events until ctx ends, or at least up to the sequence `through`. It takes the stream up again where it
+// broke. It gives up on a service that cannot be reached for as long as patience says, and on errors that another try
+// cannot mend: a feed with another history, or one that no longer has the events after the position.
+func (f *feed) follow(ctx context.Context, p *printer, patience time.Duration, through int64) error {
+	attempt := func() (bool, error) { return f.stream(ctx, p, through) }
+	return f.persist(ctx, f.address, patience, attempt, func(err error) bool {
+		code := status.Code(err)
+		return err == io.EOF || code == codes.Unavailable || code == codes.Canceled || code == codes.ResourceExhausted
+	})
+}
+
+// persist makes attempts until one ends well, or with an error that is not `broken`, or nothing has been received from
+// there for as long as patience says. An attempt says whether it has received anything.
+func (f *feed) persist(ctx context.Context, from string, patience time.Duration, attempt func() (bool, error),
+	broken func(error) bool) error {
 	heard := time.Now()
 	for {
-		received, err := f.stream(ctx, p)
+		received, err := attempt()
 		if received {
 			heard = time.Now()
 		}
-		code := status.Code(err)
-		broken := err == io.EOF || code == codes.Unavailable || code == codes.Canceled || code == codes.ResourceExhausted
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, errDone):
+		case err == nil || errors.Is(err, errDone):
 			return err
-		case !broken:
-			return fmt.Errorf("%s: %w", f.address, err)
+		case !broken(err):
+			return fmt.Errorf("%s: %w", from, err)
 		case time.Since(heard) > patience:
-			return fmt.Errorf("%s: gave up after %v: %w", f.address, patience, err)
+			return fmt.Errorf("%s: gave up after %v: %w", from, patience, err)
 		}
 		if received {
-			log.Printf("%s: the stream broke after sequence %d, trying again: %v", f.address, f.position, err)
+			log.Printf("%s: the stream broke after sequence %d, trying again: %v", from, f.position, err)
 		}
 		time.Sleep(retry)
 	}
 }
 
-// stream reads one stream to its end, and says whether anything came.
-func (f *feed) stream(ctx context.Context, p *printer) (received bool, err error) {
+// stream reads one stream to its end, or up to `through`, and says whether anything came.
+func (f *feed) stream(ctx context.Context, p *printer, through int64) (received bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watchdog := time.AfterFunc(silence, cancel)
@@ -141,7 +153,7 @@ func (f *feed) stream(ctx context.Context, p *printer) (received bool, err error
 	if err != nil {
 		return false, err
 	}
-	for {
+	for f.position < through {
 		batch, err := stream.Recv()
 		if err != nil {
 			return received, err
@@ -161,6 +173,7 @@ func (f *feed) stream(ctx context.Context, p *printer) (received bool, err error
 		}
 		f.position = batch.GetThroughSequence()
 	}
+	return received, nil
 }
 
 // positions reads "N" or "N,M".
@@ -189,18 +202,25 @@ func connect(address string, position int64) (*feed, error) {
 	return &feed{address: address, client: eventv1.NewEventServiceClient(conn), position: position}, nil
 }
 
-func run(ctx context.Context, feeds []*feed, p *printer, patience time.Duration) error {
+// source is where the events of one service come from.
+type source func(ctx context.Context, p *printer, patience time.Duration) error
+
+func (f *feed) byGRPC(ctx context.Context, p *printer, patience time.Duration) error {
+	return f.follow(ctx, p, patience, math.MaxInt64)
+}
+
+func run(ctx context.Context, sources []source, p *printer, patience time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan error, len(feeds))
-	for _, f := range feeds {
-		f := f
-		go func() { ended <- f.follow(ctx, p, patience) }()
+	ended := make(chan error, len(sources))
+	for _, follow := range sources {
+		follow := follow
+		go func() { ended <- follow(ctx, p, patience) }()
 	}
 	// When one feed ends, all of them are ended, and its error is the result.
 	err := <-ended
 	cancel()
-	for range feeds[1:] {
+	for range sources[1:] {
 		<-ended
 	}
 	if errors.Is(err, errDone) || errors.Is(err, context.Canceled) {
@@ -216,24 +236,36 @@ func main() {
 	form := flag.String("format", "json", "json: a line for each event; proto: delimited io.cloudevents.v1.CloudEvent")
 	count := flag.Int("count", 0, "end after so many events of both together; 0: never")
 	patience := flag.Duration("patience", 30*time.Second, "give up when a service cannot be reached for so long")
+	var servers natsAccess
+	flag.StringVar(&servers.url, "nats", "",
+		"read the streams of these servers: nats://[USER@]HOST:PORT[,HOST:PORT...][/PREFIX], tls:// for TLS; "+
+			"the addresses may be left out then")
+	flag.StringVar(&servers.ca, "nats-ca", "", "the CA of the servers, a file; with tls:// only")
+	flag.StringVar(&servers.cert, "nats-cert", "", "a client certificate, a file; with tls:// only")
+	flag.StringVar(&servers.key, "nats-key", "", "its key, a file")
+	flag.StringVar(&servers.credentials, "nats-credentials", "", "a credentials file of NATS: a JWT and its seed")
+	flag.StringVar(&servers.password, "nats-password-file", "", "the password of USER, a file")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: events [flags] USER_INTERNAL POST_INTERNAL")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: events [flags] USER_INTERNAL POST_INTERNAL\n"+
+			"       events -nats URL [flags] [USER_INTERNAL POST_INTERNAL]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
 	userPosition, postPosition, err := positions(*from)
-	if flag.NArg() != 2 || err != nil || userPosition < 0 || postPosition < 0 || *count < 0 ||
-		(*form != "json" && *form != "proto") {
+	if flag.NArg() != 2 && (flag.NArg() != 0 || servers.url == "") || err != nil || userPosition < 0 ||
+		postPosition < 0 || *count < 0 || (*form != "json" && *form != "proto") {
 		flag.Usage()
 		os.Exit(2)
 	}
-	users, err := connect(flag.Arg(0), userPosition)
-	if err != nil {
-		log.Fatal(err)
-	}
-	posts, err := connect(flag.Arg(1), postPosition)
-	if err != nil {
-		log.Fatal(err)
+	// Without an address there is the position only.
+	users, posts := &feed{position: userPosition}, &feed{position: postPosition}
+	if flag.NArg() == 2 {
+		if users, err = connect(flag.Arg(0), userPosition); err != nil {
+			log.Fatal(err)
+		}
+		if posts, err = connect(flag.Arg(1), postPosition); err != nil {
+			log.Fatal(err)
+		}
 	}
 	p := &printer{out: bufio.NewWriter(os.Stdout), protobuf: *form == "proto", left: *count}
 	if *count == 0 {
@@ -241,7 +273,19 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, []*feed{users, posts}, p, *patience); err != nil {
+	sources := []source{users.byGRPC, posts.byGRPC}
+	if servers != (natsAccess{}) {
+		streams, prefix, err := servers.connect(ctx, *patience)
+		if err != nil && ctx.Err() == nil {
+			log.Fatal(err)
+		}
+		if err != nil {
+			return
+		}
+		sources = []source{
+			newStream(streams, prefix, "user-service", users).follow, newStream(streams, prefix, "post-service", posts).follow}
+	}
+	if err := run(ctx, sources, p, *patience); err != nil {
 		log.Fatal(err)
 	}
 }

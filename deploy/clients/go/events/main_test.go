@@ -83,7 +83,7 @@ func follow(t *testing.T, f *feed, count int) (sequences string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	var out bytes.Buffer
-	err = run(ctx, []*feed{f}, &printer{out: bufio.NewWriter(&out), left: count}, 10*time.Second)
+	err = run(ctx, []source{f.byGRPC}, &printer{out: bufio.NewWriter(&out), left: count}, 10*time.Second)
 	if ctx.Err() != nil {
 		t.Fatal("it did not end")
 	}
@@ -142,7 +142,8 @@ func TestItGivesUpOnAServiceThatStaysAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = run(context.Background(), []*feed{f}, &printer{out: bufio.NewWriter(&bytes.Buffer{}), left: -1}, time.Second)
+	p := &printer{out: bufio.NewWriter(&bytes.Buffer{}), left: -1}
+	err = run(context.Background(), []source{f.byGRPC}, p, time.Second)
 	if err == nil || !strings.Contains(err.Error(), "gave up") || status.Code(errors.Unwrap(err)) != codes.Unavailable {
 		t.Errorf("got %v", err)
 	}
