@@ -126,14 +126,14 @@ class NatsTransport::Reading {
     return absl::CancelledError("the transport is closed");
   }
 
-  // All events that are there, without waiting for more than the first one. A batch without events is a bookmark. Ends
-  // before an event that is not the next one; then `until_` says what is missing.
+  // All events that are there, without waiting for more than the first one, and among as many messages as a batch may
+  // have events. A batch without events is a bookmark. Ends before an event that is not the next one; then `until_` says
+  // what is missing.
   absl::StatusOr<Batch> NextBatch() {
     Batch batch{position_.feed_id, position_.last_sequence, position_.last_sequence, {}, 0, position_.event_id};
-    int events = 0;
     size_t bytes = 0;
-    while (events < limits::kEventBatch && bytes < limits::kEventBatchBytes) {
-      CROSSKEY_ASSIGN_OR_RETURN(auto message, reader_->Next(events == 0 ? kLook : absl::ZeroDuration()));
+    for (int looked_at = 0; looked_at < limits::kEventBatch && bytes < limits::kEventBatchBytes; ++looked_at) {
+      CROSSKEY_ASSIGN_OR_RETURN(auto message, reader_->Next(looked_at == 0 ? kLook : absl::ZeroDuration()));
       if (!message.has_value()) break;
       if (!message->event.ok()) continue;  // somebody else's message
       CROSSKEY_ASSIGN_OR_RETURN(const bool is_next, IsNext(batch, *message->event));
@@ -143,7 +143,6 @@ class NatsTransport::Reading {
       batch.through = event.sequence;
       batch.through_id = event.id;
       bytes += event.payload.size() + event.subject.size() + 300;
-      ++events;
       if (IsWanted(types_, event.type)) {
         batch.events.push_back(std::move(event));
       } else {
