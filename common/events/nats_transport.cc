@@ -127,7 +127,7 @@ class NatsTransport::Reading {
   }
 
   // All events that are there, without waiting for more than the first one, and among as many messages as a batch may
-  // have events. A batch without events is a bookmark. Ends before an event that is not the next one; then `until_` says
+  // have events. A batch without events is a bookmark. Ends before an event that is not the next one; then `until_` is
   // what is missing.
   absl::StatusOr<Batch> NextBatch() {
     Batch batch{position_.feed_id, position_.last_sequence, position_.last_sequence, {}, 0, position_.event_id};
