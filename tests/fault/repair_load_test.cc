@@ -228,7 +228,9 @@ TEST_P(RepairUnderLoad, BothAreRestoredFromDifferentMoments) {
 TEST_P(RepairUnderLoad, AServiceLosesWhatTheOtherOneNeeds) {
   const bool is_sqlite = cluster_.user_db().is_sqlite();
   if (EveryPoint() || !is_sqlite) EmptyUserService();
-  if (EveryPoint() || is_sqlite) TrimBeyondTheCheckpoint();
+  // A stream of NATS still has what the log has given up, so nothing is lost then.
+  const bool has_stream = std::getenv("CROSSKEY_TEST_EVENTS") != nullptr;
+  if ((EveryPoint() || is_sqlite) && !has_stream) TrimBeyondTheCheckpoint();
   if (EveryPoint()) PublishPoison();
   ExpectSound();
 }
