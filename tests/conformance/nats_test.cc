@@ -5,6 +5,7 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -55,6 +56,15 @@ class Nats : public ::testing::Test {
   std::unique_ptr<Reading> StartReading(int64_t after = 0) {
     nats_ = std::make_unique<events::NatsTransport>(servers_->options(), "post-service", peer_, metrics());
     return std::make_unique<Reading>(*nats_, events::FeedPosition{"post-service", FeedId(), Sequence{after}});
+  }
+  // So many events are in the stream, and are read there.
+  std::pair<std::unique_ptr<Publishing>, std::unique_ptr<Reading>> Begin(int events) {
+    Publish(events);
+    auto publishing = StartPublishing();
+    EXPECT_TRUE(AwaitStream(static_cast<size_t>(events))) << publishing->last_end();
+    auto reading = StartReading();
+    EXPECT_TRUE(AwaitReadsStream());
+    return {std::move(publishing), std::move(reading)};
   }
   std::string FeedId() { return at_.log.feed.Info(TestCall())->feed_id; }
   telemetry::Metrics& metrics() { return at_.log.storage.metrics; }
@@ -162,11 +172,7 @@ TEST_F(Nats, WhatIsSentAgainLongAfterwardsIsStoredOnce) {
 }
 
 TEST_F(Nats, AStreamThatWasDeletedIsFilledAgain) {
-  Publish(5);
-  const auto publishing = StartPublishing();
-  EXPECT_TRUE(AwaitStream(5)) << publishing->last_end();
-  const auto reading = StartReading();
-  EXPECT_TRUE(AwaitReadsStream());
+  const auto [publishing, reading] = Begin(5);
   servers_->DeleteStream(kStream);
   Publish(5);
   EXPECT_TRUE(reading->Await(10)) << reading->last_end();
@@ -314,11 +320,7 @@ TEST_F(Nats, MessagesOfOthersArePassedOver) {
 }
 
 TEST_F(Nats, WhileTheServerIsAwayEventsComeFromThePeer) {
-  Publish(2);
-  const auto publishing = StartPublishing();
-  EXPECT_TRUE(AwaitStream(2)) << publishing->last_end();
-  const auto reading = StartReading();
-  EXPECT_TRUE(AwaitReadsStream());
+  const auto [publishing, reading] = Begin(2);
   servers_->Kill(0);
   Publish(2);
   EXPECT_TRUE(reading->Await(4)) << reading->last_end();
@@ -333,11 +335,7 @@ TEST_F(Nats, WhileTheServerIsAwayEventsComeFromThePeer) {
 
 // It answers nothing, and its connections stay open.
 TEST_F(Nats, WhileTheServerHangsEventsComeFromThePeer) {
-  Publish(2);
-  const auto publishing = StartPublishing();
-  EXPECT_TRUE(AwaitStream(2)) << publishing->last_end();
-  const auto reading = StartReading();
-  EXPECT_TRUE(AwaitReadsStream());
+  const auto [publishing, reading] = Begin(2);
   servers_->Hang(0);
   Publish(2);
   EXPECT_TRUE(reading->Await(4)) << reading->last_end();
