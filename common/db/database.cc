@@ -20,6 +20,8 @@ constexpr char kCommit[] = "transaction.commit";
 constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
 // A call that waits for a session checks this often whether it was cancelled.
 constexpr absl::Duration kLook = absl::Milliseconds(100);
+// A session that was not used for this part of the time that the server keeps it may end at any moment.
+constexpr double kUsable = 0.9;
 // All sessions are opened anew so often at most while the server is read-only.
 constexpr absl::Duration kLookForPrimary = absl::Seconds(1);
 
@@ -59,6 +61,7 @@ struct Database::Slot {
   uint64_t generation = 0;                 // of its session; 0: not open
   std::unique_ptr<Statements> statements;  // of its session; only for who has leased it
   SessionFacts facts;                      // the same
+  absl::Time used;                         // until when it was leased; the same
 };
 
 struct Database::Instruments {
@@ -92,6 +95,7 @@ class Database::Lease {
   ~Lease() {
     if (database_ == nullptr) return;
     database_->instruments_->in_use.Decrement();
+    database_->slots_[position_].used = absl::Now();
     database_->GiveBack(position_);
   }
 
@@ -120,10 +124,12 @@ Database::~Database() = default;
 
 absl::Status Database::OpenIfNeeded(size_t position) {
   if (dialect() == Dialect::kSqlite) CROSSKEY_RETURN_IF_ERROR(opener_.Check());
+  const bool is_ending =
+      dialect() == Dialect::kMysql && absl::Now() - slots_[position].used > kUsable * options_.idle_timeout;
   uint64_t generation = 0;
   {
     std::lock_guard lock(mutex_);
-    if (slots_[position].generation == generation_) return absl::OkStatus();
+    if (slots_[position].generation == generation_ && !is_ending) return absl::OkStatus();
     slots_[position].generation = 0;
     generation = generation_;
   }
@@ -134,6 +140,13 @@ absl::Status Database::OpenIfNeeded(size_t position) {
   in_cluster_ = slots_[position].facts.in_cluster;
   instruments_->reconnects.Increment();
   std::lock_guard lock(mutex_);
+  // A session that was opened a moment before may have gone to a server that can only be read, and would stay there.
+  if (!slots_[position].facts.takes_writes) {
+    some_read_only_ = true;
+  } else if (some_read_only_ && generation == generation_) {
+    some_read_only_ = false;
+    generation = ++generation_;
+  }
   slots_[position].generation = generation;
   return absl::OkStatus();
 }

@@ -44,7 +44,8 @@ struct DatabaseOptions : SessionOptions {
 // its next use. A lost connection can mean that the server was restarted, and then the connections of all sessions are
 // dead. A read-only server can mean that another server is the primary by now. So after either every session that was
 // opened before that moment is opened anew before its next use; after the latter once a second at most, because a
-// server can stay read-only.
+// server can stay read-only. The same when a session finds a server that takes writes after others had found none. And
+// a session that was not used for almost as long as the server keeps it (SessionOptions) is opened anew before its use.
 //
 // A read that finds the database full or read-only (a temporary table, for example) gets DATABASE_UNAVAILABLE.
 class Database {
@@ -132,8 +133,9 @@ class Database {
   std::mutex mutex_;                                   // guards slots_ and generation_
   std::vector<Slot> slots_;                            // by pool position
   std::atomic<bool> in_cluster_ = false;               // whether the session that was opened last is
-  uint64_t generation_ = 1;                            // raised when a connection is found dead, or a server read-only
-  absl::Time read_only_since_ = absl::InfinitePast();  // when it was last raised for the latter
+  uint64_t generation_ = 1;                            // raised when all sessions are to be opened anew
+  absl::Time read_only_since_ = absl::InfinitePast();  // when it was last raised because of that
+  bool some_read_only_ = false;                        // whether a session found no server that takes writes
   WriteHealth write_health_;
   std::unique_ptr<Instruments> instruments_;
 };

@@ -22,6 +22,8 @@ namespace {
 
 constexpr char kOpen[] = "session.open";
 constexpr int kLockWaitSeconds = 5;
+// MariaDB ends a session that has sent nothing for so long within a transaction.
+constexpr absl::Duration kIdleInTransaction = absl::Seconds(30);
 constexpr int kConnectSeconds = 2;
 constexpr char kCharacterSet[] = "utf8mb4";
 // The methods of login that do not send the password as it is. The names are those of the driver's plugins; it looks
@@ -82,12 +84,12 @@ absl::Status SetCharacterSet(MYSQL* connection) {
 }
 
 // The server's defaults, and its init_connect, can be any. What a session may set, it sets.
-void SetVariables(soci::session& session) {
+void SetVariables(soci::session& session, absl::Duration idle_timeout) {
   session.once << "SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', sql_mode = "
                   "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', sql_select_limit = 18446744073709551615, "
                   "sql_safe_updates = 0, sql_big_selects = 1, sql_auto_is_null = 0, foreign_key_checks = 1, "
                   "unique_checks = 1, innodb_lock_wait_timeout = "
-               << kLockWaitSeconds;
+               << kLockWaitSeconds << ", wait_timeout = " << absl::ToInt64Seconds(idle_timeout);
   session.once << "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
 }
 
@@ -183,13 +185,14 @@ absl::Status OpenOn(const Server& server, soci::session& session, const SessionO
     return MakeSqlError(SqlError::kRefused, kOpen, "the session is not encrypted");
   }
   CROSSKEY_RETURN_IF_ERROR(SetCharacterSet(connection));
-  SetVariables(session);
+  SetVariables(session, options.idle_timeout);
   std::string version;
   CROSSKEY_RETURN_IF_ERROR(CheckVariables(session, version));
   if (absl::StrContains(version, "MariaDB")) {
     // MariaDB turns an IN list of 1,000 elements or more into a table, and then does not lock the rows in the order of
     // the key. But locks have to be taken in that order (common/relation/README.md), so switch that off.
-    session.once << "SET SESSION in_predicate_conversion_threshold = 0";
+    session.once << "SET SESSION in_predicate_conversion_threshold = 0, idle_transaction_timeout = "
+                 << absl::ToInt64Seconds(std::min(options.idle_timeout, kIdleInTransaction));
   } else {
     // MySQL keeps for a day what information_schema says of a counter. The ids that were given since would look lost
     // (counters.h), and a hint in the statement does not change this variable.
@@ -252,7 +255,11 @@ absl::Status SessionOpener::OpenMysql(soci::session& session, SessionFacts& fact
     if (errors.empty()) kind = SqlErrorOf(status).value_or(kind);
     errors.push_back(absl::StrCat(ToText(servers[at]), ": ", status.message()));
   }
-  if (readable.has_value()) return TryOn(servers[*readable], session, options_, facts);
+  if (readable.has_value()) {
+    absl::Status status = TryOn(servers[*readable], session, options_, facts);
+    facts.takes_writes = false;
+    return status;
+  }
   return MakeSqlError(kind, kOpen, absl::StrJoin(errors, "; "));
 }
 

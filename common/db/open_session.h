@@ -22,11 +22,15 @@ struct SessionOptions {
   // braces in its name, because the driver takes them for the end of the name.
   std::string tls_ca;
   absl::Duration statement_timeout = absl::Seconds(30);  // MySQL: the longest a single statement may take
+  // MySQL: the server ends a session that has sent nothing for so long, whole seconds, and with it the transaction and
+  // its locks. Else a process that is stopped, or whose machine is gone, would hold them for hours.
+  absl::Duration idle_timeout = absl::Minutes(10);
 };
 
 // What a session has found out about its server.
 struct SessionFacts {
-  bool in_cluster = false;  // one of several servers that all take writes (Galera)
+  bool in_cluster = false;   // one of several servers that all take writes (Galera)
+  bool takes_writes = true;  // false: one of several that can only be read, because none takes writes
 };
 
 // Thread-safe.
@@ -40,6 +44,8 @@ class SessionOpener {
   //  MySQL:  utf8mb4, READ COMMITTED, lock waits of 5 s, TCP, and whatever else a server or its init_connect may have
   //          chosen otherwise: autocommit, a strict sql_mode, checks on, no limits of rows. A server that does not take
   //          utf8mb4, or packets of 16 MiB, is refused (SqlError::kRefused).
+  //          A session ends after `idle_timeout`. MariaDB has a second limit, for sessions within a transaction, which
+  //          is 30 s at most. MySQL has no such limit.
   //          The password is what is in its file now. It is proved by one of a few methods, none of which sends it as
   //          it is. With `tls_ca` the session is encrypted, and the server's certificate is signed by one of those and
   //          has the name or the address of the URL; else there is no session, and no password is sent

@@ -71,13 +71,13 @@ absl::Status NatsLink::Answers::first_error() const {
 }
 
 absl::StatusOr<std::unique_ptr<NatsLink>> NatsLink::Open(const process::EventsOptions& options,
-                                                         const std::string& name) {
+                                                         const std::string& service, const std::string& does) {
   std::unique_ptr<NatsLink> link(new NatsLink(options));
-  CROSSKEY_RETURN_IF_ERROR(link->Connect(name));
+  CROSSKEY_RETURN_IF_ERROR(link->Connect(service, does));
   return link;
 }
 
-absl::Status NatsLink::Prepare(natsOptions* to, const std::string& name) const {
+absl::Status NatsLink::Prepare(natsOptions* to, const std::string& service, const std::string& does) const {
   std::vector<std::string> urls;
   std::vector<const char*> servers;
   for (const std::string& server : options_.url.servers) {
@@ -88,7 +88,8 @@ absl::Status NatsLink::Prepare(natsOptions* to, const std::string& name) const {
   const auto then = [&status](natsStatus next) {
     if (status == NATS_OK) status = next;
   };
-  then(natsOptions_SetName(to, name.c_str()));
+  then(natsOptions_SetName(to, absl::StrCat(service, " ", does).c_str()));
+  then(natsOptions_SetCustomInboxPrefix(to, absl::StrCat("_INBOX.", options_.url.prefix, ".", service).c_str()));
   then(natsOptions_SetTimeout(to, kConnectMs));
   then(natsOptions_SetAllowReconnect(to, false));
   then(natsOptions_SetPingInterval(to, kPingMs));
@@ -116,12 +117,12 @@ absl::Status NatsLink::Prepare(natsOptions* to, const std::string& name) const {
   return status == NATS_OK ? absl::OkStatus() : Error("the options are wrong", status);
 }
 
-absl::Status NatsLink::Connect(const std::string& name) {
+absl::Status NatsLink::Connect(const std::string& service, const std::string& does) {
   natsOptions* made = nullptr;
   natsStatus status = natsOptions_Create(&made);
   if (status != NATS_OK) return Error("no options", status);
   const std::unique_ptr<natsOptions, void (*)(natsOptions*)> options(made, natsOptions_Destroy);
-  CROSSKEY_RETURN_IF_ERROR(Prepare(made, name));
+  CROSSKEY_RETURN_IF_ERROR(Prepare(made, service, does));
   status = natsConnection_Connect(&connection_, made);
   if (status != NATS_OK) return Error("no connection", status);
   jsOptions settings;

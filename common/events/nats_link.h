@@ -50,8 +50,11 @@ class NatsLink {
     std::optional<StreamedEvent> last;
   };
 
-  // Tries each server for a second. UNAVAILABLE: none answers, or lets this one in. `name` is shown by the server.
-  static absl::StatusOr<std::unique_ptr<NatsLink>> Open(const process::EventsOptions& options, const std::string& name);
+  // Tries each server for a second. UNAVAILABLE: none answers, or lets this one in. What `service` asks for comes to
+  // its own inboxes, _INBOX.PREFIX.SERVICE.>, so it needs no right to see what is sent to others. `does` is shown by
+  // the server with the name of the service.
+  static absl::StatusOr<std::unique_ptr<NatsLink>> Open(const process::EventsOptions& options,
+                                                        const std::string& service, const std::string& does);
   NatsLink(const NatsLink&) = delete;
   NatsLink& operator=(const NatsLink&) = delete;
   ~NatsLink();
@@ -81,8 +84,8 @@ class NatsLink {
   };
 
   explicit NatsLink(const process::EventsOptions& options) : options_(options) {}
-  absl::Status Connect(const std::string& name);
-  absl::Status Prepare(natsOptions* to, const std::string& name) const;
+  absl::Status Connect(const std::string& service, const std::string& does);
+  absl::Status Prepare(natsOptions* to, const std::string& service, const std::string& does) const;
 
   const process::EventsOptions options_;
   const std::shared_ptr<Answers> answers_ = std::make_shared<Answers>();

@@ -30,7 +30,7 @@ NatsPublisher::NatsPublisher(Settings settings, Feed& feed, History& history, Id
 absl::Status NatsPublisher::Run(const Call& call, const std::function<absl::Status()>& before_each) {
   const auto session = [&]() -> absl::Status {
     CROSSKEY_RETURN_IF_ERROR(before_each());
-    CROSSKEY_ASSIGN_OR_RETURN(const auto link, NatsLink::Open(settings_.options, settings_.service + " publishes"));
+    CROSSKEY_ASSIGN_OR_RETURN(const auto link, NatsLink::Open(settings_.options, settings_.service, "publishes"));
     CROSSKEY_RETURN_IF_ERROR(link->EnsureStream(settings_.service, settings_.retention));
     CROSSKEY_ASSIGN_OR_RETURN(const NatsLink::End end, link->EndOf(settings_.service));
     CROSSKEY_ASSIGN_OR_RETURN(Place place, PlaceOf(end));

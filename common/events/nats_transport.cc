@@ -76,7 +76,8 @@ class NatsTransport::Reading {
     std::unique_ptr<NatsLink>& link = transport_.link_;
     if (link != nullptr && !link->is_open()) link.reset();
     if (link == nullptr) {
-      CROSSKEY_ASSIGN_OR_RETURN(link, NatsLink::Open(transport_.options_, transport_.feed_ + " is read"));
+      CROSSKEY_ASSIGN_OR_RETURN(link,
+                                NatsLink::Open(transport_.options_, transport_.service_, "reads " + transport_.feed_));
     }
     const absl::StatusOr<NatsLink::End> end = link->EndOf(transport_.feed_);
     CROSSKEY_RETURN_IF_ERROR(end.status());
@@ -211,9 +212,10 @@ class NatsTransport::Reading {
   bool reads_ = false;
 };
 
-NatsTransport::NatsTransport(process::EventsOptions options, std::string feed, Transport& peer,
+NatsTransport::NatsTransport(process::EventsOptions options, std::string service, std::string feed, Transport& peer,
                              telemetry::Metrics& metrics)
     : options_(std::move(options)),
+      service_(std::move(service)),
       feed_(std::move(feed)),
       peer_(peer),
       reads_stream_(metrics.Gauge("crosskey_consumer_reads_stream",

@@ -22,8 +22,9 @@ namespace crosskey::events {
 // at the position itself has to be the one that was consumed there.
 class NatsTransport final : public Transport {
  public:
-  // The stream is that of the service `feed`. `peer` reads the same feed from the peer, and must outlive this.
-  NatsTransport(process::EventsOptions options, std::string feed, Transport& peer, telemetry::Metrics& metrics);
+  // `service` reads the stream of the service `feed`. `peer` reads the same feed from the peer, and must outlive this.
+  NatsTransport(process::EventsOptions options, std::string service, std::string feed, Transport& peer,
+                telemetry::Metrics& metrics);
 
   bool is_wanted() const { return !options_.url.servers.empty(); }
 
@@ -37,6 +38,7 @@ class NatsTransport final : public Transport {
   class Reading;
 
   const process::EventsOptions options_;
+  const std::string service_;
   const std::string feed_;
   Transport& peer_;
   prometheus::Gauge& reads_stream_;

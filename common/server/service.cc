@@ -78,7 +78,7 @@ Service::Service(Settings settings, Opened opened)
       history_(settings_.name, settings_.peer, database_, *metrics_),
       peer_(rpc::Connect(settings_.options.peer, security_->peer()), &pairing_),
       transport_(peer_),
-      nats_transport_(settings_.options.events, settings_.peer, transport_, *metrics_),
+      nats_transport_(settings_.options.events, settings_.name, settings_.peer, transport_, *metrics_),
       publisher_({settings_.options.events, settings_.name, settings_.options.event_retention}, feed_, history_,
                  pairing_, *metrics_),
       peer_watch_(settings_.name, settings_.peer, feed_, history_, transport_, pairing_, now_, *metrics_),

@@ -88,6 +88,35 @@ TEST_F(SeveralServers, ASessionThatIsLostIsOpenedOnAnother) {
   EXPECT_EQ(Of(database), "first");
 }
 
+// The second session was opened while no server took writes, and the first one has found one since.
+TEST_F(SeveralServers, NoSessionStaysOnAServerThatCanOnlyBeRead) {
+  first_.Run("SET GLOBAL read_only = 1");
+  second_.Run("SET GLOBAL read_only = 1");
+  options_.pool_size = 2;
+  db::Database database(options_, metrics_);
+  // The server of the second session: the first one is in use meanwhile.
+  const auto on_second = [&] {
+    std::string of;
+    EXPECT_THAT(database.Read(TestCall(), [&](db::Connection&) { return of = Of(database), absl::OkStatus(); }),
+                IsOk());
+    return of;
+  };
+  EXPECT_EQ(Of(database), "first");
+  EXPECT_EQ(on_second(), "first");
+  second_.Run("SET GLOBAL read_only = 0");
+  EXPECT_EQ(on_second(), "first") << "nobody has looked";
+  EXPECT_THAT(database.Read(TestCall(),
+                            [](db::Connection&) { return db::MakeSqlError(db::SqlError::kRefused, "test", "close"); }),
+              StatusIs(absl::StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
+  EXPECT_EQ(Of(database), "second");
+  EXPECT_EQ(on_second(), "second");
+  const double opened = MetricOf(metrics_, "crosskey_db_sessions_opened_total");
+  EXPECT_EQ(Of(database), "second");
+  EXPECT_EQ(on_second(), "second");
+  EXPECT_EQ(MetricOf(metrics_, "crosskey_db_sessions_opened_total"), opened) << "none is opened again and again";
+  first_.Run("SET GLOBAL read_only = 0");
+}
+
 TEST_F(SeveralServers, WithoutAnyTheErrorNamesThemAll) {
   EndFirst();
   EndSecond();

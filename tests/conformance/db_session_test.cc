@@ -241,6 +241,54 @@ TEST_P(ServerSession, ABrokenOneIsClosedAtOnce) {
   EXPECT_TRUE(WaitFor([&] { return storage.own.Number(count) == 0; }));
 }
 
+// A process that is stopped in the middle of a transaction does not keep its locks.
+TEST_P(ServerSession, EndsWithItsLocksWhenItSendsNothing) {
+  Storage storage(GetParam());
+  storage.own.Run("INSERT INTO items (name) VALUES ('a')");
+  const auto rename = [](db::Tx& tx, const std::string& name) {
+    return tx.Execute(kRenameItem, name, int64_t{1}).status();
+  };
+  db::DatabaseOptions options = OptionsFor(storage.own);
+  options.idle_timeout = absl::Seconds(1);
+  telemetry::Metrics metrics("test", "0");
+  db::Database database(options, metrics);
+  int runs = 0;
+  EXPECT_THAT(database.Transact(TestCall(), "test",
+                                [&](db::Tx& tx) {
+                                  const absl::Status status = rename(tx, "stopped");
+                                  if (++runs > 1) return status;
+                                  EXPECT_THAT(
+                                      storage.database.Transact(TestCall(), "test",
+                                                                [&](db::Tx& other) { return rename(other, "b"); }),
+                                      IsOk());
+                                  EXPECT_EQ(storage.Names(), "b");
+                                  return absl::OkStatus();
+                                }),
+              StatusIs(StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"))
+      << "the COMMIT has no answer, because the session has ended";
+  EXPECT_EQ(storage.Names(), "b");
+}
+
+// The server would end it at any moment, in the middle of a call.
+TEST_P(ServerSession, IsOpenedAnewBeforeItEnds) {
+  Storage storage(GetParam());
+  db::DatabaseOptions options = OptionsFor(storage.own, 1);
+  options.idle_timeout = absl::Seconds(1);
+  telemetry::Metrics metrics("test", "0");
+  db::Database database(options, metrics);
+  int64_t id = 0;
+  const auto read = [&](db::Connection& connection) {
+    id = SessionId(connection);
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(database.Read(TestCall(), read), IsOk());
+  const std::string count = absl::StrCat("SELECT COUNT(*) FROM information_schema.processlist WHERE id = ", id);
+  EXPECT_TRUE(WaitFor([&] { return storage.own.Number(count) == 0; }));
+  EXPECT_THAT(database.Read(TestCall(), read), IsOk());
+  EXPECT_EQ(MetricOf(metrics, "crosskey_db_retries_total"), 0);
+  EXPECT_EQ(MetricOf(metrics, "crosskey_db_sessions_opened_total"), 2);
+}
+
 TEST_P(ServerSession, SeesWhatOthersHaveCommitted) {
   Storage storage(GetParam());
   EXPECT_THAT(storage.database.Transact(TestCall(), "test",
@@ -327,7 +375,7 @@ TEST_P(ServerSession, IsTheSameWhateverTheServerChooses) {
         "SET sql_safe_updates = 1", "SET completion_type = 'CHAIN'", "SET sql_mode = 'ANSI_QUOTES'",
         "SET sql_mode = 'NO_BACKSLASH_ESCAPES'", "SET sql_mode = 'PIPES_AS_CONCAT,IGNORE_SPACE'", "SET sql_mode = ''",
         "SET sql_auto_is_null = 1", "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-        "SET innodb_lock_wait_timeout = 50"}) {
+        "SET innodb_lock_wait_timeout = 50", "SET wait_timeout = 28800"}) {
     SCOPED_TRACE(statement);
     Storage storage(GetParam());
     const UserWithInitConnect user(storage.own, statement);
@@ -348,10 +396,10 @@ TEST_P(ServerSession, IsTheSameWhateverTheServerChooses) {
           {"test.variables",
            "SELECT CONCAT_WS('|', @@character_set_client, @@character_set_connection, @@character_set_results, "
            "@@completion_type, @@sql_mode, @@autocommit = 1, @@sql_safe_updates = 0, @@foreign_key_checks = 1, "
-           "@@unique_checks = 1, @@sql_auto_is_null = 0, @@innodb_lock_wait_timeout = 5, "
+           "@@unique_checks = 1, @@sql_auto_is_null = 0, @@innodb_lock_wait_timeout = 5, @@wait_timeout = 600, "
            "@@sql_select_limit > 1000000)"});
       EXPECT_EQ(std::get<0>(*row.value()),
-                "utf8mb4|utf8mb4|utf8mb4|NO_CHAIN|STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION|1|1|1|1|1|1|1");
+                "utf8mb4|utf8mb4|utf8mb4|NO_CHAIN|STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION|1|1|1|1|1|1|1|1");
       const auto items = connection.Query<std::string>({"test.items", "SELECT name FROM items ORDER BY id"});
       EXPECT_EQ(items.value().size(), 2u);
       return items.status();

@@ -27,8 +27,8 @@ class TransportContract : public ::testing::TestWithParam<std::string> {
   events::Transport& Transport() {
     peer_ = std::make_unique<events::GrpcTransport>(rpc::PeerChannel(at_.channel));
     if (GetParam() != "nats") return *peer_;
-    nats_ =
-        std::make_unique<events::NatsTransport>(servers_->options(), "post-service", *peer_, at_.log.storage.metrics);
+    nats_ = std::make_unique<events::NatsTransport>(servers_->options(), "user-service", "post-service", *peer_,
+                                                    at_.log.storage.metrics);
     return *nats_;
   }
   void Publish(const std::vector<std::string>& types) { at_.Publish(types); }

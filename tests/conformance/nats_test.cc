@@ -54,7 +54,8 @@ class Nats : public ::testing::Test {
   }
   std::unique_ptr<Publishing> StartPublishing() { return std::make_unique<Publishing>(at_, servers_->options()); }
   std::unique_ptr<Reading> StartReading(int64_t after = 0) {
-    nats_ = std::make_unique<events::NatsTransport>(servers_->options(), "post-service", peer_, metrics());
+    nats_ =
+        std::make_unique<events::NatsTransport>(servers_->options(), "user-service", "post-service", peer_, metrics());
     return std::make_unique<Reading>(*nats_, events::FeedPosition{"post-service", FeedId(), Sequence{after}});
   }
   // So many events are in the stream, and are read there.
@@ -164,7 +165,7 @@ TEST_F(Nats, WhatIsSentAgainLongAfterwardsIsStoredOnce) {
   const std::vector<events::StreamedEvent> again = {{slice->events.at(0), FeedId(), "an id"}};
   // Without the place it would be stored twice, once the server has forgotten the id: that is why it is expected.
   EXPECT_TRUE(WaitFor([&] {
-    const auto other = events::NatsLink::Open(servers_->options(), "test");
+    const auto other = events::NatsLink::Open(servers_->options(), "test", "looks");
     return other.ok() &&
            absl::StrContains((*other)->Append("post-service", 19, again).message(), "wrong last sequence");
   }));
@@ -200,7 +201,7 @@ TEST_F(Nats, APurgedStreamIsFilledAgain) {
 
 TEST_F(Nats, AStreamOfAnotherInstanceIsLeftAlone) {
   Publish(3);
-  const auto link = events::NatsLink::Open(servers_->options(), "test");
+  const auto link = events::NatsLink::Open(servers_->options(), "test", "looks");
   ASSERT_THAT(link, IsOk());
   EXPECT_THAT((*link)->EnsureStream("post-service", absl::Hours(1)), IsOk());
   const auto slice = at_.log.feed.Read(TestCall(), Sequence{});
@@ -298,7 +299,8 @@ TEST_F(Nats, OnlyTheEventAfterThePositionIsTaken) {
   Publish(6);
   const auto publishing = StartPublishing();
   EXPECT_TRUE(AwaitStream(6)) << publishing->last_end();
-  nats_ = std::make_unique<events::NatsTransport>(servers_->options(), "post-service", peer_, metrics());
+  nats_ =
+      std::make_unique<events::NatsTransport>(servers_->options(), "user-service", "post-service", peer_, metrics());
   // What was consumed at 4 is not what the stream has there. The peer knows, and refuses.
   Reading reading(*nats_, {"post-service", FeedId(), Sequence{4}, "another"});
   EXPECT_TRUE(WaitFor([&] { return absl::IsFailedPrecondition(reading.last_end()); })) << reading.last_end();
@@ -368,7 +370,7 @@ class NatsAccess : public ::testing::Test {
     process::EventsOptions all = options;
     all.url.servers = servers.addresses();
     all.url.prefix = "crosskey";
-    return events::NatsLink::Open(all, "test").status();
+    return events::NatsLink::Open(all, "test", "looks").status();
   }
 
   Folder folder_;
@@ -406,26 +408,30 @@ TEST_F(NatsAccess, TheShippedPermissionsAreEnough) {
   at.Publish(std::vector<std::string>(700, "t.A"));
   Publishing publishing(at, post);
   EXPECT_TRUE(WaitFor([&] {
-    const auto link = events::NatsLink::Open(user, "test");
+    const auto link = events::NatsLink::Open(user, "user-service", "looks");
     const auto end = link.ok() ? (*link)->EndOf("post-service") : link.status();
     return end.ok() && end->stream_sequence == 700;
   })) << publishing.last_end();
   at.server->Shutdown();  // so all comes from the stream
   events::GrpcTransport peer{rpc::PeerChannel(at.channel)};
-  events::NatsTransport transport(user, "post-service", peer, at.log.storage.metrics);
+  events::NatsTransport transport(user, "user-service", "post-service", peer, at.log.storage.metrics);
   Reading reading(transport, {"post-service", at.log.feed.Info(TestCall())->feed_id, Sequence{}});
   EXPECT_TRUE(reading.Await(700)) << reading.last_end();
   at.Publish({"t.A"});
   EXPECT_TRUE(reading.Await(701)) << reading.last_end();
   reading.Stop();
 
+  // What flows to one of them, the other one cannot see.
+  const auto ear = events::NatsLink::Open(user, "post-service", "listens");
+  ASSERT_THAT(ear, IsOk());
+  EXPECT_FALSE((*ear)->EndOf("post-service").ok());
   // Neither makes or writes the other one's stream.
-  const auto link = events::NatsLink::Open(user, "test");
+  const auto link = events::NatsLink::Open(user, "user-service", "looks");
   ASSERT_THAT(link, IsOk());
   const events::StreamedEvent forged{
       {Sequence{702}, "id", "post-service", "t.A", "", absl::UnixEpoch(), "", ""}, reading.position().feed_id, "an id"};
   EXPECT_FALSE((*link)->Append("post-service", 701, {forged}).ok());
-  const auto again = events::NatsLink::Open(post, "test");
+  const auto again = events::NatsLink::Open(post, "post-service", "looks");
   ASSERT_THAT(again, IsOk());
   EXPECT_FALSE((*again)->EnsureStream("user-service", absl::Hours(1)).ok());
   const auto end = (*again)->EndOf("post-service");
@@ -459,7 +465,7 @@ TEST_F(NatsAccess, TheServerAndTheClientShowCertificates) {
     process::EventsOptions all = options;
     all.url.prefix = "crosskey";
     all.url.servers = {host + servers.addresses().at(0).substr(std::string("127.0.0.1").size())};
-    return events::NatsLink::Open(all, "test").status();
+    return events::NatsLink::Open(all, "test", "looks").status();
   };
   EXPECT_THAT(open_at("localhost"), IsOk());
   // The certificate is that of "localhost".

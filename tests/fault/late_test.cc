@@ -193,6 +193,33 @@ std::string Standing(Cluster& cluster) {
   return text;
 }
 
+// Whether sessions on the database have a transaction open, on any node of a cluster.
+bool InTransaction(const TestDatabase& database) {
+  int64_t open = 0;
+  for (int node = 0; node < database.nodes(); ++node) {
+    open += TestDatabase(database, node)
+                .Number(
+                    "SELECT COUNT(*) FROM information_schema.innodb_trx "
+                    "JOIN information_schema.processlist ON id = trx_mysql_thread_id WHERE db = DATABASE()");
+  }
+  return open > 0;
+}
+
+// Stops a process, the only one that uses the database, at a moment at which no thread of it has a transaction open.
+// Threads beside the one at the fault point go on until then, and one of them would keep its locks while it is stopped.
+void StopBetweenTransactions(ChildProcess& process, const TestDatabase& database) {
+  EXPECT_TRUE(WaitFor([&] {
+    process.Signal(SIGSTOP);
+    const absl::Time stopped = absl::Now();
+    while (absl::Now() - stopped < absl::Milliseconds(200)) {  // innodb_trx can be 100 ms old
+      if (!InTransaction(database)) continue;
+      process.Signal(SIGCONT);
+      return false;
+    }
+    return true;
+  })) << "it is never without a transaction";
+}
+
 // The process that holds a piece of work stops in the middle of it. Another one takes over and finishes it, and then
 // the first one goes on where it was.
 void PauseAt(const std::string& backend, Side side, const std::string& point) {
@@ -216,7 +243,7 @@ void PauseAt(const std::string& backend, Side side, const std::string& point) {
     Invoke(cluster.users(), &UserService::Stub::DeleteUser, request, &response);
   });
   AwaitReached(cluster, side, point);
-  cluster.process(side, 0).Signal(SIGSTOP);
+  StopBetweenTransactions(cluster.process(side, 0), side == Side::kUsers ? cluster.user_db() : cluster.post_db());
   flag.Set();
   cluster.Start(side, 1);
   // As if the leases of the stopped process had expired, and those of processes that wait for it.
@@ -237,8 +264,7 @@ void PauseAt(const std::string& backend, Side side, const std::string& point) {
   EXPECT_EQ(cluster.post_db().Number("SELECT COUNT(*) FROM outbox WHERE type = 'post.v1.UserPostsReclaimed'"), 1);
 }
 
-// The processes stop where no transaction is open. One that stops within a transaction keeps its locks, and whoever
-// needs them has to wait in any case.
+// One that stops within a transaction keeps its locks until the server ends its session, see ServerSession.
 TEST_P(PausedTest, AConsumerThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kPosts, "feed.received"); }
 TEST_P(PausedTest, ADriverOfADeletionThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kUsers, "release.answered"); }
 TEST_P(PausedTest, ASequencerThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kUsers, "sequencer.after_commit"); }

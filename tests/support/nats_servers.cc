@@ -191,7 +191,7 @@ std::vector<Streamed> NatsServers::All(const std::string& stream) const {
   const std::string service = stream.substr(stream.find('_') + 1);
   EXPECT_TRUE(WaitFor([&] {
     all.clear();
-    const auto link = events::NatsLink::Open(options(), "test");
+    const auto link = events::NatsLink::Open(options(), "test", "looks");
     if (!link.ok()) return false;
     const auto end = (*link)->EndOf(service);
     if (!end.ok()) return false;

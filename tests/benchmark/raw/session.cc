@@ -1,8 +1,16 @@
 #include "tests/benchmark/raw/session.h"
 
-#include <stdexcept>
+#include <mysqld_error.h>
 
 namespace crosskey::benchmark {
+namespace {
+
+[[noreturn]] void Raise(unsigned number, const std::string& text) {
+  if (number == ER_LOCK_DEADLOCK) throw Deadlock(text);
+  throw std::runtime_error(text);
+}
+
+}  // namespace
 
 Session::Session(const Database& database) : session_(mysql_init(nullptr)) {
   if (mysql_real_connect(session_, "127.0.0.1", database.user.c_str(), nullptr, database.name.c_str(), database.port,
@@ -18,7 +26,7 @@ Session::Session(const Database& database) : session_(mysql_init(nullptr)) {
 Session::~Session() { mysql_close(session_); }
 
 void Session::Execute(const std::string& sql) {
-  if (mysql_real_query(session_, sql.data(), sql.size()) != 0) throw std::runtime_error(mysql_error(session_));
+  if (mysql_real_query(session_, sql.data(), sql.size()) != 0) Raise(mysql_errno(session_), mysql_error(session_));
   MYSQL_RES* result = mysql_store_result(session_);
   if (result != nullptr) mysql_free_result(result);
 }
@@ -70,6 +78,6 @@ int Statement::Execute(const std::vector<Argument>& arguments) {
   return rows;
 }
 
-void Statement::Throw() const { throw std::runtime_error(mysql_stmt_error(statement_)); }
+void Statement::Throw() const { Raise(mysql_stmt_errno(statement_), mysql_stmt_error(statement_)); }
 
 }  // namespace crosskey::benchmark

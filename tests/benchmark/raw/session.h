@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <variant>
 #include <vector>
@@ -15,6 +16,11 @@ struct Database {
   unsigned port = 3306;
   std::string user;
   std::string name;
+};
+
+// A transaction lost against another one: the server has rolled it back, and it can be done again.
+struct Deadlock : std::runtime_error {
+  using std::runtime_error::runtime_error;
 };
 
 // All throw std::runtime_error with the text of the server. Not for several threads at a time.

@@ -112,7 +112,8 @@ def may_too_much(configuration, peers, prefix):
         if password != f"${service.upper().replace('-', '_')}_PASSWORD":
             yield f"the password of {service} is not the one that is included"
         wanted = subjects(prefix, service, peers.get(service))
-        for what, has, needs in (("publish to", publish, wanted), ("subscribe to", subscribe, {"_INBOX.>"})):
+        inboxes = {f"_INBOX.{prefix}.{service}.>"}
+        for what, has, needs in (("publish to", publish, wanted), ("subscribe to", subscribe, inboxes)):
             if has is None or has - needs:
                 yield f"{service} may {what} {'everything' if has is None else sorted(has - needs)}"
             elif needs - has:

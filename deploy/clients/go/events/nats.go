@@ -76,7 +76,8 @@ func parseTarget(text string) (target natsTarget, err error) {
 
 // options gives those of the connection.
 func (a natsAccess) options(target natsTarget) ([]nats.Option, error) {
-	options := []nats.Option{nats.Name("crosskey events"), nats.MaxReconnects(-1), nats.ReconnectWait(retry)}
+	options := []nats.Option{nats.Name("crosskey events"), nats.CustomInboxPrefix("_INBOX." + target.prefix + ".events"),
+		nats.MaxReconnects(-1), nats.ReconnectWait(retry)}
 	if !target.secure && a.ca+a.cert+a.key != "" {
 		return nil, errors.New("-nats-ca, -nats-cert and -nats-key need tls://")
 	}

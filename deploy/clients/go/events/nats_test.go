@@ -455,7 +455,7 @@ func TestTheRightsToReadAreEnough(t *testing.T) {
 		{user: events, password: secret, permissions: {
 			publish: ["$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.CONSUMER.CREATE.>",
 				"$JS.API.CONSUMER.DELETE.>", "$JS.FC.>"]
-			subscribe: "_INBOX.>"}}]}`} {
+			subscribe: "_INBOX.crosskey.events.>"}}]}`} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
