@@ -61,7 +61,8 @@ struct Database::Slot {
   uint64_t generation = 0;                 // of its session; 0: not open
   std::unique_ptr<Statements> statements;  // of its session; only for who has leased it
   SessionFacts facts;                      // the same
-  absl::Time used;                         // until when it was leased; the same
+  uint64_t found = 0;                      // of the database, when it was opened
+  absl::Time used;                         // until when it was leased; only for who has leased it
 };
 
 struct Database::Instruments {
@@ -129,7 +130,8 @@ absl::Status Database::OpenIfNeeded(size_t position) {
   uint64_t generation = 0;
   {
     std::lock_guard lock(mutex_);
-    if (slots_[position].generation == generation_ && !is_ending) return absl::OkStatus();
+    const bool others_found = !slots_[position].facts.takes_writes && slots_[position].found != found_;
+    if (slots_[position].generation == generation_ && !is_ending && !others_found) return absl::OkStatus();
     slots_[position].generation = 0;
     generation = generation_;
   }
@@ -140,13 +142,8 @@ absl::Status Database::OpenIfNeeded(size_t position) {
   in_cluster_ = slots_[position].facts.in_cluster;
   instruments_->reconnects.Increment();
   std::lock_guard lock(mutex_);
-  // A session that was opened a moment before may have gone to a server that can only be read, and would stay there.
-  if (!slots_[position].facts.takes_writes) {
-    some_read_only_ = true;
-  } else if (some_read_only_ && generation == generation_) {
-    some_read_only_ = false;
-    generation = ++generation_;
-  }
+  if (slots_[position].facts.takes_writes) ++found_;
+  slots_[position].found = found_;
   slots_[position].generation = generation;
   return absl::OkStatus();
 }

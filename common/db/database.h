@@ -44,8 +44,8 @@ struct DatabaseOptions : SessionOptions {
 // its next use. A lost connection can mean that the server was restarted, and then the connections of all sessions are
 // dead. A read-only server can mean that another server is the primary by now. So after either every session that was
 // opened before that moment is opened anew before its next use; after the latter once a second at most, because a
-// server can stay read-only. The same when a session finds a server that takes writes after others had found none. And
-// a session that was not used for almost as long as the server keeps it (SessionOptions) is opened anew before its use.
+// server can stay read-only. A session on a server that can only be read is opened anew once another one has found a
+// server that takes writes. And so is a session that was not used for almost as long as the server keeps it.
 //
 // A read that finds the database full or read-only (a temporary table, for example) gets DATABASE_UNAVAILABLE.
 class Database {
@@ -135,7 +135,7 @@ class Database {
   std::atomic<bool> in_cluster_ = false;               // whether the session that was opened last is
   uint64_t generation_ = 1;                            // raised when all sessions are to be opened anew
   absl::Time read_only_since_ = absl::InfinitePast();  // when it was last raised because of that
-  bool some_read_only_ = false;                        // whether a session found no server that takes writes
+  uint64_t found_ = 0;                                 // how many sessions have found a server that takes writes
   WriteHealth write_health_;
   std::unique_ptr<Instruments> instruments_;
 };

@@ -1,6 +1,8 @@
 #include "common/events/nats_link.h"
 
 #include <algorithm>
+#include <atomic>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "common/db/password_file.h"
@@ -18,6 +20,8 @@ constexpr int64_t kWriteMs = 2000;    // until a server that reads nothing is gi
 constexpr int64_t kHeartbeatNs = 1'000'000'000;
 constexpr uint64_t kLookBack = 100;  // messages, until the last event has to come
 constexpr int64_t kDuplicatesNs = 120'000'000'000;
+constexpr char kExpectedLast[] = "Nats-Expected-Last-Sequence";
+constexpr size_t kServers = 3;  // are tried at most, so that whoever waits does not wait long
 
 // `code`: what JetStream says, 0 if it was not asked or has not answered.
 absl::Status Error(const char* what, natsStatus status, jsErrCode code = {}, const char* more = nullptr) {
@@ -35,6 +39,17 @@ void Ignore(natsConnection*, natsSubscription*, natsStatus, void*) {}
 void IgnoreClosed(natsConnection*, void*) {}
 
 }  // namespace
+
+struct NatsLink::Answers::All {
+  std::mutex mutex;
+  uintptr_t last = 0;
+  std::map<uintptr_t, Answers*> answers;
+};
+
+NatsLink::Answers::All& NatsLink::Answers::Living() {
+  static All* const all = new All;  // threads of the library may outlive what is static
+  return *all;
+}
 
 NatsReader::~NatsReader() {
   // Unsubscribe also lets the server forget the consumer, if it can be told.
@@ -56,11 +71,30 @@ absl::StatusOr<std::optional<NatsReader::Message>> NatsReader::Next(absl::Durati
   return Message{place, FromNats(*message)};
 }
 
+NatsLink::Answers::Answers() {
+  std::lock_guard lock(Living().mutex);
+  number_ = ++Living().last;
+  Living().answers[number_] = this;
+}
+
+NatsLink::Answers::~Answers() {
+  std::lock_guard lock(Living().mutex);
+  Living().answers.erase(number_);
+}
+
+void NatsLink::Answers::Arrived(jsCtx*, natsMsg* message, jsPubAck* stored, jsPubAckErr* error, void* number) {
+  natsMsg_Destroy(message);
+  std::lock_guard lock(Living().mutex);
+  const auto found = Living().answers.find(reinterpret_cast<uintptr_t>(number));
+  if (found != Living().answers.end()) found->second->Take(stored, error);
+}
+
 void NatsLink::Answers::Take(const jsPubAck* stored, const jsPubAckErr* error) {
   absl::Status problem;
   if (error != nullptr) problem = Error("an event was not stored", error->Err, error->ErrCode, error->ErrText);
-  // It is somewhere in the stream already, but not where it should be.
-  if (stored != nullptr && stored->Duplicate) problem = absl::AbortedError("NATS: an event had been stored before");
+  // It is somewhere in the stream, but not where it should be, or was removed from it. Until the server has forgotten
+  // it, it cannot be stored.
+  if (stored != nullptr && stored->Duplicate) problem = absl::UnavailableError("NATS: an event had been stored before");
   std::lock_guard lock(mutex_);
   if (first_error_.ok()) first_error_ = problem;
 }
@@ -83,6 +117,11 @@ absl::Status NatsLink::Prepare(natsOptions* to, const std::string& service, cons
   for (const std::string& server : options_.url.servers) {
     urls.push_back(absl::StrCat(options_.url.tls ? "tls://" : "nats://", server));
   }
+  // The next time begin with the next ones.
+  static std::atomic<size_t> first = 0;
+  std::rotate(urls.begin(), urls.begin() + static_cast<std::ptrdiff_t>(first % urls.size()), urls.end());
+  if (urls.size() > kServers) urls.resize(kServers);
+  first += urls.size();
   for (const std::string& url : urls) servers.push_back(url.c_str());
   natsStatus status = natsOptions_SetServers(to, servers.data(), static_cast<int>(servers.size()));
   const auto then = [&status](natsStatus next) {
@@ -129,11 +168,8 @@ absl::Status NatsLink::Connect(const std::string& service, const std::string& do
   jsOptions_Init(&settings);
   settings.Wait = kAnswerMs;
   settings.PublishAsync.MaxPending = 2 * limits::kEventBatch;
-  settings.PublishAsync.AckHandler = [](jsCtx*, natsMsg* message, jsPubAck* stored, jsPubAckErr* error, void* to) {
-    static_cast<Answers*>(to)->Take(stored, error);
-    natsMsg_Destroy(message);
-  };
-  settings.PublishAsync.AckHandlerClosure = answers_.get();
+  settings.PublishAsync.AckHandler = Answers::Arrived;
+  settings.PublishAsync.AckHandlerClosure = answers_.number();
   status = natsConnection_JetStream(&stream_context_, connection_, &settings);
   return status == NATS_OK ? absl::OkStatus() : Error("no JetStream", status);
 }
@@ -211,8 +247,10 @@ absl::Status NatsLink::Append(const std::string& service, uint64_t after, const 
     jsPubOptions_Init(&options);
     options.MsgId = id.c_str();
     options.ExpectStream = name.c_str();
-    options.ExpectLastSeq = last;
-    options.ExpectNoMessage = last == 0;
+    options.ExpectLastSeq = last;  // 0: nothing is expected
+    if (last == 0 && natsMsgHeader_Set(message.get(), kExpectedLast, "0") != NATS_OK) {
+      return absl::ResourceExhaustedError("NATS: no memory for a header");
+    }
     natsMsg* sent = message.release();
     const natsStatus status = js_PublishMsgAsync(stream_context_, &sent, &options);
     message.reset(sent);  // null if the library has taken it
@@ -223,7 +261,7 @@ absl::Status NatsLink::Append(const std::string& service, uint64_t after, const 
   jsPubOptions_Init(&options);
   options.MaxWait = kStoredMs;
   const natsStatus status = js_PublishAsyncComplete(stream_context_, &options);
-  CROSSKEY_RETURN_IF_ERROR(answers_->first_error());
+  CROSSKEY_RETURN_IF_ERROR(answers_.first_error());
   return status == NATS_OK ? absl::OkStatus() : Error("no answer whether events are stored", status);
 }
 

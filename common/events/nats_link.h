@@ -50,7 +50,7 @@ class NatsLink {
     std::optional<StreamedEvent> last;
   };
 
-  // Tries each server for a second. UNAVAILABLE: none answers, or lets this one in. What `service` asks for comes to
+  // Tries three servers, for a second each, and the next time the next three. UNAVAILABLE: none answers, or lets this one in. What `service` asks for comes to
   // its own inboxes, _INBOX.PREFIX.SERVICE.>, so it needs no right to see what is sent to others. `does` is shown by
   // the server with the name of the service.
   static absl::StatusOr<std::unique_ptr<NatsLink>> Open(const process::EventsOptions& options,
@@ -66,19 +66,33 @@ class NatsLink {
   // NOT_FOUND: there is no such stream. FAILED_PRECONDITION: its last 100 messages are no events.
   absl::StatusOr<End> EndOf(const std::string& service);
   // Appends events to the stream, whose end has to be at `after`: all of them or a beginning of them, in order and each
-  // once. UNAVAILABLE: not known how many; ABORTED: the end is elsewhere. Both end the use of this link.
+  // once. UNAVAILABLE: not known how many, or the server remembers an event that is gone; ABORTED: the end is elsewhere.
+  // Both end the use of this link.
   absl::Status Append(const std::string& service, uint64_t after, const std::vector<StreamedEvent>& events);
   // Reads from this place of the stream on.
   absl::StatusOr<std::unique_ptr<NatsReader>> Read(const std::string& service, uint64_t stream_sequence);
 
  private:
-  // What the server says of the messages that were sent, by threads of the library.
+  // What the server says of the messages that were sent, by threads of the library. Such a thread may be about to say
+  // it when the link has gone, so it knows the link by a number that is never used again.
   class Answers {
    public:
-    void Take(const jsPubAck* stored, const jsPubAckErr* error);
+    Answers();
+    ~Answers();
+    Answers(const Answers&) = delete;
+    Answers& operator=(const Answers&) = delete;
+
+    static void Arrived(jsCtx* context, natsMsg* message, jsPubAck* stored, jsPubAckErr* error, void* number);
+    void* number() const { return reinterpret_cast<void*>(number_); }
     absl::Status first_error() const;
 
    private:
+    struct All;
+    static All& Living();
+
+    void Take(const jsPubAck* stored, const jsPubAckErr* error);
+
+    uintptr_t number_ = 0;
     mutable std::mutex mutex_;
     absl::Status first_error_;
   };
@@ -88,7 +102,7 @@ class NatsLink {
   absl::Status Prepare(natsOptions* to, const std::string& service, const std::string& does) const;
 
   const process::EventsOptions options_;
-  const std::shared_ptr<Answers> answers_ = std::make_shared<Answers>();
+  Answers answers_;
   natsConnection* connection_ = nullptr;
   jsCtx* stream_context_ = nullptr;
 };

@@ -69,6 +69,7 @@ class NatsTransport::Reading {
   // Says why the stream cannot be read, or not on. `until_` is how far the peer is to be read meanwhile.
   absl::Status ReadStream() {
     own_begun_ = false;
+    has_position_ = false;
     if (position_.feed_id.empty()) {
       until_ = After(position_.last_sequence);
       return absl::NotFoundError("nothing has been consumed yet, so it is not known which history is the peer's");
@@ -115,12 +116,9 @@ class NatsTransport::Reading {
           return absl::FailedPreconditionError("the position does not fit to what the peer has");
         }
         const bool more = peer.ok() && peer->feed.head > position_.last_sequence;
-        if (more && late) {
-          until_ = peer->feed.head;
-          return absl::UnavailableError("the stream is late");
-        }
+        if (more && late) return absl::UnavailableError("the stream is late");
         late = more;
-        if (!more) Reads();
+        if (!more && has_position_) Reads();
         CROSSKEY_RETURN_IF_ERROR(Deliver(batch, transport_.from_stream_));
       }
     }
@@ -161,6 +159,7 @@ class NatsTransport::Reading {
     if (!is_own && own_begun_) return absl::FailedPreconditionError("the stream goes on with another history");
     if (!is_own) return false;
     own_begun_ = true;
+    if (event.sequence >= batch.through) has_position_ = true;
     if (event.sequence == batch.through && !batch.through_id.empty() && event.id != batch.through_id) {
       return absl::FailedPreconditionError("the stream has another event at the position");
     }
@@ -209,6 +208,7 @@ class NatsTransport::Reading {
   std::unique_ptr<NatsReader> reader_;
   std::optional<Sequence> until_;  // how far the peer has to be read before the stream is of use
   bool own_begun_ = false;         // the reader has come to this history
+  bool has_position_ = false;      // and to the event at the position: what is missing behind it may still come
   bool reads_ = false;
 };
 

@@ -24,12 +24,16 @@ void Worker::Wake() {
   changed_.notify_all();
 }
 
-void Worker::Stop() {
+void Worker::BeginToStop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_all();
+}
+
+void Worker::Stop() {
+  BeginToStop();
   if (thread_.joinable()) thread_.join();
 }
 

@@ -46,7 +46,9 @@ class Worker {
 
   void Start();
   void Wake();
-  // Cancels the round that runs and waits for its end. Has no effect the second time.
+  // Cancels the round that runs, without waiting for its end.
+  void BeginToStop();
+  // The same, and waits for its end. Has no effect the second time.
   void Stop();
 
  private:

@@ -132,6 +132,7 @@ void Background::Start() {
 }
 
 void Background::Stop() {
+  for (const auto& worker : workers_) worker->BeginToStop();  // all at once: some rounds wait for others' servers
   for (const auto& worker : workers_) worker->Stop();
   const absl::Status released = leases_.ReleaseAll(Call::Background(kRelease));
   if (!released.ok()) log::Warning("leases run out by themselves", {{"error", std::string(released.message())}});

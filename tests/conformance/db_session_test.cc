@@ -249,7 +249,7 @@ TEST_P(ServerSession, EndsWithItsLocksWhenItSendsNothing) {
     return tx.Execute(kRenameItem, name, int64_t{1}).status();
   };
   db::DatabaseOptions options = OptionsFor(storage.own);
-  options.idle_timeout = absl::Seconds(1);
+  options.idle_timeout = absl::Seconds(3);
   telemetry::Metrics metrics("test", "0");
   db::Database database(options, metrics);
   int runs = 0;
@@ -273,7 +273,7 @@ TEST_P(ServerSession, EndsWithItsLocksWhenItSendsNothing) {
 TEST_P(ServerSession, IsOpenedAnewBeforeItEnds) {
   Storage storage(GetParam());
   db::DatabaseOptions options = OptionsFor(storage.own, 1);
-  options.idle_timeout = absl::Seconds(1);
+  options.idle_timeout = absl::Seconds(3);
   telemetry::Metrics metrics("test", "0");
   db::Database database(options, metrics);
   int64_t id = 0;

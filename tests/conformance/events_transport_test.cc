@@ -50,12 +50,18 @@ INSTANTIATE_TEST_SUITE_P(Transports, TransportContract, ::testing::Values("grpc"
 
 TEST_P(TransportContract, EventsComeInOrderAndThoseOfOtherTypesAreCounted) {
   Publish({"t.A", "t.B", "t.B", "t.A"});
+  if (servers_ != nullptr) {
+    EXPECT_TRUE(WaitFor([&] { return servers_->All("crosskey_post-service").size() == 4; }));
+  }
   Reading reading(Transport(), Start(), {"t.A"});
   EXPECT_TRUE(reading.Await(4));
   Publish({"t.A", "t.B"});
   EXPECT_TRUE(reading.Await(6)) << reading.last_end();
   EXPECT_THAT(reading.events(), ElementsAre("1t.A", "4t.A", "5t.A"));
   EXPECT_EQ(reading.left_out(), 3);
+  if (servers_ != nullptr) {
+    EXPECT_GT(MetricOf(at_.log.storage.metrics, "crosskey_consumer_delivered_events_total", {{"from", "stream"}}), 0);
+  }
 }
 
 TEST_P(TransportContract, AFirstPositionIsInAnyHistory) {

@@ -51,8 +51,9 @@ TEST_F(NatsAccess, TheShippedPermissionsAreEnough) {
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   const size_t begin = text.find("\naccounts {");
   ASSERT_NE(begin, std::string::npos);
-  text =
-      absl::StrReplaceAll(text.substr(begin), {{"$USER_SERVICE_PASSWORD", "one"}, {"$POST_SERVICE_PASSWORD", "two"}});
+  text = absl::StrReplaceAll(
+      text.substr(begin),
+      {{"$USER_SERVICE_PASSWORD", "one"}, {"$POST_SERVICE_PASSWORD", "two"}, {"$OPERATOR_PASSWORD", "three"}});
   NatsServers servers(1, text);
   process::EventsOptions user = servers.options();
   user.url.user = "user-service";
@@ -82,6 +83,10 @@ TEST_F(NatsAccess, TheShippedPermissionsAreEnough) {
   const auto ear = events::NatsLink::Open(user, "post-service", "listens");
   ASSERT_THAT(ear, IsOk());
   EXPECT_FALSE((*ear)->EndOf("post-service").ok());
+  EXPECT_TRUE(WaitFor([&] {
+    const auto own = events::NatsLink::Open(user, "user-service", "listens");
+    return own.ok() && (*own)->EndOf("post-service").ok();
+  })) << "it is not the inbox that is in the way";
   // Neither makes or writes the other one's stream.
   const auto link = events::NatsLink::Open(user, "user-service", "looks");
   ASSERT_THAT(link, IsOk());

@@ -2,6 +2,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "relation/v1/reference_service.grpc.pb.h"
 #include "tests/support/cluster.h"
 #include "tests/support/pair.h"
@@ -193,16 +195,25 @@ std::string Standing(Cluster& cluster) {
   return text;
 }
 
-// Whether sessions on the database have a transaction open, on any node of a cluster.
+// Whether sessions on the database have a transaction open, on any node of a cluster. The tables of information_schema
+// would not do, because what they say can be old.
 bool InTransaction(const TestDatabase& database) {
-  int64_t open = 0;
   for (int node = 0; node < database.nodes(); ++node) {
-    open += TestDatabase(database, node)
-                .Number(
-                    "SELECT COUNT(*) FROM information_schema.innodb_trx "
-                    "JOIN information_schema.processlist ON id = trx_mysql_thread_id WHERE db = DATABASE()");
+    const TestDatabase at(database, node);
+    std::set<std::string> threads;
+    bool is_open = false;
+    const std::string status = at.Query("SHOW ENGINE INNODB STATUS").at(0).at(2);
+    for (const absl::string_view line : absl::StrSplit(status, '\n')) {
+      if (absl::StartsWith(line, "---TRANSACTION")) is_open = absl::StrContains(line, ", ACTIVE");
+      const size_t found = line.find(" thread id ");
+      if (!is_open || found == absl::string_view::npos) continue;
+      threads.insert(std::string(line.substr(found + 11, line.find(',') - found - 11)));
+    }
+    for (const auto& row : at.Query("SELECT id FROM information_schema.processlist WHERE db = DATABASE()")) {
+      if (threads.count(row.at(0)) > 0) return true;
+    }
   }
-  return open > 0;
+  return false;
 }
 
 // Stops a process, the only one that uses the database, at a moment at which no thread of it has a transaction open.
@@ -210,13 +221,10 @@ bool InTransaction(const TestDatabase& database) {
 void StopBetweenTransactions(ChildProcess& process, const TestDatabase& database) {
   EXPECT_TRUE(WaitFor([&] {
     process.Signal(SIGSTOP);
-    const absl::Time stopped = absl::Now();
-    while (absl::Now() - stopped < absl::Milliseconds(200)) {  // innodb_trx can be 100 ms old
-      if (!InTransaction(database)) continue;
-      process.Signal(SIGCONT);
-      return false;
-    }
-    return true;
+    // A statement may still be on its way.
+    if (!WaitFor([&] { return InTransaction(database); }, absl::Milliseconds(200))) return true;
+    process.Signal(SIGCONT);
+    return false;
   })) << "it is never without a transaction";
 }
 
