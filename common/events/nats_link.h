@@ -50,9 +50,9 @@ class NatsLink {
     std::optional<StreamedEvent> last;
   };
 
-  // Tries three servers, for a second each, and the next time the next three. UNAVAILABLE: none answers, or lets this one in. What `service` asks for comes to
-  // its own inboxes, _INBOX.PREFIX.SERVICE.>, so it needs no right to see what is sent to others. `does` is shown by
-  // the server with the name of the service.
+  // Tries three servers, for a second each, and the next time the next three. UNAVAILABLE: none answers, or lets this
+  // one in. What `service` asks for comes to its own inboxes, _INBOX.PREFIX.SERVICE.>, so it needs no right to see what
+  // is sent to others. `does` is shown by the server with the name of the service.
   static absl::StatusOr<std::unique_ptr<NatsLink>> Open(const process::EventsOptions& options,
                                                         const std::string& service, const std::string& does);
   NatsLink(const NatsLink&) = delete;
@@ -66,8 +66,8 @@ class NatsLink {
   // NOT_FOUND: there is no such stream. FAILED_PRECONDITION: its last 100 messages are no events.
   absl::StatusOr<End> EndOf(const std::string& service);
   // Appends events to the stream, whose end has to be at `after`: all of them or a beginning of them, in order and each
-  // once. UNAVAILABLE: not known how many, or the server remembers an event that is gone; ABORTED: the end is elsewhere.
-  // Both end the use of this link.
+  // once. UNAVAILABLE: not known how many, or the server remembers an event that is gone; ABORTED: the end is
+  // elsewhere. Both end the use of this link.
   absl::Status Append(const std::string& service, uint64_t after, const std::vector<StreamedEvent>& events);
   // Reads from this place of the stream on.
   absl::StatusOr<std::unique_ptr<NatsReader>> Read(const std::string& service, uint64_t stream_sequence);

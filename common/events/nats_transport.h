@@ -14,10 +14,10 @@
 
 namespace crosskey::events {
 
-// Reads the stream behind the position that it is given, and everything that the stream has not from the peer itself:
-// a first event, a hole, what is late, a stream that was lost, and all of it while NATS is away. A stream that was of no
-// use is tried again after pauses that grow to 30 s, and each attempt holds up the events for some seconds at most. Only
-// the peer says that a feed does not go on.
+// Reads the stream behind the position that it is given, and everything that the stream has not from the peer itself: a
+// first event, a hole, what is late, a stream that was lost, and all of it while NATS is away. A stream that was of no
+// use is tried again after pauses that grow to 30 s, and each attempt holds up the events for some seconds at most.
+// Only the peer says that a feed does not go on.
 //
 // What comes from the stream is taken only if it is the next event of the history that has been consumed; and the event
 // at the position itself has to be the one that was consumed there.
