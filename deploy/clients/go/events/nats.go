@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go"
 
 	"crosskey/cloudevents"
@@ -22,6 +23,8 @@ const (
 	answer = 5 * time.Second
 	// After this long without a message it is looked whether the stream is still the same.
 	idle = 5 * time.Second
+	// How many messages behind the last event may be somebody else's.
+	lookBack = 100
 )
 
 // brokenError is one after which another try may read on.
@@ -177,33 +180,41 @@ func (s *stream) read(ctx context.Context, p *printer, patience time.Duration) (
 		return false, broken(err)
 	}
 	defer messages.Unsubscribe()
-	last, waits := uint64(0), false
+	last, waits, passed := uint64(0), false, false
 	for {
 		wait, cancel := context.WithTimeout(ctx, s.idle)
 		message, err := messages.NextMsgWithContext(wait)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) {
-			info, err := s.same(ctx, h)
+			end, err := s.end(ctx, h)
 			if err != nil {
-				return true, err
+				return received, err
 			}
 			// A message that has come in this moment is no reason to begin again; one that still does not come is.
-			there := info.State.Msgs > 0 && info.State.LastSeq > last
-			if there && waits {
-				return true, broken(fmt.Errorf("message %d does not come", info.State.LastSeq))
+			if end > last && waits {
+				return received, broken(fmt.Errorf("message %d does not come", end))
 			}
-			waits = there
+			waits = end > last
 			continue
 		}
 		if err != nil {
-			return true, broken(err)
+			return received, broken(err)
 		}
 		place, err := message.Metadata()
 		if err != nil {
-			return true, broken(err)
+			return received, broken(err)
 		}
-		last, waits = place.Sequence.Stream, false
-		if err := s.take(ctx, p, patience, message, h, last); err != nil {
+		last, waits, received = place.Sequence.Stream, false, true
+		read, err := cloudevents.FromNats(message.Header, message.Data)
+		if err != nil {
+			// Somebody else's. The services pass over it as well.
+			if !passed {
+				log.Printf("%s: message %d is no event, and is passed over, as are others: %v", s.name, last, err)
+			}
+			passed = true
+			continue
+		}
+		if err := s.take(ctx, p, patience, read, h, last); err != nil {
 			return true, err
 		}
 	}
@@ -226,8 +237,23 @@ func (s *stream) look(ctx context.Context) (h history, err error) {
 		return h, broken(err)
 	}
 	event, err := cloudevents.FromNats(message.Header, message.Data)
-	if err != nil {
-		return h, err
+	for place := message.Sequence; err != nil; {
+		// Behind the last event there may be messages of somebody else.
+		place--
+		if place < info.State.FirstSeq {
+			return h, nil
+		}
+		if message.Sequence-place >= lookBack {
+			return h, fmt.Errorf("the last %d messages of %s are no events", lookBack, s.name)
+		}
+		before, missing := s.streams.GetMsg(s.name, place, nats.Context(ctx))
+		if errors.Is(missing, nats.ErrMsgNotFound) {
+			continue
+		}
+		if missing != nil {
+			return h, broken(missing)
+		}
+		event, err = cloudevents.FromNats(before.Header, before.Data)
 	}
 	if s.feedID != "" && s.feedID != cloudevents.FeedID(event) {
 		return h, s.mismatch(cloudevents.FeedID(event))
@@ -242,27 +268,41 @@ func (s *stream) mismatch(feedID string) error {
 }
 
 // same is an error if the stream is another one, of the same name.
-func (s *stream) same(ctx context.Context, h history) (*nats.StreamInfo, error) {
+func (s *stream) same(ctx context.Context, h history) error {
 	ctx, cancel := context.WithTimeout(ctx, answer)
 	defer cancel()
 	info, err := s.streams.StreamInfo(s.name, nats.Context(ctx))
 	if err != nil {
-		return nil, broken(err)
+		return broken(err)
 	}
 	if !info.Created.Equal(h.made) {
-		return nil, broken(errors.New("the stream was made anew"))
+		return broken(errors.New("the stream was made anew"))
 	}
-	return info, nil
+	return nil
+}
+
+// end is the place of the last message that is to come, 0 if there is none. Messages that were deleted, and those of
+// other subjects, do not come.
+func (s *stream) end(ctx context.Context, h history) (uint64, error) {
+	if err := s.same(ctx, h); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	message, err := s.streams.GetLastMsg(s.name, s.subjects, nats.Context(ctx))
+	if errors.Is(err, nats.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, broken(err)
+	}
+	return message.Sequence, nil
 }
 
 // take prints the event of a message, unless it has been printed before. Where events are missing before it, they are
 // read from the service.
-func (s *stream) take(ctx context.Context, p *printer, patience time.Duration, message *nats.Msg, h history,
+func (s *stream) take(ctx context.Context, p *printer, patience time.Duration, read event.Event, h history,
 	place uint64) error {
-	read, err := cloudevents.FromNats(message.Header, message.Data)
-	if err != nil {
-		return fmt.Errorf("message %d: %w", place, err)
-	}
 	event, err := cloudevents.ToEvent(read)
 	if err != nil {
 		return fmt.Errorf("message %d: %w", place, err)
@@ -278,7 +318,7 @@ func (s *stream) take(ctx context.Context, p *printer, patience time.Duration, m
 		return s.mismatch(feedID)
 	}
 	if before := event.GetSequence() - 1; before > s.position {
-		if _, err := s.same(ctx, h); err != nil {
+		if err := s.same(ctx, h); err != nil {
 			return err
 		}
 		if s.client == nil {

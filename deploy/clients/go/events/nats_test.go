@@ -408,17 +408,37 @@ func TestAnotherHistoryIsAnError(t *testing.T) {
 		ends("another history: " + first)
 }
 
-func TestAMessageThatIsNoEventIsAnError(t *testing.T) {
+func TestMessagesOfOthersArePassedOver(t *testing.T) {
 	server := startNATS(t)
 	p := publishTo(t, server.url())
 	p.make("crosskey", "user-service")
 	p.publish(first, 1)
+	junk := func() { p.send(&nats.Msg{Subject: "crosskey.user-service.junk", Data: []byte("junk")}) }
+	junk()
 	r := startReader(t, natsAccess{url: server.url()}, &feed{}, -1, patience)
 	r.prints(1)
-	spoiled := message("crosskey", "user-service", first, 2, "user.v1.UserCreated", &userv1.UserCreated{})
-	spoiled.Header.Set("ce-sequence", "2")
-	p.send(spoiled)
-	r.ends("message 2: event id-2: sequence")
+	junk()
+	p.publish(first, 2)
+	r.prints(2)
+}
+
+// Nothing comes any more of a message that was deleted. That is no reason to read the stream again.
+func TestALastMessageThatWasDeletedIsNotWaitedFor(t *testing.T) {
+	server := startNATS(t)
+	p := publishTo(t, server.url())
+	p.make("crosskey", "user-service")
+	p.publish(first, 1, 2)
+	if err := p.streams.DeleteMsg("crosskey_user-service", 2); err != nil {
+		t.Fatal(err)
+	}
+	s := newStream(p.streams, "crosskey", "user-service", &feed{})
+	h, err := s.look(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end, err := s.end(context.Background(), h); end > 1 || err != nil {
+		t.Errorf("the end is %d, %v", end, err)
+	}
 }
 
 func TestItGivesUpOnNATSThatStaysAway(t *testing.T) {
