@@ -92,6 +92,10 @@ def endpoint(overlay):
     return overlay.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0]
 
 
+def galera(overlay):
+    return overlay.find("MariaDB", "crosskey-mariadb")["spec"]["galera"]
+
+
 def nats(overlay):
     return overlay.find("StatefulSet", "nats")["spec"]
 
@@ -338,6 +342,12 @@ MISTAKES = {
         (DEV, "another standard", lambda o: o.of_kind("Namespace")[0]["metadata"]["labels"].clear()),
         (OPERATOR, "a database server as root",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podSecurityContext"].pop("runAsNonRoot")),
+        (GALERA, "an agent that takes nothing over", lambda o: galera(o)["agent"].pop("securityContext")),
+        (GALERA, "an init container that takes nothing over",
+         lambda o: galera(o)["initContainer"].pop("securityContext")),
+        (GALERA, "an agent with capabilities", lambda o: galera(o)["agent"]["securityContext"].pop("capabilities")),
+        (GALERA, "an init container that is root",
+         lambda o: galera(o)["initContainer"]["securityContext"].update(runAsUser=0)),
         (NATS, "NATS as root", lambda o: nats_pod(o)["securityContext"].pop("runAsNonRoot")),
     ],
     "no service account token, no service links, no rights": [
@@ -512,6 +522,8 @@ MISTAKES = {
         (GALERA, "a server that a service does not know", lambda o: config(o).update(
             CROSSKEY_USER_DB="mysql://crosskey_user@crosskey-mariadb-0.crosskey-mariadb-internal:3306,"
                              "crosskey-mariadb-1.crosskey-mariadb-internal:3306/crosskey_user")),
+        (GALERA, "another operator's init container",
+         lambda o: galera(o)["initContainer"].update(image="mariadb-operator:0.37.1")),
         (GALERA, "two servers evicted at once",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podDisruptionBudget"].update(maxUnavailable=2)),
     ],
