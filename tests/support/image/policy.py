@@ -331,7 +331,7 @@ def secrets(files):
     problems = []
     declared = files.compose["secrets"]
     script = files.text("deploy/compose/secrets")
-    made = re.search(r"^for name in (.*); do$", script, re.M)[1].split()
+    made = re.search(r"^for name in (.*?); do$", script, re.M | re.S)[1].split()
     made += re.findall(r'mv -f "\$dir/(\w+)\.new" "\$dir/\1"', script)
     used = set()
     for name, settings in files.services.items():
@@ -513,6 +513,7 @@ def events(files):
         "clients are told addresses": clustered.get("no_advertise") == "true",
         "the servers have one name": config.get("server_name") == "$SERVER_NAME",
         "what is acknowledged may not be on the disk": stream.get("sync_interval") == "always",
+        "it takes requests that are not of their form": stream.get("strict") == "true",
         "there is no limit of the store": "max_file_store" in stream,
         "no TLS for clients": config.get("tls") == tls,
         "whoever reaches the port is a server":
@@ -522,6 +523,12 @@ def events(files):
     }
     problems += [f"NATS: {problem}" for problem, fine in expected.items() if not fine]
     problems += [f"NATS: {problem}" for problem in nats_config.may_too_much(config, PEERS, "crosskey")]
+    version = re.search(r"image: (nats:\S+)", files.text("deploy/kubernetes/components/nats/nats.yaml"))[1]
+    problems += [f"{name}: it is another version than {version}" for name, settings in servers.items()
+                 if settings["image"].removesuffix("-alpine") != version]
+    made = dict(re.findall(r'(\w+) "\$\(cat "\$dir/(\w+)"\)"', files.text("deploy/compose/secrets")))
+    if made != {"USER_SERVICE": "user_events", "POST_SERVICE": "post_events", "OPERATOR": "nats_operator"}:
+        problems.append(f"NATS: compose/secrets makes the passwords {made}")
     names = re.search(r"^certificate nats/tls (\S+) serverAuth,clientAuth$", files.text("deploy/compose/certificates"),
                       re.M)[1].split(",")
     if names != [f"DNS:{name}" for name in servers]:

@@ -4,6 +4,8 @@ import re
 
 TOKEN = re.compile(r'\s+|,|(?:#|//)[^\n]*|(?P<mark>[{}\[\]])|(?P<text>"[^"]*"|\'[^\']*\')|(?P<word>[^\s{}\[\],#]+)')
 
+OPERATOR = "operator"  # the user who deletes a stream
+
 
 def parse(text):
     """Maps are dicts, other values texts, `$NAME` as it is written. {"include": [names]} is what is included."""
@@ -81,6 +83,12 @@ def subjects(prefix, service, peer):
         f"$JS.API.CONSUMER.INFO.{other}.*", f"$JS.API.CONSUMER.DELETE.{other}.*", f"$JS.FC.{other}.>"}
 
 
+def rights(prefix, user, peers):
+    """(what a user has to publish to, what it has to subscribe to). The operator may delete streams, and write none."""
+    publish = {"$JS.API.>"} if user == OPERATOR else subjects(prefix, user, peers.get(user))
+    return publish, {f"_INBOX.{prefix}.{user}.>"}
+
+
 def users(configuration):
     """{user: (password, what it may publish to, what it may subscribe to)} of all accounts. None is a permission for
     everything."""
@@ -98,23 +106,22 @@ def allowed(permission):
 
 
 def may_too_much(configuration, peers, prefix):
-    """What is wrong with accounts: a user for each service and nobody else, with a password that is not here, and with
-    the rights that it needs."""
+    """What is wrong with accounts: a user for each service, one for the operator and nobody else, with a password that
+    is not here, and with the rights that it needs."""
     if set(configuration) & {"authorization", "no_auth_user", "system_account"}:
         yield "somebody else is let in than the users of the accounts"
     accounts = configuration.get("accounts", {})
     if len(accounts) != 1 or any(each.get("jetstream") != "enabled" for each in accounts.values()):
         yield "there is not one account, with JetStream"
     found = users(configuration)
-    if set(found) != set(peers):
+    if set(found) != {*peers, OPERATOR}:
         yield f"the users are {sorted(map(str, found))}"
-    for service, (password, publish, subscribe) in found.items():
-        if password != f"${service.upper().replace('-', '_')}_PASSWORD":
-            yield f"the password of {service} is not the one that is included"
-        wanted = subjects(prefix, service, peers.get(service))
-        inboxes = {f"_INBOX.{prefix}.{service}.>"}
+    for user, (password, publish, subscribe) in found.items():
+        if password != f"${user.upper().replace('-', '_')}_PASSWORD":
+            yield f"the password of {user} is not the one that is included"
+        wanted, inboxes = rights(prefix, user, peers)
         for what, has, needs in (("publish to", publish, wanted), ("subscribe to", subscribe, inboxes)):
             if has is None or has - needs:
-                yield f"{service} may {what} {'everything' if has is None else sorted(has - needs)}"
+                yield f"{user} may {what} {'everything' if has is None else sorted(has - needs)}"
             elif needs - has:
-                yield f"{service} may not {what} {sorted(needs - has)}"
+                yield f"{user} may not {what} {sorted(needs - has)}"

@@ -115,6 +115,10 @@ def operator_databases(overlay, world):
             yield f"{title_of(server)}: of {replicas} servers, half may be cut off, and then none takes writes"
         if is_galera(server) and server["spec"].get("podDisruptionBudget", {}).get("maxUnavailable") != 1:
             yield f"{title_of(server)}: more than one server may be evicted at a time"
+        if is_galera(server):
+            images = {server["spec"]["galera"].get(name, {}).get("image") for name in ("agent", "initContainer")}
+            if len(images) != 1 or None in images:
+                yield f"{title_of(server)}: agent and init container are of {sorted(map(str, images))}"
         if not is_galera(server) and replicas != 1:
             yield f"{title_of(server)}: the URLs do not say which of {replicas} servers takes writes"
         needed = 0

@@ -11,7 +11,7 @@ from rules_network import strangers
 
 EVENTS_URL = re.compile(r"(nats|tls)://(?:([^@/]+)@)?([^/@]+)(?:/([A-Za-z0-9_-]+))?$")
 PREFIX = "crosskey"
-OLDEST = (2, 10, 23)  # of a server that keeps what it has acknowledged
+OLDEST = (2, 12, 0)  # of a server that keeps what it has acknowledged, and refuses requests of another form
 
 
 def configuration_of(overlay, pod):
@@ -94,6 +94,8 @@ def durable(overlay, _):
         stream, container = config.get("jetstream", {}), pod.spec["containers"][0]
         if stream.get("sync_interval") != "always":
             yield f"{pod.name}: what it acknowledges may not be on the disk"
+        if stream.get("strict") != "true":
+            yield f"{pod.name}: it takes requests that are not of their form"
         claims = {each["metadata"]["name"]: each for each in pod.owner["spec"].get("volumeClaimTemplates", [])}
         at = {mount["mountPath"]: claims[mount["name"]] for mount in container.get("volumeMounts", [])
               if mount["name"] in claims and not mount.get("readOnly")}

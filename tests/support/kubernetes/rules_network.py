@@ -45,6 +45,7 @@ def strangers(overlay):
         (None, network.outside("198.51.100.7")),
         (None, network.outside("10.0.0.1")),
         (None, network.outside("169.254.169.254")),
+        (None, network.outside("2001:db8::7")),
     ]
 
 

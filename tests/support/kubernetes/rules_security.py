@@ -3,7 +3,7 @@
 import re
 
 from objects import containers_of, mounted_files, quantity, sources_of, title_of
-from rules import all_containers, is_mysql, rule
+from rules import all_containers, is_galera, is_mysql, rule
 
 
 @rule("restricted: the Pod Security Standard, and a root file system that is only read")
@@ -37,6 +37,13 @@ def restricted(overlay, _):
     for each in overlay.of_kind("MariaDB"):
         yield from pod_context(title_of(each), each["spec"].get("podSecurityContext", {}))
         yield from container_context(title_of(each), each["spec"].get("securityContext", {}))
+        # The operator gives them nothing of what is said for the server's container.
+        for name in ("agent", "initContainer") if is_galera(each) else ():
+            own = each["spec"]["galera"].get(name, {})
+            yield from container_context(f"{title_of(each)}: {name}", own.get("securityContext", {}))
+            if own.get("securityContext", {}).get("runAsNonRoot") is False or \
+                    own.get("securityContext", {}).get("runAsUser") == 0:
+                yield f"{title_of(each)}: {name} overrides what its pod says"
 
 
 def pod_context(where, context):

@@ -92,6 +92,10 @@ def endpoint(overlay):
     return overlay.find("PodMonitor", "user-service")["spec"]["podMetricsEndpoints"][0]
 
 
+def galera(overlay):
+    return overlay.find("MariaDB", "crosskey-mariadb")["spec"]["galera"]
+
+
 def nats(overlay):
     return overlay.find("StatefulSet", "nats")["spec"]
 
@@ -338,6 +342,12 @@ MISTAKES = {
         (DEV, "another standard", lambda o: o.of_kind("Namespace")[0]["metadata"]["labels"].clear()),
         (OPERATOR, "a database server as root",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podSecurityContext"].pop("runAsNonRoot")),
+        (GALERA, "an agent that takes nothing over", lambda o: galera(o)["agent"].pop("securityContext")),
+        (GALERA, "an init container that takes nothing over",
+         lambda o: galera(o)["initContainer"].pop("securityContext")),
+        (GALERA, "an agent with capabilities", lambda o: galera(o)["agent"]["securityContext"].pop("capabilities")),
+        (GALERA, "an init container that is root",
+         lambda o: galera(o)["initContainer"]["securityContext"].update(runAsUser=0)),
         (NATS, "NATS as root", lambda o: nats_pod(o)["securityContext"].pop("runAsNonRoot")),
     ],
     "no service account token, no service links, no rights": [
@@ -441,6 +451,8 @@ MISTAKES = {
          lambda o: policy(o, "crosskey-mariadb")["ingress"].pop()),
         (GALERA, "servers that reach everything outside",
          lambda o: policy(o, "crosskey-mariadb")["egress"][2].pop("ports")),
+        (GALERA, "servers that do not reach an API server with IPv6",
+         lambda o: policy(o, "crosskey-mariadb")["egress"][2]["to"].pop()),
         (GALERA, "servers without DNS", lambda o: policy(o, "crosskey-mariadb")["egress"].pop(1)),
         (NATS, "a database server that NATS reaches",
          lambda o: nats(o)["template"]["metadata"]["labels"].update({"app.kubernetes.io/part-of": "crosskey"})),
@@ -512,6 +524,8 @@ MISTAKES = {
         (GALERA, "a server that a service does not know", lambda o: config(o).update(
             CROSSKEY_USER_DB="mysql://crosskey_user@crosskey-mariadb-0.crosskey-mariadb-internal:3306,"
                              "crosskey-mariadb-1.crosskey-mariadb-internal:3306/crosskey_user")),
+        (GALERA, "another operator's init container",
+         lambda o: galera(o)["initContainer"].update(image="mariadb-operator:0.37.1")),
         (GALERA, "two servers evicted at once",
          lambda o: o.find("MariaDB", "crosskey-mariadb")["spec"]["podDisruptionBudget"].update(maxUnavailable=2)),
     ],
@@ -554,8 +568,9 @@ MISTAKES = {
         (NATS, "a volume that goes with the servers",
          lambda o: nats(o).update(persistentVolumeClaimRetentionPolicy={"whenDeleted": "Delete"})),
         (NATS, "a volume that cannot be written to", lambda o: nats_pod(o)["securityContext"].pop("fsGroup")),
-        (NATS, "an old server", lambda o: nats_server(o).update(image="nats:2.10.22")),
-        (NATS, "another program", lambda o: nats_server(o).update(image="natsio/nats-box:2.12.7")),
+        (NATS, "an old server", lambda o: nats_server(o).update(image="nats:2.11.9")),
+        (NATS, "requests of any form", lambda o: change_nats(o, "strict: true", "strict: false")),
+        (NATS, "another program", lambda o: nats_server(o).update(image="natsio/nats-box:2.12.15")),
         (NATS, "a restart because of the others",
          lambda o: nats_server(o)["livenessProbe"]["httpGet"].update(path="/healthz")),
         (NATS, "an update that goes on too early", lambda o: nats_server(o)["readinessProbe"]["httpGet"].update(
@@ -585,6 +600,14 @@ MISTAKES = {
         (NATS, "events of the other service", lambda o: change_nats(o, '"crosskey.user-service.>"', '"crosskey.>"')),
         (NATS, "deletion of a stream", lambda o: change_nats(
             o, '"crosskey.user-service.>"', '"crosskey.user-service.>" "$JS.API.STREAM.DELETE.crosskey_user-service"')),
+        (NATS, "no operator", lambda o: change_nats(o, "user: operator", "user: admin")),
+        (NATS, "an operator who writes", lambda o: change_nats(o, '["$JS.API.>"]', '["$JS.API.>", "crosskey.>"]')),
+        (NATS, "an operator who deletes nothing",
+         lambda o: change_nats(o, '["$JS.API.>"]', '["$JS.API.STREAM.INFO.*"]')),
+        (NATS, "an operator who sees every answer",
+         lambda o: change_nats(o, '["_INBOX.crosskey.operator.>"]', '["_INBOX.>"]')),
+        (NATS, "one password for all",
+         lambda o: change_nats(o, "password: $OPERATOR_PASSWORD", "password: $USER_SERVICE_PASSWORD")),
         (NATS, "no event", lambda o: change_nats(o, '"crosskey.user-service.>"', "")),
         (NATS, "no reading", lambda o: change_nats(o, '"$JS.API.CONSUMER.CREATE.crosskey_user-service"', "")),
         (NATS, "no flow control", lambda o: change_nats(o, '"$JS.FC.crosskey_user-service.>"', "")),
