@@ -25,6 +25,8 @@ REPLACED = ("command", "entrypoint", "test")
 
 
 def merged(first, second, key=""):
+    if key == "networks" and isinstance(first, list) and isinstance(second, dict):
+        first = dict.fromkeys(first, {})
     if isinstance(first, dict) and isinstance(second, dict):
         return {**first, **{name: merged(first[name], value, name) if name in first else value
                             for name, value in second.items()}}
@@ -460,14 +462,25 @@ def cluster(files):
         problems.append(f"of {len(servers)} database servers half may be cut off")
     text = files.text("deploy/compose/galera.cnf")
     known = dict(re.findall(r"^(\w+) = (.+)$", text, re.M))
-    if known.get("wsrep_cluster_address") != "gcomm://" + ",".join(servers):
+    if known.get("wsrep_cluster_address") != "gcomm://" + ",".join(f"{name}-galera" for name in servers):
         problems.append(f"wsrep_cluster_address is not that of {' '.join(servers)}")
     for name, value in (("wsrep_on", "ON"), ("binlog_format", "ROW"), ("wsrep_sst_auth", "mysql:")):
         if known.get(name) != value:
             problems.append(f"{name} is not {value}")
-    first = [name for name, settings in servers.items() if settings["environment"].get("GALERA_FIRST")]
-    if first != ["mariadb"]:
+    first = {name: settings["environment"]["GALERA_FIRST"] for name, settings in servers.items()
+             if "GALERA_FIRST" in settings["environment"]}
+    # Set for ever, a first server without its volume would begin an empty cluster, which the others copy.
+    if first != {"mariadb": "${GALERA_FIRST:-}"}:
         problems.append(f"the cluster is begun by {first}")
+    script = files.text("deploy/compose/galera.sh")
+    for option in ("address=$GALERA_NAME-galera\n", "gmcast.listen_addr=tcp://$ip:4567;",
+                   "ist.recv_bind=$ip\"", '--wsrep-node-address="$address"', "/dev/tcp/$other-galera/4567"):
+        if option not in script:
+            problems.append(f"galera.sh replicates elsewhere, without {option.strip()}")
+    if known.get("wsrep_provider_options"):
+        problems.append("wsrep_provider_options are galera.sh's")
+    problems += [f"{name} reaches replication" for name, settings in files.services.items()
+                 if "replication" in settings["networks"] and name not in servers]
     volumes = []
     for name, settings in servers.items():
         mounted = {volume.split(":")[1]: volume.split(":")[0] for volume in settings["volumes"]}
@@ -481,6 +494,8 @@ def cluster(files):
                 and settings.get("command") == ["mariadbd"]
                 and mounted.get("/usr/local/bin/galera.sh") == "./compose/galera.sh",
             "it has another name": environment.get("GALERA_NAME") == name,
+            "it has another name for replication": isinstance(settings["networks"], dict)
+                and settings["networks"].get("replication") == {"aliases": [f"{name}-galera"]},
             "it does not know the others":
                 environment.get("GALERA_OTHERS", "").split() == [other for other in servers if other != name],
             "it is healthy outside of the cluster": "--galera_online" in settings["healthcheck"]["test"],

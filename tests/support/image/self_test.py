@@ -4,6 +4,7 @@ import policy
 
 GALERA, NATS = policy.ADDITIONS
 SETTINGS, SERVER = "deploy/compose/galera.cnf", "deploy/compose/nats.conf"
+SCRIPT = "deploy/compose/galera.sh"
 COMPOSE, DOCKERFILE, PROMETHEUS = "deploy/compose.yaml", "deploy/Dockerfile", "deploy/prometheus/prometheus.yml"
 
 # (path, what is there, what is put in its place, a part of what has to be said)
@@ -94,16 +95,24 @@ MISTAKES = [
     (GALERA, "GALERA_NAME: mariadb-3", "GALERA_NAME: mariadb-2", "it has another name"),
     (GALERA, "GALERA_OTHERS: mariadb mariadb-2", "GALERA_OTHERS: mariadb", "does not know the others"),
     (GALERA, "GALERA_NAME: mariadb-2", 'GALERA_NAME: mariadb-2\n      GALERA_FIRST: "1"', "is begun by"),
-    (GALERA, '      GALERA_FIRST: "1"\n', "", "is begun by"),
+    (GALERA, "      GALERA_FIRST: ${GALERA_FIRST:-}\n", "", "is begun by"),
+    (GALERA, "GALERA_FIRST: ${GALERA_FIRST:-}", 'GALERA_FIRST: "1"', "is begun by"),
+    (GALERA, "{aliases: [mariadb-2-galera]}", "{}", "another name for replication"),
+    (GALERA, "replication: {internal: true}", "replication: {}", "leads elsewhere"),
+    (GALERA, "  user-service:\n", "  user-service:\n    networks: [replication]\n", "reaches replication"),
+    (SCRIPT, "gmcast.listen_addr=tcp://$ip:4567;", "", "replicates elsewhere"),
+    (SCRIPT, "address=$GALERA_NAME-galera", "address=$GALERA_NAME", "replicates elsewhere"),
+    (SETTINGS, "wsrep_on = ON", "wsrep_on = ON\nwsrep_provider_options = gcache.size=1G", "are galera.sh's"),
     (GALERA, "entrypoint: [bash, /usr/local/bin/galera.sh]", "entrypoint: [docker-entrypoint.sh]",
      "is not started by galera.sh"),
     (GALERA, ", --galera_online]", "]", "healthy outside of the cluster"),
     (GALERA, "    mariadb: {condition: service_started}", "    mariadb: {condition: service_healthy}", "stops after"),
     (GALERA, "LOCK TABLES, ", "", "no account for copies"),
-    (GALERA, "  networks: [user-db, post-db]", "  networks: [user-db, post-db, public]", "leads elsewhere"),
+    (GALERA, "      user-db: {}\n", "      user-db: {}\n      public: {}\n", "leads elsewhere"),
     (GALERA, "  cap_drop: [ALL]\n", "", "keeps capabilities"),
     (GALERA, "./compose/galera.cnf:/etc", "./compose/galera2.cnf:/etc", "which is not there"),
-    (SETTINGS, "mariadb,mariadb-2,mariadb-3", "mariadb,mariadb-2", "wsrep_cluster_address is not"),
+    (SETTINGS, "mariadb-galera,mariadb-2-galera,mariadb-3-galera", "mariadb,mariadb-2,mariadb-3",
+     "wsrep_cluster_address is not"),
     (SETTINGS, "wsrep_on = ON", "wsrep_on = OFF", "wsrep_on is not"),
     (NATS, "image: nats:2.12.15-alpine", "image: nats:alpine", "not pinned"),
     (NATS, "image: nats:2.12.15-alpine", "image: nats:2.12.14-alpine", "it is another version than"),
@@ -142,7 +151,7 @@ MISTAKES = [
     ("deploy/compose/certificates", "DNS:nats-1,", "", "the certificate is for others"),
 ]
 # These are of no use to compose.yaml alone.
-ADDED = (GALERA, NATS, SETTINGS, SERVER, "deploy/compose/secrets", "deploy/compose/certificates")
+ADDED = (GALERA, NATS, SETTINGS, SCRIPT, SERVER, "deploy/compose/secrets", "deploy/compose/certificates")
 
 
 def unnoticed(root, helps, load_yaml):
