@@ -2,6 +2,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -98,8 +99,8 @@ TEST_P(OverloadTest, AfterwardsMemoryThreadsAndDescriptorsAreAsBefore) {
       EXPECT_EQ(calls.outcomes().Except({"OK", "OVERLOADED", "RESOURCE_EXHAUSTED"}), "");
       EXPECT_GT(calls.outcomes().Count("OVERLOADED"), 0);
     }
-    // 12 threads for calls, some 32 others, and none for each call.
-    EXPECT_LE(UsageOf(process).threads, 48);
+    // 12 threads for calls, some 32 others, and none for each call. With NATS (tests/nats) its library has some too.
+    EXPECT_LE(UsageOf(process).threads, std::getenv("CROSSKEY_TEST_EVENTS") == nullptr ? 48 : 56);
   };
   overload(5);  // pools, caches and arenas grow to their size
   EXPECT_TRUE(WaitFor([&] {
