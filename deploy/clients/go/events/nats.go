@@ -240,7 +240,7 @@ func (s *stream) look(ctx context.Context) (h history, err error) {
 	for place := message.Sequence; err != nil; {
 		// Behind the last event there may be messages of somebody else.
 		place--
-		if place < info.State.FirstSeq {
+		if place == 0 || place < info.State.FirstSeq {
 			return h, nil
 		}
 		if message.Sequence-place >= lookBack {
