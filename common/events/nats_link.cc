@@ -83,10 +83,12 @@ NatsLink::Answers::~Answers() {
 }
 
 void NatsLink::Answers::Arrived(jsCtx*, natsMsg* message, jsPubAck* stored, jsPubAckErr* error, void* number) {
+  {
+    std::lock_guard lock(Living().mutex);
+    const auto found = Living().answers.find(reinterpret_cast<uintptr_t>(number));
+    if (found != Living().answers.end()) found->second->Take(stored, error);
+  }
   natsMsg_Destroy(message);
-  std::lock_guard lock(Living().mutex);
-  const auto found = Living().answers.find(reinterpret_cast<uintptr_t>(number));
-  if (found != Living().answers.end()) found->second->Take(stored, error);
 }
 
 void NatsLink::Answers::Take(const jsPubAck* stored, const jsPubAckErr* error) {
