@@ -269,6 +269,17 @@ TEST_P(ServerSession, EndsWithItsLocksWhenItSendsNothing) {
   EXPECT_EQ(storage.Names(), "b");
 }
 
+// MariaDB has a limit for those within a transaction, and MySQL has none.
+TEST_P(ServerSession, EndsSoonerWithinATransaction) {
+  Storage storage(GetParam());
+  const auto limits = storage.database.Read(TestCall(), [](db::Connection& connection) {
+    return connection.Query<std::string, std::string>({"test.limit", "SHOW VARIABLES LIKE 'idle_transaction_timeout'"});
+  });
+  ASSERT_THAT(limits.status(), IsOk());
+  ASSERT_EQ(limits->size(), GetParam() == "mysql" ? 0U : 1U);
+  for (const auto& [name, seconds] : *limits) EXPECT_EQ(seconds, "30") << name;
+}
+
 // The server would end it at any moment, in the middle of a call.
 TEST_P(ServerSession, IsOpenedAnewBeforeItEnds) {
   Storage storage(GetParam());

@@ -54,6 +54,12 @@ class Nats : public ::testing::Test {
         std::make_unique<events::NatsTransport>(servers_->options(), "user-service", "post-service", peer_, metrics());
     return std::make_unique<Reading>(*nats_, events::FeedPosition{"post-service", FeedId(), Sequence{after}});
   }
+  // Puts events into the stream. Nobody publishes any more after it.
+  void Fill(int events) {
+    Publish(events);
+    const auto publishing = StartPublishing();
+    EXPECT_TRUE(AwaitStream(static_cast<size_t>(events))) << publishing->last_end();
+  }
   // So many events are in the stream, and are read there.
   std::pair<std::unique_ptr<Publishing>, std::unique_ptr<Reading>> Begin(int events) {
     Publish(events);
@@ -151,11 +157,7 @@ TEST_F(Nats, TwoPublishersStoreNothingTwice) {
 // its place alone.
 TEST_F(Nats, WhatIsSentAgainLongAfterwardsIsStoredOnce) {
   servers_->CreateStream("post-service", absl::Milliseconds(100));
-  Publish(20);
-  {
-    const auto publishing = StartPublishing();
-    EXPECT_TRUE(AwaitStream(20)) << publishing->last_end();
-  }
+  Fill(20);
   const auto slice = at_.log.feed.Read(TestCall(), Sequence{19});
   ASSERT_THAT(slice, IsOk());
   const std::vector<events::StreamedEvent> again = {{slice->events.at(0), FeedId(), "an id"}};
@@ -179,11 +181,7 @@ TEST_F(Nats, AStreamThatWasDeletedIsFilledAgain) {
 }
 
 TEST_F(Nats, APurgedStreamIsFilledAgain) {
-  Publish(5);
-  {
-    const auto publishing = StartPublishing();
-    EXPECT_TRUE(AwaitStream(5)) << publishing->last_end();
-  }
+  Fill(5);
   servers_->DeleteStream(kStream);
   servers_->CreateStream("post-service", absl::Milliseconds(100));
   {
@@ -199,11 +197,7 @@ TEST_F(Nats, APurgedStreamIsFilledAgain) {
 
 // Another process has begun meanwhile, with an event of another type.
 TEST_F(Nats, TheFirstEventIsStoredInAnEmptyStreamAlone) {
-  Publish(1);
-  {
-    const auto publishing = StartPublishing();
-    EXPECT_TRUE(AwaitStream(1)) << publishing->last_end();
-  }
+  Fill(1);
   const auto link = events::NatsLink::Open(servers_->options(), "test", "writes");
   ASSERT_THAT(link, IsOk());
   const events::StreamedEvent late{
@@ -227,11 +221,7 @@ TEST_F(Nats, AStreamOfAnotherInstanceIsLeftAlone) {
 
 // The database was put back to an older state, and numbers events anew that the stream has had.
 TEST_F(Nats, AStreamThatHasAnotherEventIsLeftAlone) {
-  Publish(3);
-  {
-    const auto publishing = StartPublishing();
-    EXPECT_TRUE(AwaitStream(3)) << publishing->last_end();
-  }
+  Fill(3);
   at_.log.storage.own.Run("UPDATE outbox SET event_id = 'another' WHERE sequence = 3");
   Publish(2);
   const auto publishing = StartPublishing();
@@ -292,11 +282,7 @@ TEST_F(Nats, AHoleIsReadFromThePeer) {
 }
 
 TEST_F(Nats, WhatTheLogHasNoMoreIsAGapInTheStream) {
-  Publish(4);
-  {
-    const auto publishing = StartPublishing();
-    EXPECT_TRUE(AwaitStream(4)) << publishing->last_end();
-  }
+  Fill(4);
   const auto reading = StartReading();
   Publish(4);
   EXPECT_TRUE(reading->Await(8)) << reading->last_end();  // from the peer
@@ -360,11 +346,7 @@ TEST_F(Nats, WhileTheServerHangsEventsComeFromThePeer) {
 }
 
 TEST_F(Nats, AStreamThatNobodyFillsIsNotWaitedFor) {
-  Publish(2);
-  {
-    const auto publishing = StartPublishing();
-    EXPECT_TRUE(AwaitStream(2)) << publishing->last_end();
-  }
+  Fill(2);
   const auto reading = StartReading();
   EXPECT_TRUE(AwaitReadsStream());
   const double before = Delivered("peer");
