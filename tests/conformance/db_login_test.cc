@@ -223,7 +223,7 @@ class Certificates {
 class TlsOfASession : public ::testing::Test, protected Certificates {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(MariadbServer::IsInstalled() && access("/usr/bin/openssl", X_OK) == 0)
+    ASSERT_TRUE(MariadbServer::IsInstalled() && ::access("/usr/bin/openssl", X_OK) == 0)
         << "deploy/install-packages test";
     MakeAuthority("ours");
     MakeAuthority("theirs");
