@@ -22,7 +22,8 @@ constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
 constexpr absl::Duration kLook = absl::Milliseconds(100);
 // A session that was not used for this part of the time that the server keeps it may end at any moment.
 constexpr double kUsable = 0.9;
-// All sessions are opened anew so often at most while the server is read-only.
+// All sessions are opened anew so often at most while the server is read-only. Where there are several servers, one of
+// the sessions looks so often whether they may stay.
 constexpr absl::Duration kLookForPrimary = absl::Seconds(1);
 
 // A full database is not emptier a moment later.
@@ -61,7 +62,6 @@ struct Database::Slot {
   uint64_t generation = 0;                 // of its session; 0: not open
   std::unique_ptr<Statements> statements;  // of its session; only for who has leased it
   SessionFacts facts;                      // the same
-  uint64_t found = 0;                      // of the database, when it was opened
   absl::Time used;                         // until when it was leased; only for who has leased it
 };
 
@@ -127,11 +127,20 @@ absl::Status Database::OpenIfNeeded(size_t position) {
   if (dialect() == Dialect::kSqlite) CROSSKEY_RETURN_IF_ERROR(opener_.Check());
   const bool is_ending =
       dialect() == Dialect::kMysql && absl::Now() - slots_[position].used > kUsable * options_.idle_timeout;
+  bool looks = false;
+  {
+    std::lock_guard lock(mutex_);
+    const bool is_open = slots_[position].generation == generation_ && !is_ending;
+    looks = is_open && opener_.has_several_servers() && absl::Now() >= look_again_;
+    if (is_open && !looks) return absl::OkStatus();
+    if (looks) look_again_ = absl::Now() + kLookForPrimary;
+  }
+  // One of the sessions looks for all of them: they have the same server.
+  if (looks && opener_.MayStay(pool_->at(position), slots_[position].facts)) return absl::OkStatus();
   uint64_t generation = 0;
   {
     std::lock_guard lock(mutex_);
-    const bool others_found = !slots_[position].facts.takes_writes && slots_[position].found != found_;
-    if (slots_[position].generation == generation_ && !is_ending && !others_found) return absl::OkStatus();
+    if (looks) DiscardAll(position);
     slots_[position].generation = 0;
     generation = generation_;
   }
@@ -142,8 +151,9 @@ absl::Status Database::OpenIfNeeded(size_t position) {
   in_cluster_ = slots_[position].facts.in_cluster;
   instruments_->reconnects.Increment();
   std::lock_guard lock(mutex_);
-  if (slots_[position].facts.takes_writes) ++found_;
-  slots_[position].found = found_;
+  // The others have the server that was left.
+  if (std::exchange(server_, slots_[position].facts.server) != slots_[position].facts.server)
+    generation = ++generation_;
   slots_[position].generation = generation;
   return absl::OkStatus();
 }

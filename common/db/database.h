@@ -63,7 +63,8 @@ class Database {
   // can roll back without an error. Returns the last result of `body`.
   //
   // On SQLite the transaction holds the write lock from its beginning. After a deadlock, a lock timeout, a lost
-  // connection or another error that passes, the whole body is run again, at most 5 times with a growing pause, so its
+  // connection or another error that passes, the whole body is run again, at most limits::kTransactionRetries times (on
+  // Galera limits::kClusterRetries) with a growing pause, so its
   // side effects can happen several times. OK: committed and durable (or rolled back as asked). An error: nothing is
   // stored, with one exception: UNAVAILABLE can mean that the answer to the COMMIT was lost. The body is not run again
   // then, because the COMMIT may have taken effect.
@@ -135,7 +136,8 @@ class Database {
   std::atomic<bool> in_cluster_ = false;               // whether the session that was opened last is
   uint64_t generation_ = 1;                            // raised when all sessions are to be opened anew
   absl::Time read_only_since_ = absl::InfinitePast();  // when it was last raised because of that
-  uint64_t found_ = 0;                                 // how many sessions have found a server that takes writes
+  absl::Time look_again_ = absl::InfinitePast();       // before that nobody looks whether the server takes writes
+  size_t server_ = 0;                                  // of those of the URL, the one of all open sessions
   WriteHealth write_health_;
   std::unique_ptr<Instruments> instruments_;
 };

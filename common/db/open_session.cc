@@ -147,22 +147,28 @@ absl::Status Connect(soci::session& session, const SessionOptions& options, cons
 // Whether the server is one of several that take writes, and of a kind that we know. A server without a variable says
 // nothing of it.
 absl::Status CheckCluster(soci::session& session, SessionFacts& facts) {
-  std::string group;
+  std::string group, consistency;
   bool several_primaries = false;
   const soci::rowset<soci::row> rows =
       (session.prepare << "SHOW VARIABLES WHERE Variable_name IN ('wsrep_on', 'group_replication_group_name', "
-                          "'group_replication_single_primary_mode')");
+                          "'group_replication_single_primary_mode', 'group_replication_consistency')");
   for (const soci::row& row : rows) {
     const auto name = row.get<std::string>(0);
     const auto value = row.get<std::string>(1);
     if (name == "wsrep_on") facts.in_cluster = value == "ON";
     if (name == "group_replication_group_name") group = value;
     if (name == "group_replication_single_primary_mode") several_primaries = value == "OFF";
+    if (name == "group_replication_consistency") consistency = value;
   }
   if (several_primaries && !group.empty()) {
     return MakeSqlError(SqlError::kRefused, kOpen,
                         "the server is one of several primaries (Group Replication), which is not supported: set "
                         "group_replication_single_primary_mode");
+  }
+  // A new primary takes transactions before it has applied what its predecessor had committed, such as the deletion of
+  // a parent. MySQL 8.0 has this value unless somebody sets another one.
+  if (consistency == "EVENTUAL") {
+    session.once << "SET SESSION group_replication_consistency = 'BEFORE_ON_PRIMARY_FAILOVER'";
   }
   // Reads wait for what was committed elsewhere before they began. Without this a reader could still see the posts of
   // a user whose deletion has been answered.
@@ -212,8 +218,8 @@ absl::Status TryOn(const Server& server, soci::session& session, const SessionOp
   }
 }
 
-// Whether the server of a session takes writes. An error: it is cut off from its cluster, or has just gone.
-absl::StatusOr<bool> TakesWrites(soci::session& session, const SessionFacts& facts) {
+// That the server of a session takes writes. Another error than kReadOnly: it is cut off from its cluster, or has gone.
+absl::Status CheckWrites(soci::session& session, const SessionFacts& facts) {
   try {
     if (facts.in_cluster) {
       std::string name, ready;
@@ -222,7 +228,7 @@ absl::StatusOr<bool> TakesWrites(soci::session& session, const SessionFacts& fac
     }
     int read_only = 0;
     session.once << "SELECT @@GLOBAL.read_only", soci::into(read_only);
-    return read_only == 0;
+    return read_only == 0 ? absl::OkStatus() : MakeSqlError(SqlError::kReadOnly, kOpen, "the server takes no writes");
   } catch (...) {
     return StatusOfCurrentException(kOpen);
   }
@@ -236,29 +242,20 @@ absl::Status SessionOpener::OpenMysql(soci::session& session, SessionFacts& fact
   const std::vector<Server>& servers = options_.url.servers;
   if (servers.size() == 1) return TryOn(servers.front(), session, options_, facts);
   const size_t first = server_;
-  std::optional<size_t> readable;
   SqlError kind = SqlError::kConnection;
   std::vector<std::string> errors;
   for (size_t i = 0; i < servers.size(); ++i) {
     const size_t at = (first + i) % servers.size();
     absl::Status status = TryOn(servers[at], session, options_, facts);
+    if (status.ok()) status = CheckWrites(session, facts);
     if (status.ok()) {
-      const absl::StatusOr<bool> takes = TakesWrites(session, facts);
-      if (takes.ok() && *takes) {
-        server_ = at;
-        return absl::OkStatus();
-      }
-      if (takes.ok() && !readable.has_value()) readable = at;
-      status = takes.status();
+      facts.server = server_ = at;
+      return status;
     }
-    if (status.ok()) continue;
-    if (errors.empty()) kind = SqlErrorOf(status).value_or(kind);
+    // A server that can be reached and takes no writes says more than one that cannot.
+    const SqlError error = SqlErrorOf(status).value_or(kind);
+    if (errors.empty() || error == SqlError::kReadOnly) kind = error;
     errors.push_back(absl::StrCat(ToText(servers[at]), ": ", status.message()));
-  }
-  if (readable.has_value()) {
-    absl::Status status = TryOn(servers[*readable], session, options_, facts);
-    facts.takes_writes = false;
-    return status;
   }
   return MakeSqlError(kind, kOpen, absl::StrJoin(errors, "; "));
 }
@@ -282,5 +279,9 @@ absl::Status SessionOpener::Open(soci::session& session, SessionFacts* facts) {
 }
 
 absl::Status SessionOpener::Check() const { return Unavailable(place_.Check()); }
+
+bool SessionOpener::MayStay(soci::session& session, const SessionFacts& facts) const {
+  return CheckWrites(session, facts).ok();
+}
 
 }  // namespace crosskey::db

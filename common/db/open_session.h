@@ -29,8 +29,8 @@ struct SessionOptions {
 
 // What a session has found out about its server.
 struct SessionFacts {
-  bool in_cluster = false;   // one of several servers that all take writes (Galera)
-  bool takes_writes = true;  // false: one of several that can only be read, because none takes writes
+  bool in_cluster = false;  // one of several servers that all take writes (Galera)
+  size_t server = 0;        // its place in Url::servers
 };
 
 // Thread-safe.
@@ -51,7 +51,8 @@ class SessionOpener {
   //          has the name or the address of the URL; else there is no session, and no password is sent
   //          (SqlError::kRefused).
   //          Of several servers it takes the one that the last session had, as long as that takes writes, and else the
-  //          next one that does. If none does, it takes one that can be read. Each may need 2 s to be found missing.
+  //          next one that does. Each may need 2 s to be found missing. What a server that takes none would read may be
+  //          behind what others have been told, so without any other there is no session (SqlError::kReadOnly).
   //          On Galera a read waits until this server has what was committed on the others (wsrep_sync_wait). Group
   //          Replication with several primaries is refused.
   // On an error the session is closed and must not be used. `facts` may be null.
@@ -59,6 +60,11 @@ class SessionOpener {
 
   // Whether what the sessions have open is still the database: SqlitePlace::Check.
   absl::Status Check() const;
+
+  // Whether an open session may stay: its server still takes writes. Needs up to two statements. To be asked only where
+  // there are several servers, because one alone is the database also while it takes no writes.
+  bool MayStay(soci::session& session, const SessionFacts& facts) const;
+  bool has_several_servers() const { return options_.url.servers.size() > 1; }
 
  private:
   absl::Status OpenMysql(soci::session& session, SessionFacts& facts);

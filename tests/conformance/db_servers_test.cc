@@ -14,6 +14,7 @@
 #include "tests/support/free_port.h"
 #include "tests/support/mariadb_server.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/wait.h"
 
 namespace crosskey::testing {
 namespace {
@@ -44,12 +45,24 @@ class SeveralServers : public ::testing::Test {
   }
 
   // The server that a statement is executed on: "first", "second" or an error.
-  std::string Of(db::Database& database) {
-    const auto port = database.Read(TestCall(), [](db::Connection& connection) {
-      return connection.QueryOne<int64_t>({"test.port", "SELECT @@port"});
-    });
+  std::string Of(db::Database& database) { return Name(database.Read(TestCall(), Port)); }
+  // Those of two sessions at a time.
+  std::string OfTwo(db::Database& database) {
+    std::string inner;
+    const std::string outer = Name(database.Read(TestCall(), [&](db::Connection& connection) {
+      inner = Of(database);
+      return Port(connection);
+    }));
+    return outer + " " + inner;
+  }
+
+  static absl::StatusOr<int64_t> Port(db::Connection& connection) {
+    CROSSKEY_ASSIGN_OR_RETURN(const auto row, connection.QueryOne<int64_t>({"test.port", "SELECT @@port"}));
+    return std::get<0>(*row);
+  }
+  std::string Name(const absl::StatusOr<int64_t>& port) const {
     if (!port.ok()) return errors::ReasonName(port.status());
-    return std::get<0>(**port) == first_.port() ? "first" : "second";
+    return *port == first_.port() ? "first" : "second";
   }
 
   MariadbServer first_server_;
@@ -63,16 +76,25 @@ class SeveralServers : public ::testing::Test {
 };
 
 TEST_F(SeveralServers, TheFirstOneThatTakesWritesIsTaken) {
-  db::Database database(options_, metrics_);
-  EXPECT_EQ(Of(database), "first");
   first_.Run("SET GLOBAL read_only = 1");
-  EXPECT_EQ(Of(database), "first") << "an open session stays where it is";
-  db::Database later(options_, metrics_);
-  EXPECT_EQ(Of(later), "second");
+  db::Database database(options_, metrics_);
+  EXPECT_EQ(Of(database), "second");
+  first_.Run("SET GLOBAL read_only = 0");
+  EXPECT_EQ(Of(database), "second") << "it stays where it is";
+}
+
+// What follows may be behind, so it is not even read.
+TEST_F(SeveralServers, AServerThatOnlyFollowsIsNotRead) {
+  first_.Run("SET GLOBAL read_only = 1");
   second_.Run("SET GLOBAL read_only = 1");
-  db::Database reader(options_, metrics_);
-  EXPECT_EQ(Of(reader), "first") << "no server takes writes, so the first one is read";
+  db::Database database(options_, metrics_);
+  EXPECT_EQ(Of(database), "DATABASE_UNAVAILABLE");
+  const absl::Status written = database.Transact(TestCall(), "test", [](db::Tx& tx) {
+    return tx.Execute({"test.do", "DO 1"}).status();
+  });
+  EXPECT_EQ(errors::ReasonName(written), "DATABASE_NOT_WRITABLE") << written;
   second_.Run("SET GLOBAL read_only = 0");
+  EXPECT_EQ(Of(database), "second");
   first_.Run("SET GLOBAL read_only = 0");
 }
 
@@ -88,37 +110,38 @@ TEST_F(SeveralServers, ASessionThatIsLostIsOpenedOnAnother) {
   EXPECT_EQ(Of(database), "first");
 }
 
-// The second session was opened while no server took writes, and the first one has found one since.
-TEST_F(SeveralServers, NoSessionStaysOnAServerThatCanOnlyBeRead) {
-  first_.Run("SET GLOBAL read_only = 1");
-  second_.Run("SET GLOBAL read_only = 1");
+// The server has become one that follows, and nobody has tried to write since.
+TEST_F(SeveralServers, NoSessionStaysOnAServerThatTakesNoWritesAnyMore) {
   options_.pool_size = 2;
   db::Database database(options_, metrics_);
-  // The server of the second session: the first one is in use meanwhile.
-  const auto on_second = [&] {
-    std::string of;
-    EXPECT_THAT(database.Read(TestCall(), [&](db::Connection&) { return of = Of(database), absl::OkStatus(); }),
-                IsOk());
-    return of;
-  };
-  EXPECT_EQ(Of(database), "first");
-  EXPECT_EQ(on_second(), "first");
-  second_.Run("SET GLOBAL read_only = 0");
-  EXPECT_EQ(on_second(), "first") << "nobody has looked";
+  EXPECT_EQ(OfTwo(database), "first first");
+  first_.Run("SET GLOBAL read_only = 1");
+  EXPECT_TRUE(WaitFor([&] { return Of(database) == "second"; }));
+  EXPECT_EQ(OfTwo(database), "second second");
+  EXPECT_EQ(OfTwo(database), "second second");
+  EXPECT_EQ(MetricOf(metrics_, "crosskey_db_sessions_opened_total"), 4) << "none is opened again and again";
+  first_.Run("SET GLOBAL read_only = 0");
+}
+
+// One session has found another server before anybody has looked.
+TEST_F(SeveralServers, ThatAreLeftAreLeftByAll) {
+  options_.pool_size = 2;
+  db::Database database(options_, metrics_);
+  EXPECT_EQ(OfTwo(database), "first first");
+  first_.Run("SET GLOBAL read_only = 1");
   EXPECT_THAT(database.Read(TestCall(),
                             [](db::Connection&) { return db::MakeSqlError(db::SqlError::kRefused, "test", "close"); }),
               StatusIs(absl::StatusCode::kUnavailable, "DATABASE_UNAVAILABLE"));
-  EXPECT_EQ(Of(database), "second");
-  EXPECT_EQ(on_second(), "second");
-  const double opened = MetricOf(metrics_, "crosskey_db_sessions_opened_total");
-  EXPECT_EQ(Of(database), "second");
-  EXPECT_EQ(on_second(), "second");
-  EXPECT_EQ(MetricOf(metrics_, "crosskey_db_sessions_opened_total"), opened) << "none is opened again and again";
+  EXPECT_EQ(OfTwo(database), "second second");
   first_.Run("SET GLOBAL read_only = 0");
 }
 
 TEST_F(SeveralServers, WithoutAnyTheErrorNamesThemAll) {
+  // What can be reached decides which error it is.
+  second_.Run("SET GLOBAL read_only = 1");
+  soci::session reader;
   EndFirst();
+  EXPECT_EQ(db::SqlErrorOf(db::SessionOpener(options_).Open(reader)), db::SqlError::kReadOnly);
   EndSecond();
   soci::session session;
   const absl::Status status = db::SessionOpener(options_).Open(session);

@@ -228,6 +228,26 @@ TEST_P(ServerSession, OneOfSeveralPrimariesIsRefusedByName) {
   own.Run("UNINSTALL PLUGIN group_replication");
 }
 
+// A new primary would take transactions before it has what the one before it had committed.
+TEST_P(ServerSession, ItWaitsForWhatANewPrimaryHasToApply) {
+  const TestDatabase own(GetParam());
+  if (own.Query("SHOW VARIABLES LIKE 'group_replication_consistency'").empty())
+    GTEST_SKIP() << "it has no such variable";
+  const std::string before = own.Query("SELECT @@GLOBAL.group_replication_consistency").front().front();
+  const auto in_a_session = [&](const std::string& of_server) {
+    own.Run(absl::StrCat("SET GLOBAL group_replication_consistency = '", of_server, "'"));
+    soci::session session;
+    db::SessionOpener opener(OptionsFor(own));
+    EXPECT_THAT(opener.Open(session), IsOk());
+    std::string value;
+    session.once << "SELECT @@SESSION.group_replication_consistency", soci::into(value);
+    return value;
+  };
+  EXPECT_EQ(in_a_session("EVENTUAL"), "BEFORE_ON_PRIMARY_FAILOVER");
+  EXPECT_EQ(in_a_session("AFTER"), "AFTER") << "what is stricter stays";
+  own.Run(absl::StrCat("SET GLOBAL group_replication_consistency = '", before, "'"));
+}
+
 TEST_P(ServerSession, ABrokenOneIsClosedAtOnce) {
   Storage storage(GetParam(), 1);
   int64_t id = 0;
