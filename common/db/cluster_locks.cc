@@ -47,4 +47,6 @@ absl::Status ForgetInCluster(Tx& tx, const std::string& space, const std::vector
   return tx.Execute(kForget, space, ids).status();
 }
 
+absl::Status ProveWrites(Tx& tx) { return tx.ExecuteRows(kLock, {{std::string("proof"), int64_t{0}}}).status(); }
+
 }  // namespace crosskey::db

@@ -6,7 +6,7 @@
 // it 541 of 944 users were deleted by RESTRICT although a post was left; FOR UPDATE is no better.
 //
 // Whoever takes such a lock also takes the lock of the row that it is about, which is what excludes others on the same
-// server. On any other kind of server the functions do nothing, and the table stays empty.
+// server. On any other kind of server the functions do nothing, but for ProveWrites.
 //
 // The technique is certification: Pedone et al., "The Database State Machine Approach", 2003.
 #pragma once
@@ -34,5 +34,8 @@ absl::StatusOr<std::vector<int64_t>> LockFreeInCluster(Tx& tx, const std::string
 
 // Removes locks that the transaction has taken: what they were about is gone, or never was.
 absl::Status ForgetInCluster(Tx& tx, const std::string& space, const std::vector<int64_t>& ids);
+
+// Counts one row up, on any kind of server. So the COMMIT of the transaction proves that the database takes writes.
+absl::Status ProveWrites(Tx& tx);
 
 }  // namespace crosskey::db

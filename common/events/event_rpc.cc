@@ -210,14 +210,7 @@ void EventRpc::FeedAll() {
 }
 
 absl::Status EventRpc::Begin(const Call& call, Stream& stream) {
-  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Info(call));
-  if (!stream.feed_id.empty() && stream.feed_id != info.feed_id) return errors::FeedMismatch(info.feed_id);
-  if (stream.after < Sequence{} || (stream.feed_id.empty() && stream.after > info.head)) {
-    return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
-  }
-  // Whether this service has lost it, or the subscriber is mistaken, the watch of the peer finds out.
-  CROSSKEY_ASSIGN_OR_RETURN(const std::string why, feed_.WhyNot(call, info, stream.after, stream.read_id));
-  if (!why.empty()) return errors::HistoryMismatch(identity_.Outgoing().caller.service, "the subscriber has " + why);
+  CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo info, feed_.Begin(call, stream.after, stream.feed_id, stream.read_id));
   stream.feed_id = info.feed_id;
   stream.begun = true;
   return absl::OkStatus();

@@ -4,11 +4,27 @@
 
 #include "absl/types/span.h"
 #include "common/events/events_sql.h"
+#include "common/events/proven.h"
 #include "common/events/uuid.h"
 #include "common/status/errors.h"
 #include "common/status/limits.h"
 
 namespace crosskey::events {
+namespace {
+
+// Whether a subscriber stores it.
+template <typename Value>
+bool IsVerdict(const absl::StatusOr<Value>& answer) {
+  const errors::Reason reason = errors::ReasonOf(answer.status());
+  return reason == errors::Reason::kHistoryMismatch || reason == errors::Reason::kFeedMismatch ||
+         reason == errors::Reason::kEventsTrimmed;
+}
+
+}  // namespace
+
+absl::Status Feed::Mismatch(const std::string& why) const {
+  return errors::HistoryMismatch(source_, "the subscriber has " + why);
+}
 
 absl::StatusOr<FeedInfo> Feed::Read(db::Connection& connection) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row, (connection.QueryOne<std::string, Sequence, Sequence>(sql::kInfo)));
@@ -34,10 +50,20 @@ absl::StatusOr<FeedInfo> Feed::Info(const Call& call) {
   return database_.Read(call, [](db::Connection& connection) { return Read(connection); });
 }
 
-absl::StatusOr<std::string> Feed::WhyNot(const Call& call, const FeedInfo& own, Sequence sequence,
-                                         const std::string& event_id) {
-  return database_.Read(call,
-                        [&](db::Connection& connection) { return WhyNotThere(connection, own, sequence, event_id); });
+absl::StatusOr<FeedInfo> Feed::Begin(const Call& call, Sequence after, const std::string& feed_id,
+                                     const std::string& event_id) {
+  const auto body = [&](db::Connection& connection) -> absl::StatusOr<FeedInfo> {
+    CROSSKEY_ASSIGN_OR_RETURN(FeedInfo info, Read(connection));
+    if (!feed_id.empty() && feed_id != info.feed_id) return errors::FeedMismatch(info.feed_id);
+    if (after < Sequence{} || (feed_id.empty() && after > info.head)) {
+      return errors::InvalidField("after_sequence", "must not be negative or beyond the head of the feed");
+    }
+    // Whether this service has lost it, or the subscriber is mistaken, the watch of the peer finds out.
+    CROSSKEY_ASSIGN_OR_RETURN(const std::string why, WhyNotThere(connection, info, after, event_id));
+    if (!why.empty()) return Mismatch(why);
+    return info;
+  };
+  return ReadProven(database_, call, body, IsVerdict<FeedInfo>);
 }
 
 absl::StatusOr<std::optional<absl::Time>> Feed::OldestUnnumbered(const Call& call) {
@@ -50,19 +76,16 @@ absl::StatusOr<std::optional<absl::Time>> Feed::OldestUnnumbered(const Call& cal
 
 absl::StatusOr<Slice> Feed::Read(const Call& call, Sequence after, const std::vector<std::string>& types,
                                  const std::string& feed_id, const std::string& event_id) {
-  return database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<Slice> {
+  const auto body = [&](db::Connection& connection) -> absl::StatusOr<Slice> {
     CROSSKEY_ASSIGN_OR_RETURN(
         auto rows,
         (connection
              .Query<Sequence, std::string, std::string, std::string, int64_t, std::string, std::optional<std::string>>(
                  sql::kRead, static_cast<int64_t>(types.size()), types, after, limits::kEventBatch + 1)));
-    const auto mismatch = [&](const std::string& why) {
-      return errors::HistoryMismatch(source_, "the subscriber has " + why);
-    };
     auto next = absl::MakeSpan(rows);
     if (!next.empty() && std::get<0>(next.front()) == after) {
       const std::string& actual = std::get<1>(next.front());
-      if (!event_id.empty() && actual != event_id) return mismatch(OtherEvent(after, event_id, actual));
+      if (!event_id.empty() && actual != event_id) return Mismatch(OtherEvent(after, event_id, actual));
       next.remove_prefix(1);
     }
     next = next.first(std::min<size_t>(next.size(), limits::kEventBatch));
@@ -73,7 +96,7 @@ absl::StatusOr<Slice> Feed::Read(const Call& call, Sequence after, const std::ve
       if (!feed_id.empty() && feed_id != info.feed_id) return errors::FeedMismatch(info.feed_id);
       if (after < info.floor) return errors::EventsTrimmed(info.floor);
       CROSSKEY_ASSIGN_OR_RETURN(const std::string why, WhyNotThere(connection, info, after, event_id));
-      if (!why.empty()) return mismatch(why);
+      if (!why.empty()) return Mismatch(why);
     }
     Slice slice;
     slice.through = after;
@@ -92,7 +115,8 @@ absl::StatusOr<Slice> Feed::Read(const Call& call, Sequence after, const std::ve
       slice.through_id = std::move(last_id);
     }
     return slice;
-  });
+  };
+  return ReadProven(database_, call, body, IsVerdict<Slice>);
 }
 
 }  // namespace crosskey::events

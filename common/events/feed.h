@@ -71,12 +71,13 @@ class Feed {
   // A reader that goes on from slice to slice says which history it has read, so that it neither waits for one that
   // has ended nor goes on in another one. FAILED_PRECONDITION: FEED_MISMATCH: nothing follows, and the feed has another
   // name than `feed_id`. HISTORY_MISMATCH: the event at `after` is not `event_id`, or the head is before it. What is
-  // empty is not compared.
+  // empty is not compared. These three, and EVENTS_TRIMMED, are proven (proven.h).
   absl::StatusOr<Slice> Read(const Call& call, Sequence after, const std::vector<std::string>& types = {},
                              const std::string& feed_id = "", const std::string& event_id = "");
-  // WhyNotThere, below.
-  absl::StatusOr<std::string> WhyNot(const Call& call, const FeedInfo& own, Sequence sequence,
-                                     const std::string& event_id);
+  // The feed as it is, for a reader that has read up to `after`. FAILED_PRECONDITION as with Read, even if something
+  // follows; also if the feed has another name. INVALID_ARGUMENT: a reader that knows no history is beyond the head.
+  absl::StatusOr<FeedInfo> Begin(const Call& call, Sequence after, const std::string& feed_id,
+                                 const std::string& event_id);
   // When the oldest event without a number was appended; nullopt: all events have one.
   absl::StatusOr<std::optional<absl::Time>> OldestUnnumbered(const Call& call);
 
@@ -84,6 +85,8 @@ class Feed {
   Signal& news() { return news_; }
 
  private:
+  absl::Status Mismatch(const std::string& why) const;
+
   db::Database& database_;
   const std::string source_;
   Signal news_;

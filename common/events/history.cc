@@ -4,6 +4,7 @@
 #include "absl/strings/substitute.h"
 #include "common/events/events_sql.h"
 #include "common/events/position.h"
+#include "common/events/proven.h"
 #include "common/status/errors.h"
 #include "common/telemetry/log.h"
 
@@ -110,13 +111,16 @@ absl::StatusOr<std::string> History::WhyNot(const Call& call, const FeedPosition
 absl::Status History::Compare(const Call& call, const FeedPosition& of_peer, const std::string& feed_id) {
   // A repair makes a new history, and what the peer knew before it is not compared with that.
   if (of_peer.state == HistoryState::kRepairing) return absl::OkStatus();
+  const auto why_not = [&](db::Connection& connection, const FeedInfo& own) {
+    return WhyNotHere(connection, of_peer, own);
+  };
   CROSSKEY_ASSIGN_OR_RETURN(const std::string why,
                             database_.Read(call, [&](db::Connection& connection) -> absl::StatusOr<std::string> {
                               CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo own, Feed::Read(connection));
                               if (own.feed_id != feed_id) return "";
-                              return WhyNotHere(connection, of_peer, own);
+                              return why_not(connection, own);
                             }));
-  if (!why.empty()) return NoteLost(call, feed_id, why);
+  if (!why.empty()) return NoteLost(call, feed_id, why_not);
   if (own_state_ != HistoryState::kRestored) return absl::OkStatus();
   CROSSKEY_RETURN_IF_ERROR(
       database_.Transact(call, "histories", [](db::Tx& tx) { return tx.Execute(kUnharmed).status(); }));
@@ -124,28 +128,38 @@ absl::Status History::Compare(const Call& call, const FeedPosition& of_peer, con
   return Refresh(call);
 }
 
-absl::Status History::NoteLost(const Call& call, const std::string& feed_id, const std::string& reason) {
+absl::Status History::NoteLost(const Call& call, const std::string& feed_id, const Why& why) {
+  std::string reason;
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t noted,
                             database_.Transact(call, "histories", [&](db::Tx& tx) -> absl::StatusOr<int64_t> {
                               // Against a repair that gives the feed a new name meanwhile. It may change no row that
                               // this transaction changes.
                               CROSSKEY_RETURN_IF_ERROR(LockWholePosition(tx, "own"));
+                              // What was read before may have been read on a server that is behind. This is proven by
+                              // the COMMIT.
+                              CROSSKEY_ASSIGN_OR_RETURN(const FeedInfo own, Feed::Read(tx));
+                              CROSSKEY_ASSIGN_OR_RETURN(reason, why(tx, own));
+                              if (reason.empty()) return 0;
                               return tx.Execute(kLost, errors::Shortened(reason, kReasonBytes - 3), feed_id);
                             }));
   if (noted > 0) log::Error("this database has lost something: no writes until a repair", {{"reason", reason}});
   return Refresh(call);
 }
 
-absl::Status History::Refresh(const Call& call) {
-  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, database_.Read(call, [](db::Connection& connection) {
-    return connection.Query<std::string, HistoryState, std::string>(kAll);
-  }));
-  Stored own, peer;
+absl::StatusOr<std::pair<History::Stored, History::Stored>> History::ReadStored(db::Connection& connection) const {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto rows, (connection.Query<std::string, HistoryState, std::string>(kAll)));
+  std::pair<Stored, Stored> stored;
   for (const auto& [name, state, reason] : rows) {
-    if (name == "own") own = {state, reason};
-    if (name == peer_) peer = {state, reason};
+    if (name == "own") stored.first = {state, reason};
+    if (name == peer_) stored.second = {state, reason};
   }
-  Set(own, peer);
+  return stored;
+}
+
+absl::Status History::Refresh(const Call& call) {
+  CROSSKEY_ASSIGN_OR_RETURN(const auto stored,
+                            database_.Read(call, [&](db::Connection& connection) { return ReadStored(connection); }));
+  Set(stored.first, stored.second);
   return absl::OkStatus();
 }
 
@@ -178,7 +192,12 @@ HistoryState History::peer_state() const {
 
 absl::Status History::MayPublish(const Call& call) {
   if (MayGoOn().ok()) return absl::OkStatus();
-  CROSSKEY_RETURN_IF_ERROR(Refresh(call));
+  const auto is_lost = [](const auto& stored) { return stored.ok() && stored->first.state == HistoryState::kMismatch; };
+  CROSSKEY_ASSIGN_OR_RETURN(
+      const auto stored,
+      ReadProven(
+          database_, call, [&](db::Connection& connection) { return ReadStored(connection); }, is_lost));
+  Set(stored.first, stored.second);
   // Nothing is known to be lost: whoever subscribes has to come again.
   if (own_state_ == HistoryState::kRestored) return errors::PeerUnavailable(peer_);
   return MayGoOn();

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -32,6 +33,9 @@ class History {
   // Says why this service cannot have told what the peer has seen of one of its own types. Empty: it can.
   using Misfit = std::function<absl::StatusOr<std::string>(db::Connection&, const Seen&)>;
 
+  // Says what is not here, with the own feed as it is. Empty: nothing.
+  using Why = std::function<absl::StatusOr<std::string>(db::Connection&, const FeedInfo&)>;
+
   History(std::string own, std::string peer, db::Database& database, telemetry::Metrics& metrics);
 
   // The table `histories`, with a row for the own history and one for each feed that is consumed.
@@ -54,9 +58,9 @@ class History {
   // before the peer was asked: a repair may have begun meanwhile, and then the answer says nothing. Stores what does
   // not fit. An error is the database's.
   absl::Status Compare(const Call& call, const FeedPosition& of_peer, const std::string& feed_id);
-  // Stores that this service has lost something, as somebody has seen who is certain. Nothing if the own feed has
+  // Stores that this service has lost something, if `why` says so within the transaction. Nothing if the own feed has
   // another name by now.
-  absl::Status NoteLost(const Call& call, const std::string& feed_id, const std::string& reason);
+  absl::Status NoteLost(const Call& call, const std::string& feed_id, const Why& why);
   // Whether this database has never met the other service, and that one is paired with another database of this
   // service. If it took writes, it would give ids that the other service still refers to.
   void NoteReplaced(bool is_replaced) { is_replaced_ = is_replaced; }
@@ -81,6 +85,8 @@ class History {
   };
   absl::StatusOr<std::string> WhyNotHere(db::Connection& connection, const FeedPosition& of_peer,
                                          const FeedInfo& own) const;
+  // Of the own history, and of the peer's.
+  absl::StatusOr<std::pair<Stored, Stored>> ReadStored(db::Connection& connection) const;
   void Set(const Stored& own, const Stored& peer);
   std::string Replaced() const;
 

@@ -115,9 +115,11 @@ absl::Status PeerWatch::CompareWithEarlier(const Call& call, const FeedInfo& own
     before = highest_;
   }
   if (own.feed_id == before.feed_id && own.head < before.head) {
-    CROSSKEY_RETURN_IF_ERROR(history_.NoteLost(
-        call, own.feed_id,
-        absl::StrCat("event ", Value(before.head), " was here, and the last one is ", Value(own.head))));
+    CROSSKEY_RETURN_IF_ERROR(
+        history_.NoteLost(call, own.feed_id, [&](db::Connection&, const FeedInfo& now) -> absl::StatusOr<std::string> {
+          if (now.head >= before.head) return "";
+          return absl::StrCat("event ", Value(before.head), " was here, and the last one is ", Value(now.head));
+        }));
   }
   std::lock_guard lock(mutex_);
   highest_ = own;

@@ -28,6 +28,9 @@ inline constexpr const char* kRepairTransactions[] = {
     "repair.end",        // the consumer goes on
 };
 
+// The write transaction that proves an answer.
+inline constexpr char kVerdict[] = "verdict";  // publisher: a subscriber is told that its history does not go on
+
 // Messages. A point "send" is reached before the message leaves, "received" before the receiver acts, and "answered"
 // when the answer has come back.
 inline constexpr char kReleaseSend[] = "release.send";

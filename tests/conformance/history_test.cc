@@ -8,6 +8,7 @@
 #include "common/relation/parent/given_ids.h"
 #include "common/status/limits.h"
 #include "tests/conformance/event_log.h"
+#include "tests/support/faults.h"
 #include "tests/support/metric_of.h"
 #include "tests/support/status_matchers.h"
 
@@ -93,6 +94,44 @@ TEST_P(HistoryTest, TheLastEventThatWasRemovedIsRemembered) {
   EXPECT_EQ(WhyNot(At(2, third)), "") << "nothing is known of it any more";
 }
 
+// The database can be read and is behind: it has just become one that follows, or is cut off from its group, so that a
+// COMMIT does not succeed. What was read there must not be stored by others.
+TEST_P(HistoryTest, WhatOthersStoreIsProvenByACommit) {
+  const auto other_event = [&] { return log_.feed.Read(TestCall(), Sequence{2}, {}, feed_id_, EventAt(1)).status(); };
+  const auto ahead = [&] { return log_.feed.Begin(TestCall(), Sequence{5}, feed_id_, "").status(); };
+  const auto other_feed = [&] { return log_.feed.Begin(TestCall(), Sequence{2}, "another", "").status(); };
+  const auto lost = [&] { return log_.history.MayPublish(TestCall()); };
+  log_.storage.own.Run("UPDATE histories SET state = 2, reason = 'it was' WHERE name = 'own'");
+  EXPECT_THAT(log_.history.Refresh(TestCall()), IsOk());
+  for (const char* fault : {"sql:cluster_locks.lock=1290@*", "verdict.before_commit=fail@*"}) {
+    SetFault(fault);
+    for (const absl::Status& answer : {other_event(), ahead(), other_feed(), lost()}) {
+      EXPECT_EQ(answer.code(), absl::StatusCode::kUnavailable) << fault << ": " << answer;
+    }
+    ClearFaults();
+  }
+  EXPECT_THAT(other_event(), StatusIs(absl::StatusCode::kFailedPrecondition, "HISTORY_MISMATCH"));
+  EXPECT_THAT(ahead(), StatusIs(absl::StatusCode::kFailedPrecondition, "HISTORY_MISMATCH"));
+  EXPECT_THAT(other_feed(), StatusIs(absl::StatusCode::kFailedPrecondition, "FEED_MISMATCH"));
+  EXPECT_THAT(lost(), StatusIs(absl::StatusCode::kFailedPrecondition, "HISTORY_MISMATCH"));
+}
+
+// The first look was at a server that was behind. The second one is part of the transaction that stores the loss.
+TEST_P(HistoryTest, WhatIsMissingIsLookedForAgainBeforeItIsStored) {
+  bool meddled = false;
+  log_.storage.database.set_seam(Seam([&](const db::Sql& sql, const db::Rendered&, int64_t) {
+    if (sql.name != "feed.info" || meddled) return;
+    meddled = true;
+    log_.Append({"e"});
+    EXPECT_EQ(log_.Round(), 1);
+  }));
+  Compare(At(5, ""));
+  EXPECT_TRUE(meddled);
+  EXPECT_FALSE(IsLost());
+  Compare(At(6, ""));
+  EXPECT_TRUE(IsLost());
+}
+
 TEST_P(HistoryTest, ALossIsStoredAndStays) {
   EXPECT_THAT(log_.history.MayGoOn(), IsOk());
   Compare(At(3, EventAt(2)));
@@ -111,7 +150,8 @@ TEST_P(HistoryTest, AnAnswerOfBeforeARepairSaysNothing) {
   FeedPosition old = At(3, EventAt(2));
   log_.storage.own.Run("UPDATE feed SET feed_id = 'new'");
   Compare(old);
-  EXPECT_THAT(log_.history.NoteLost(TestCall(), feed_id_, "late"), IsOk());
+  const auto late = [](db::Connection&, const events::FeedInfo&) -> absl::StatusOr<std::string> { return "late"; };
+  EXPECT_THAT(log_.history.NoteLost(TestCall(), feed_id_, late), IsOk());
   EXPECT_FALSE(IsLost());
 }
 

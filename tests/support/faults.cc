@@ -35,6 +35,7 @@ struct Fault {
 struct State {
   State() {
     for (const char* transaction : fault::kTransactions) Add(transaction);
+    Add(fault::kVerdict);
     for (const char* transaction : fault::kRepairTransactions) Add(transaction);
     points.insert(std::begin(fault::kMessages), std::end(fault::kMessages));
     points.insert(std::begin(fault::kRestore), std::end(fault::kRestore));

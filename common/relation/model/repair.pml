@@ -154,6 +154,10 @@
 #define report_is_for(r, d) (report_deletion[r] == d && report_uid[r] == deletion_uid[d])
 #endif
 
+/* UNPROVEN_ANSWERS: a server that is behind may say what the history has, one that only follows or is cut off. The rule
+   is that whoever says so has committed a change in the same transaction, and such a server cannot: so there is none
+   in the model. */
+
 /* Switches that stand where the order of the steps is:
    SAYS_REPAIRING_LATE         the consumer goes on until the fence, although the feed_id is a new one already.
    FENCE_AFTER_LIST            the fence and the new feed_id come into force at the end of a repair only.
@@ -488,6 +492,9 @@ end:
   :: atomic { !other_reported -> other_reported = true; report(0, OTHER) }   /* nothing refers to another user */
 #endif
   :: atomic { consumer == GOING_ON && !witnesses_fit -> notice_mismatch() }
+#ifdef UNPROVEN_ANSWERS
+  :: atomic { consumer == GOING_ON && witnesses_fit && checkpoint != 0 -> notice_mismatch() }   /* it is behind */
+#endif
   :: atomic { consumer == GOING_ON && witnesses_fit && checkpoint < head ->
        e = feed[checkpoint + 1];
        if
