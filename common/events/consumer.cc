@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
@@ -16,6 +17,8 @@
 
 namespace crosskey::events {
 namespace {
+
+constexpr size_t kMoreAtOnce = 10;  // events, after each transaction that has gone through
 
 // Adds the event to the message of an error. The payloads are kept: they say which kind of database error it is.
 absl::Status NameTheEvent(const absl::Status& status, const Event& event) {
@@ -70,15 +73,19 @@ absl::Status Consumer::Run(const Call& call, const std::function<absl::Status()>
   const Position& position = *checkpoint;
   std::string feed_id = position.feed_id;
   position_.Set(static_cast<double>(Value(position.last)));
-  const auto deliver = [&](const Batch& batch) -> absl::Status {
+  const auto may_go_on = [&]() -> absl::Status {
     if (call.cancelled && call.cancelled()) return absl::CancelledError("the consumer stops");
-    if (before_each) CROSSKEY_RETURN_IF_ERROR(before_each());
+    return before_each ? before_each() : absl::OkStatus();
+  };
+  const auto deliver = [&](const Batch& batch) -> absl::Status {
+    CROSSKEY_RETURN_IF_ERROR(may_go_on());
     if (!batch.is_bookmark()) {
-      CROSSKEY_RETURN_IF_ERROR(Apply(batch));
+      CROSSKEY_RETURN_IF_ERROR(Apply(batch, may_go_on));
       feed_id = batch.feed_id;
       return absl::OkStatus();
     }
     stalled_.Set(0);  // every event before it has been applied
+    last_progress_ = absl::Now();
     return absl::OkStatus();
   };
   const absl::Status end =
@@ -141,35 +148,67 @@ absl::Status Consumer::CheckGapless(const Batch& batch) const {
                                                     batch.left_out));
 }
 
-Sequence Consumer::LastDeletionOf(const Batch& batch) const {
-  const auto last = std::find_if(batch.events.rbegin(), batch.events.rend(), [this](const Event& event) {
+Sequence Consumer::LastDeletionOf(const Part& part) const {
+  const auto last = std::find_if(part.events.rbegin(), part.events.rend(), [this](const Event& event) {
     const auto handler = handlers_.find(event.type);
     return handler != handlers_.end() && handler->second.kind == Kind::kDeletion;
   });
-  return last == batch.events.rend() ? Sequence{} : last->sequence;
+  return last == part.events.rend() ? Sequence{} : last->sequence;
 }
 
-absl::Status Consumer::Apply(const Batch& batch) {
+Consumer::Part Consumer::PartOf(const Batch& batch, size_t begin, size_t end) {
+  Part part{batch.feed_id, batch.after, batch.through, batch.through_id,
+            absl::MakeConstSpan(batch.events).subspan(begin, end - begin)};
+  if (begin > 0) part.after = batch.events[begin - 1].sequence;
+  if (end < batch.events.size()) part.through = part.events.back().sequence;
+  if (!part.events.empty() && part.events.back().sequence == part.through) part.through_id = part.events.back().id;
+  return part;
+}
+
+absl::Status Consumer::Apply(const Batch& batch, const std::function<absl::Status()>& before_next) {
   CROSSKEY_RETURN_IF_ERROR(fault::Hit(fault::kFeedReceived));
   CROSSKEY_RETURN_IF_ERROR(CheckGapless(batch));
-  const Sequence last_deletion = LastDeletionOf(batch);
-  const Call call = Call::Background(limits::kDefaultDeadline);
+  size_t begin = 0;
+  bool is_first = true;
+  do {
+    if (!std::exchange(is_first, false) && before_next) CROSSKEY_RETURN_IF_ERROR(before_next());
+    const size_t end = std::min(begin + at_once_, batch.events.size());
+    const absl::Status status = ApplyPart(PartOf(batch, begin, end));
+    const bool is_too_much = absl::IsDeadlineExceeded(status) || errors::Is(status, errors::Reason::kConflict);
+    if (is_too_much && end - begin > 1) {
+      at_once_ = (end - begin) / 2;
+      continue;
+    }
+    CROSSKEY_RETURN_IF_ERROR(status);
+    at_once_ = std::min<size_t>(at_once_ + kMoreAtOnce, limits::kEventBatch);
+    begin = end;
+  } while (begin < batch.events.size());
+  passed_over_.Increment(static_cast<double>(batch.left_out));
+  return absl::OkStatus();
+}
+
+absl::Status Consumer::ApplyPart(const Part& part) {
+  const Sequence last_deletion = LastDeletionOf(part);
+  // One event alone gets the time that it needs.
+  const Call call = Call::Background(part.events.size() > 1 ? limits::kApplyTime : limits::kDefaultDeadline);
   CROSSKEY_RETURN_IF_ERROR(outbox_.Transact(call, "consumer", [&](Tx& tx) -> absl::Status {
-    CROSSKEY_RETURN_IF_ERROR(Advance(tx, batch, last_deletion));
-    for (const Event& event : batch.events) {
+    CROSSKEY_RETURN_IF_ERROR(Advance(tx, part, last_deletion));
+    for (const Event& event : part.events) {
+      CROSSKEY_RETURN_IF_ERROR(call.Check());
       tx.set_traceparent(event.traceparent);
       CROSSKEY_RETURN_IF_ERROR(NameTheEvent(ApplyEvent(tx, event), event));
     }
     return absl::OkStatus();
   }));
-  NoteApplied(batch);
+  NoteApplied(part);
   return absl::OkStatus();
 }
 
-void Consumer::NoteApplied(const Batch& batch) {
+void Consumer::NoteApplied(const Part& part) {
   stalled_.Set(0);
-  position_.Set(static_cast<double>(Value(batch.through)));
-  for (const Event& event : batch.events) {
+  last_progress_ = absl::Now();
+  position_.Set(static_cast<double>(Value(part.through)));
+  for (const Event& event : part.events) {
     log::Debug("consumed an event", {{"feed", feed_},
                                      {"sequence", Value(event.sequence)},
                                      {"type", event.type},
@@ -178,27 +217,25 @@ void Consumer::NoteApplied(const Batch& batch) {
     const auto handler = handlers_.find(event.type);
     (handler == handlers_.end() ? passed_over_ : *handler->second.consumed).Increment();
   }
-  passed_over_.Increment(static_cast<double>(batch.left_out));
-  if (on_applied_ && !batch.events.empty()) on_applied_();
+  if (on_applied_ && !part.events.empty()) on_applied_();
 }
 
-absl::Status Consumer::Advance(Tx& tx, const Batch& batch, Sequence last_deletion) {
+absl::Status Consumer::Advance(Tx& tx, const Part& part, Sequence last_deletion) {
   CROSSKEY_ASSIGN_OR_RETURN(const int64_t moved,
-                            tx.db().Execute(sql::kAdvance, batch.feed_id, batch.through, last_deletion, last_deletion,
-                                            feed_, batch.after, batch.feed_id));
-  if (moved != 1) return WhyNotMoved(tx, batch);
-  const bool has_last = !batch.events.empty() && batch.events.back().sequence == batch.through;
-  const std::string& event_id = has_last ? batch.events.back().id : batch.through_id;
-  CROSSKEY_ASSIGN_OR_RETURN(const int64_t noted, tx.db().Execute(sql::kNoteConsumed, batch.through, event_id, feed_));
+                            tx.db().Execute(sql::kAdvance, part.feed_id, part.through, last_deletion, last_deletion,
+                                            feed_, part.after, part.feed_id));
+  if (moved != 1) return WhyNotMoved(tx, part);
+  CROSSKEY_ASSIGN_OR_RETURN(const int64_t noted,
+                            tx.db().Execute(sql::kNoteConsumed, part.through, part.through_id, feed_));
   return noted == 1 ? absl::OkStatus() : absl::AbortedError("the feed " + feed_ + " must not be consumed");
 }
 
-absl::Status Consumer::WhyNotMoved(Tx& tx, const Batch& batch) {
+absl::Status Consumer::WhyNotMoved(Tx& tx, const Part& part) {
   CROSSKEY_ASSIGN_OR_RETURN(const auto row,
                             (tx.db().QueryOne<std::string, Sequence, HistoryState>(sql::kConsumed, feed_)));
   const std::string known = row.has_value() ? std::get<0>(*row) : "";
-  if (!known.empty() && known != batch.feed_id) {
-    return errors::HistoryMismatch(feed_, absl::StrCat("its history is ", batch.feed_id, " instead of ", known));
+  if (!known.empty() && known != part.feed_id) {
+    return errors::HistoryMismatch(feed_, absl::StrCat("its history is ", part.feed_id, " instead of ", known));
   }
   return absl::AbortedError("another consumer has moved the checkpoint of " + feed_);
 }

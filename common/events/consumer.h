@@ -9,8 +9,10 @@
 #include <google/protobuf/message.h>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "common/events/outbox.h"
 #include "common/events/transport.h"
+#include "common/status/limits.h"
 #include "common/telemetry/metrics.h"
 
 namespace crosskey::events {
@@ -59,9 +61,18 @@ class Consumer {
   // `before_each` is called before each batch or bookmark; its error ends the stream.
   absl::Status Run(const Call& call, const std::function<absl::Status()>& before_each = nullptr);
 
-  // Applies one batch. ABORTED: another consumer was faster; read the checkpoint again. FAILED_PRECONDITION: the batch
-  // belongs to another history or has a gap.
-  absl::Status Apply(const Batch& batch);
+  // Applies one batch, in one transaction if that goes through within limits::kApplyTime. Otherwise half as many events
+  // are tried, and then half of these, down to one; after each transaction that succeeds, some more. So a consumer
+  // makes its way although the database is slow, or other servers of a cluster write the same rows again and again.
+  // (Technique: additive increase, multiplicative decrease; Chiu and Jain, 1989.) `before_next` is called before each
+  // further transaction; its error ends the batch.
+  //
+  // ABORTED: another consumer was faster; read the checkpoint again. FAILED_PRECONDITION: the batch belongs to another
+  // history or has a gap.
+  absl::Status Apply(const Batch& batch, const std::function<absl::Status()>& before_next = nullptr);
+
+  // When events have taken effect last, or there were none. For the thread of Run.
+  absl::Time last_progress() const { return last_progress_; }
 
  private:
   struct Handler {
@@ -78,19 +89,29 @@ class Consumer {
 
   // FAILED_PRECONDITION HISTORY_MISMATCH: the feed must not be consumed.
   absl::StatusOr<Position> ReadCheckpoint(const Call& call);
-  // Moves the checkpoint from the `after` of the batch to its `through`.
-  absl::Status Advance(Tx& tx, const Batch& batch, Sequence last_deletion);
+  // Some events of a batch, one after the other, and what was left out before and after each of them.
+  struct Part {
+    const std::string& feed_id;
+    Sequence after;
+    Sequence through;
+    std::string through_id;  // of the event there; empty: not known
+    absl::Span<const Event> events;
+  };
+  static Part PartOf(const Batch& batch, size_t begin, size_t end);
+  absl::Status ApplyPart(const Part& part);
+  // Moves the checkpoint from the `after` of the part to its `through`.
+  absl::Status Advance(Tx& tx, const Part& part, Sequence last_deletion);
   // The checkpoint did not move: says why.
-  absl::Status WhyNotMoved(Tx& tx, const Batch& batch);
+  absl::Status WhyNotMoved(Tx& tx, const Part& part);
   std::vector<std::string> HandledTypes() const;
   // FAILED_PRECONDITION: the sequences of the events do not ascend from `after` to `through`, or these events and those
   // left out are not all of this range.
   absl::Status CheckGapless(const Batch& batch) const;
-  Sequence LastDeletionOf(const Batch& batch) const;
+  Sequence LastDeletionOf(const Part& part) const;
   void NoteEnd(const absl::Status& end);
   // `feed_id`: of the history that was being consumed.
   void NoteMismatch(const absl::Status& end, const std::string& feed_id);
-  void NoteApplied(const Batch& batch);
+  void NoteApplied(const Part& part);
   absl::Status ApplyEvent(Tx& tx, const Event& event);
 
   const std::string feed_;
@@ -98,7 +119,9 @@ class Consumer {
   Transport& transport_;
   const std::function<void()> on_applied_;
   std::map<std::string, Handler> handlers_;  // by the name of the type
-  std::string last_problem_;                 // what ended the last Run, if it stays; so it is logged once
+  size_t at_once_ = limits::kEventBatch;     // how many events a transaction may have
+  absl::Time last_progress_ = absl::InfinitePast();
+  std::string last_problem_;  // what ended the last Run, if it stays; so it is logged once
   prometheus::Gauge& stalled_;
   prometheus::Gauge& position_;
   prometheus::Family<prometheus::Counter>& events_;

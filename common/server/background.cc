@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "common/status/limits.h"
 #include "common/telemetry/log.h"
@@ -12,7 +13,7 @@ namespace {
 constexpr absl::Duration kReconnect = absl::Milliseconds(100);
 constexpr absl::Duration kPublishAgain = absl::Seconds(1);
 constexpr absl::Duration kStandby = absl::Seconds(1);  // until a replica without the lease asks for it again
-constexpr absl::Duration kDeaf = absl::Seconds(5);     // without a message of the peer, until another replica may try
+constexpr absl::Duration kDeaf = absl::Seconds(5);  // without an event that takes effect, until another replica may try
 constexpr absl::Duration kReclaimPeriod = absl::Seconds(1);  // between rounds, if nobody wakes the worker
 constexpr absl::Duration kHold = absl::Milliseconds(50);
 constexpr absl::Duration kRelease = absl::Seconds(1);
@@ -97,17 +98,19 @@ Worker& Background::AddReclaimer(std::vector<std::function<absl::StatusOr<bool>(
 }
 
 void Background::AddConsumer(events::Consumer& consumer) {
-  std::optional<absl::Time> heard;  // the last message or, before the first one, the start of listening
-  const auto consume = [this, &consumer, heard](const Call& call) mutable {
-    if (!heard.has_value()) heard = absl::Now();
+  std::optional<absl::Time> since;  // it has the lease
+  const auto consume = [this, &consumer, since, said = std::string()](const Call& call) mutable {
+    if (!since.has_value()) since = absl::Now();
     // The lease is asked for before each batch and bookmark. Bookmarks come often enough to renew it without events.
-    const absl::Status end = consumer.Run(call, [&]() -> absl::Status {
-      heard = absl::Now();
-      return StillHolds("consumer");
-    });
-    log::Debug("the peer's feed has ended", {{"reason", std::string(end.message())}});
-    if (absl::Now() - *heard < kDeaf) return kReconnect;
-    heard.reset();
+    const absl::Status end = consumer.Run(call, [&]() -> absl::Status { return StillHolds("consumer"); });
+    const std::string reason(end.message());
+    log::Debug("the peer's feed has ended", {{"reason", reason}});
+    // It hears nothing, or what it hears does not take effect.
+    if (absl::Now() - std::max(*since, consumer.last_progress()) < kDeaf) return kReconnect;
+    since.reset();
+    if (!absl::IsCancelled(end) && std::exchange(said, reason) != reason) {
+      log::Warning("no event has been consumed here for a while", {{"reason", reason}});
+    }
     return LetAnotherTry("consumer");
   };
   Add({"consumer", consume, process::Task::Kind::kLeased});

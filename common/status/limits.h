@@ -53,6 +53,7 @@ inline constexpr absl::Duration kUnreadFor = absl::Seconds(30);
 inline constexpr int kUnreadAnswers = 1000;
 inline constexpr int kUnreadMebibytes = 16;
 inline constexpr int kEventBatch = 500;
+inline constexpr absl::Duration kApplyTime = absl::Seconds(2);  // for a transaction with several events
 inline constexpr int kEventBatchBytes = kMebibyte;
 inline constexpr int kEventTypes = 100;
 inline constexpr int kEventTypeBytes = 100;                             // the width of outbox.type
@@ -108,6 +109,7 @@ inline constexpr Limit kTable[] = {
     {"health watch, at most", kHealthWatch, ""},
     {"refusals in the audit record, a second", kRefusalLines, "lines"},
     {"batch of events", kEventBatch, "events"},
+    {"transaction that consumes several events", kApplyTime, ""},
     {"batch of events", kEventBatchBytes / kMebibyte, "MiB"},
     {"types of events that a subscriber names", kEventTypes, "types"},
     {"name of a type of events", kEventTypeBytes, "bytes"},

@@ -83,6 +83,7 @@ struct Consuming {
 
   Consumer::Effect Effect() {
     return [this](events::Tx& tx, const Event& event, const auto&) -> absl::Status {
+      if (before_tx) before_tx(tx);
       CROSSKEY_RETURN_IF_ERROR(tx.db().Execute(kInsertItem, std::to_string(Value(event.sequence))).status());
       return before_return ? before_return(event) : absl::OkStatus();
     };
@@ -108,6 +109,7 @@ struct Consuming {
     return MetricOf(log.storage.metrics, name, labels);
   }
 
+  std::function<void(events::Tx&)> before_tx;  // before the effect of each event
   std::function<absl::Status(const Event&)> before_return;
   std::atomic<int> applied = 0;
   FakeTransport transport;
@@ -125,6 +127,43 @@ TEST_P(Consume, MovesTheCheckpointWithTheEffects) {
   EXPECT_EQ(at.Checkpoint(), "history-1 2 0");
   EXPECT_EQ(at.Metric("crosskey_consumer_sequence"), 2);
   EXPECT_EQ(at.applied, 1);
+}
+
+// As when other servers of a cluster write the same rows all the time, or the database is slow: more than three events
+// never go through.
+TEST_P(Consume, WhatIsTooMuchForOneTransactionIsDoneInSeveral) {
+  for (const absl::Status& too_much :
+       {db::MakeSqlError(db::SqlError::kRetry, "test", "conflict"), absl::DeadlineExceededError("slow")}) {
+    Consuming at(GetParam());
+    int in_transaction = 0;
+    at.before_tx = [&](events::Tx& tx) {
+      if (in_transaction > 3) in_transaction = 0;  // it was rolled back
+      ++in_transaction;
+      tx.OnCommit([&] { in_transaction = 0; });
+    };
+    at.before_return = [&](const Event&) { return in_transaction > 3 ? too_much : absl::OkStatus(); };
+    std::vector<std::string> types(9, "t.Normal");
+    types[2] = "t.Deleted";
+    types[8] = "t.Other";
+    int further = 0;
+    EXPECT_THAT(at.consumer.Apply(Without("t.Other", BatchOf(0, types)), [&] { return ++further, absl::OkStatus(); }),
+                IsOk());
+    EXPECT_EQ(at.Effects(), "1,2,3,4,5,6,7,8");
+    EXPECT_EQ(at.Checkpoint(), "history-1 9 3");
+    EXPECT_GE(at.applied, 3);
+    EXPECT_GE(further, 3);
+  }
+}
+
+TEST_P(Consume, BetweenTheTransactionsOfABatchItMayBeStopped) {
+  Consuming at(GetParam());
+  at.before_return = [&](const Event& event) {
+    return Value(event.sequence) > 1 && at.applied == 0 ? absl::DeadlineExceededError("slow") : absl::OkStatus();
+  };
+  const auto stop = [&] { return at.applied > 0 ? absl::CancelledError("stop") : absl::OkStatus(); };
+  EXPECT_THAT(at.consumer.Apply(BatchOf(0, {"t.Normal", "t.Normal"}), stop), StatusIs(StatusCode::kCancelled, ""));
+  EXPECT_EQ(at.Effects(), "1");
+  EXPECT_EQ(at.Checkpoint(), "history-1 1 0");
 }
 
 TEST_P(Consume, ABatchDeliveredTwiceTakesEffectOnce) {

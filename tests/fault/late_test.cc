@@ -278,5 +278,20 @@ TEST_P(PausedTest, ADriverOfADeletionThatWakesUpHarmsNothing) { PauseAt(GetParam
 TEST_P(PausedTest, ASequencerThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kUsers, "sequencer.after_commit"); }
 TEST_P(PausedTest, AReclaimThatWakesUpHarmsNothing) { PauseAt(GetParam(), Side::kPosts, "reclaim.after_commit"); }
 
+// It hears its peer, and what it hears never takes effect, as when its own way to the database is at fault.
+TEST_P(PausedTest, AConsumerThatMakesNoProgressLetsAnotherTry) {
+  Cluster cluster(GetParam(), {2, false, {}});
+  cluster.Start(Side::kUsers);
+  cluster.Start(Side::kPosts, 0, {"--fault", "consumer.before_commit=fail@*"});
+  const int64_t user = CreateUser(cluster, "ada");
+  CreatePost(cluster, user);
+  const std::string holder = "SELECT COUNT(*) FROM leases WHERE name = 'consumer' AND holder <> ''";
+  EXPECT_TRUE(WaitFor([&] { return cluster.post_db().Number(holder) == 1; }));
+  EXPECT_EQ(cluster.post_db().Number("SELECT last_sequence FROM checkpoints"), 0);
+  cluster.StartAll();
+  EXPECT_TRUE(WaitFor([&] { return cluster.post_db().Number("SELECT last_sequence FROM checkpoints") > 0; }));
+  cluster.AwaitQuiet();
+}
+
 }  // namespace
 }  // namespace crosskey::testing
