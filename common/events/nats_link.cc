@@ -205,6 +205,7 @@ absl::Status NatsLink::EnsureStream(const std::string& service, absl::Duration r
   config.Discard = js_DiscardOld;
   config.MaxAge = std::max<int64_t>(absl::ToInt64Nanoseconds(retention), kDuplicatesNs);
   config.Duplicates = kDuplicatesNs;
+  if (options_.space > 0) config.MaxBytes = int64_t{options_.space} << 20;
   config.Replicas = options_.replicas;
   status = js_AddStream(nullptr, stream_context_, &config, nullptr, &code);
   if (status == NATS_OK || code == JSStreamNameExistErr) return absl::OkStatus();
@@ -242,6 +243,7 @@ absl::StatusOr<NatsLink::End> NatsLink::EndOf(const std::string& service) {
 absl::Status NatsLink::Append(const std::string& service, uint64_t after, const std::vector<StreamedEvent>& events) {
   const std::string name = StreamOf(options_.url.prefix, service);
   uint64_t last = after;
+  std::string last_id;
   for (const StreamedEvent& event : events) {
     CROSSKEY_ASSIGN_OR_RETURN(NatsMsg message, ToNats(options_.url.prefix, event));
     const std::string id = absl::StrCat(event.feed_id, ":", Value(event.event.sequence));
@@ -250,6 +252,9 @@ absl::Status NatsLink::Append(const std::string& service, uint64_t after, const 
     options.MsgId = id.c_str();
     options.ExpectStream = name.c_str();
     options.ExpectLastSeq = last;  // 0: nothing is expected
+    // A message of somebody else may take the place of one of these, which is refused then, and the next ones with it.
+    // Only within these: a server that was restarted may not know the id of the message before.
+    if (!last_id.empty()) options.ExpectLastMsgId = last_id.c_str();
     if (last == 0 && natsMsgHeader_Set(message.get(), kExpectedLast, "0") != NATS_OK) {
       return absl::ResourceExhaustedError("NATS: no memory for a header");
     }
@@ -258,6 +263,7 @@ absl::Status NatsLink::Append(const std::string& service, uint64_t after, const 
     message.reset(sent);  // null if the library has taken it
     if (status != NATS_OK) return Error("an event cannot be sent", status);
     ++last;
+    last_id = id;
   }
   jsPubOptions options;
   jsPubOptions_Init(&options);

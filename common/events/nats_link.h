@@ -39,6 +39,9 @@ class NatsReader {
   natsSubscription* const subscription_;
 };
 
+// The library stays open until the process ends. Version 3.4.1, once it is closed, frees a list of OpenSSL's at exit,
+// which OpenSSL then frees again.
+//
 // It does not reconnect: whoever uses it opens another one, and looks at the stream again, because that may be another
 // one then. So files of certificates and passwords are read again as well.
 class NatsLink {

@@ -29,7 +29,9 @@ struct EventsOptions {
   std::string key;
   std::string credentials;
   std::string password_file;
-  int replicas = 1;  // of a stream that the service creates
+  // Of a stream that the service creates.
+  int replicas = 1;
+  int space = 0;  // MiB of its messages, in each copy; 0: any number
 };
 
 }  // namespace crosskey::process

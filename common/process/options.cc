@@ -115,7 +115,7 @@ struct Words {
 };
 
 void AddFlags(Flags* flags, Options* options, Words* words) {
-  flags->Add("--db", &words->db, "URL", "sqlite:PATH or mysql://user@host:port/database", CheckDatabase);
+  flags->Add("--db", &words->db, "URL", "sqlite:PATH or mysql://user@host:port[,...]/name", CheckDatabase);
   flags->Add("--db-password-file", &options->db_password_file, "PATH", "file with the password of the database",
              CheckReadableFile);
   flags->Add("--db-tls-ca", &options->db_tls_ca, "PATH",
@@ -176,6 +176,8 @@ void AddEventsFlags(Flags* flags, EventsOptions* options, Words* words) {
              "file with the password of the user of --events", CheckReadableFile);
   flags->Add("--events-replicas", &options->replicas, "N", "copies of a stream that is created, 1 to 5",
              NumberIn(1, 5));
+  flags->Add("--events-space", &options->space, "MIB", "MiB of a stream that is created, in each copy; 0: any number",
+             NumberIn(0, 16'777'216));
 }
 
 // Flags that are of use only together.

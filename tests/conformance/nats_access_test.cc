@@ -45,16 +45,62 @@ TEST_F(NatsAccess, ThePasswordIsReadFromTheFileAtEachConnection) {
   EXPECT_THAT(Open(servers, options).ToString(), HasSubstr("the password file"));
 }
 
+// The accounts that are shipped, with passwords, and less room.
+std::string ShippedAccounts() {
+  std::ifstream file(std::string(CROSSKEY_SOURCE_DIR) + "/deploy/kubernetes/components/nats/nats.conf");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t begin = text.find("\naccounts {");
+  EXPECT_NE(begin, std::string::npos);
+  return absl::StrReplaceAll(text.substr(begin), {{"$USER_SERVICE_PASSWORD", "one"},
+                                                  {"$POST_SERVICE_PASSWORD", "two"},
+                                                  {"$OPERATOR_PASSWORD", "three"},
+                                                  {"$READER_PASSWORD", "four"},
+                                                  {"$READERS_OPERATOR_PASSWORD", "five"},
+                                                  {"max_file: 6GB", "max_file: 100MB"}});
+}
+
+// Makes the copy of a stream in the account of readers, as deploy/README.md says.
+natsStatus CopyStream(const NatsServers& servers, const std::string& service) {
+  natsOptions* options = nullptr;
+  natsConnection* connection = nullptr;
+  jsCtx* context = nullptr;
+  const std::string name = "crosskey_" + service;
+  const std::string deliver = "crosskey.readers." + service;
+  jsExternalStream external = {};
+  external.APIPrefix = "$JS.CROSSKEY.API";
+  external.DeliverPrefix = deliver.c_str();
+  jsStreamSource source;
+  jsStreamSource_Init(&source);
+  source.Name = name.c_str();
+  source.External = &external;
+  jsStreamSource* sources[] = {&source};
+  jsStreamConfig config;
+  jsStreamConfig_Init(&config);
+  config.Name = name.c_str();
+  config.Storage = js_FileStorage;
+  config.MaxBytes = 10'000'000;
+  config.Sources = sources;
+  config.SourcesLen = 1;
+  natsStatus status = natsOptions_Create(&options);
+  const auto then = [&status](auto&& next) {
+    if (status == NATS_OK) status = next();
+  };
+  const std::string url = "nats://" + servers.addresses().at(0);
+  then([&] { return natsOptions_SetURL(options, url.c_str()); });
+  then([&] { return natsOptions_SetUserInfo(options, "readers-operator", "five"); });
+  then([&] { return natsOptions_SetCustomInboxPrefix(options, "_INBOX.crosskey.readers-operator"); });
+  then([&] { return natsConnection_Connect(&connection, options); });
+  then([&] { return natsConnection_JetStream(&context, connection, nullptr); });
+  then([&] { return js_AddStream(nullptr, context, &config, nullptr, nullptr); });
+  jsCtx_Destroy(context);
+  natsConnection_Destroy(connection);
+  natsOptions_Destroy(options);
+  return status;
+}
+
 // The users and permissions that are shipped are enough for what the services do, and for no more.
 TEST_F(NatsAccess, TheShippedPermissionsAreEnough) {
-  std::ifstream file(std::string(CROSSKEY_SOURCE_DIR) + "/deploy/kubernetes/components/nats/nats.conf");
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const size_t begin = text.find("\naccounts {");
-  ASSERT_NE(begin, std::string::npos);
-  text = absl::StrReplaceAll(
-      text.substr(begin),
-      {{"$USER_SERVICE_PASSWORD", "one"}, {"$POST_SERVICE_PASSWORD", "two"}, {"$OPERATOR_PASSWORD", "three"}});
-  NatsServers servers(1, text);
+  NatsServers servers(1, ShippedAccounts());
   process::EventsOptions user = servers.options();
   user.url.user = "user-service";
   user.password_file = folder_.Write("one", "one");
@@ -99,6 +145,46 @@ TEST_F(NatsAccess, TheShippedPermissionsAreEnough) {
   const auto end = (*again)->EndOf("post-service");
   ASSERT_THAT(end, IsOk());
   EXPECT_EQ(end->stream_sequence, 701U);
+}
+
+// Others read copies, in an account of their own, under the same names.
+TEST_F(NatsAccess, ReadersHaveCopiesAndNothingElse) {
+  NatsServers servers(1, ShippedAccounts());
+  process::EventsOptions post = servers.options();
+  post.url.user = "post-service";
+  post.password_file = folder_.Write("two", "two");
+  process::EventsOptions reader = servers.options();
+  reader.url.user = "reader";
+  reader.password_file = folder_.Write("four", "four");
+  Publisher at("sqlite");
+  at.Publish(std::vector<std::string>(700, "t.A"));
+  Publishing publishing(at, post);
+  const auto events_for = [&](const process::EventsOptions& options, const std::string& name) {
+    const auto link = events::NatsLink::Open(options, name, "looks");
+    const auto end = link.ok() ? (*link)->EndOf("post-service") : link.status();
+    return end.ok() && end->last.has_value() ? Value(end->last->event.sequence) : -1;
+  };
+  EXPECT_TRUE(WaitFor([&] { return events_for(post, "post-service") == 700; })) << publishing.last_end();
+  EXPECT_EQ(events_for(reader, "events"), -1) << "there is no copy yet";
+  EXPECT_EQ(CopyStream(servers, "post-service"), NATS_OK);
+  EXPECT_TRUE(WaitFor([&] { return events_for(reader, "events") == 700; }));
+  at.Publish({"t.A"});
+  EXPECT_TRUE(WaitFor([&] { return events_for(reader, "events") == 701; }));
+  EXPECT_EQ(events_for(reader, "post-service"), -1) << "the answers to others are not for readers";
+
+  const auto link = events::NatsLink::Open(reader, "events", "reads");
+  ASSERT_THAT(link, IsOk());
+  const auto from = (*link)->Read("post-service", 1);
+  ASSERT_THAT(from, IsOk());
+  const auto first = (*from)->Next(absl::Seconds(20));
+  ASSERT_THAT(first, IsOk());
+  ASSERT_TRUE(first->has_value() && (*first)->event.ok());
+  EXPECT_EQ((*first)->event->event.sequence, Sequence{1});
+  const events::StreamedEvent forged{
+      {Sequence{702}, "id", "post-service", "t.A", "", absl::UnixEpoch(), "", ""}, "a feed", "an id"};
+  EXPECT_FALSE((*link)->Append("post-service", 701, {forged}).ok());
+  EXPECT_EQ(events_for(post, "post-service"), 701);
+  EXPECT_EQ(events_for(reader, "events"), 701);
 }
 
 TEST_F(NatsAccess, TheServerAndTheClientShowCertificates) {

@@ -1,8 +1,11 @@
 // Events by way of NATS JetStream: what the stream has, and what becomes of a reader when the stream is not as it
 // should be.
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -318,6 +321,75 @@ TEST_F(Nats, MessagesOfOthersArePassedOver) {
   EXPECT_TRUE(AwaitStream(4)) << publishing->last_end();
   EXPECT_THAT(SequencesOf(servers_->All(kStream)), ElementsAre(1, 2, 0, 3));
   EXPECT_THAT(reading->events(), ElementsAre("1t.A", "2t.A", "3t.A"));
+}
+
+// Somebody else's messages come between ours. Ours are sent without waiting for one answer each, so one of them fails
+// while the next ones are on their way.
+TEST_F(Nats, AMessageOfOthersTakesThePlaceOfNoEvent) {
+  constexpr int kEvents = 3000;
+  constexpr int kOthers = 20;
+  const auto publishing = StartPublishing();
+  std::atomic<bool> stopping = false;
+  int others = 0;
+  std::thread interloper([&] {
+    uint64_t seen = 0;
+    while (!stopping && others < kOthers) {
+      const auto link = events::NatsLink::Open(servers_->options(), "test", "looks");
+      while (link.ok() && !stopping && others < kOthers) {
+        const auto end = (*link)->EndOf("post-service");
+        if (!end.ok()) break;
+        if (end->stream_sequence == seen) continue;  // the last one is ours
+        servers_->PublishForeign("crosskey.post-service.x");
+        seen = end->stream_sequence + 1;
+        ++others;
+      }
+    }
+  });
+  for (int i = 0; i < kEvents / 500; ++i) Publish(500);
+  EXPECT_TRUE(WaitFor([&] {
+    const std::vector<Streamed> all = servers_->All(kStream);
+    return !all.empty() && all.back().sequence == kEvents;
+  })) << publishing->last_end();
+  stopping = true;
+  interloper.join();
+  std::vector<int64_t> sequences = SequencesOf(servers_->All(kStream));
+  sequences.erase(std::remove(sequences.begin(), sequences.end(), 0), sequences.end());
+  EXPECT_EQ(sequences, UpTo(kEvents));
+  EXPECT_GT(others, 0);
+}
+
+// So many that the last event is not found behind them. Readers go on, and the stream is of use again once somebody has
+// deleted it.
+TEST_F(Nats, AFloodOfOthersEndsPublishingAlone) {
+  const auto [publishing, reading] = Begin(2);
+  servers_->PublishForeign("crosskey.post-service.x", 100);
+  Publish(2);
+  EXPECT_TRUE(reading->Await(4)) << reading->last_end();
+  EXPECT_TRUE(WaitFor([&, &publishing = publishing] {
+    return absl::StrContains(publishing->last_end().message(), "the last 100 messages of crosskey_post-service");
+  })) << publishing->last_end();
+  servers_->DeleteStream(kStream);
+  EXPECT_TRUE(AwaitStream(4)) << publishing->last_end();
+  EXPECT_TRUE(AwaitReadsStream());
+  EXPECT_EQ(reading->events().size(), 4U);
+}
+
+// What a stream has dropped, a reader that is behind takes from the log.
+TEST_F(Nats, AFullStreamDropsItsOldestEvents) {
+  process::EventsOptions options = servers_->options();
+  options.space = 1;
+  constexpr int kEvents = 4000;  // of more than 300 bytes each
+  at_.Publish(std::vector<std::string>(kEvents, "t.A"));
+  const Publishing publishing(at_, options);
+  EXPECT_TRUE(WaitFor([&] {
+    const std::vector<Streamed> all = servers_->All(kStream);
+    return !all.empty() && all.back().sequence == kEvents;
+  })) << publishing.last_end();
+  const std::vector<int64_t> kept = SequencesOf(servers_->All(kStream));
+  EXPECT_GT(kept.front(), 1);
+  EXPECT_EQ(kept, UpTo(kEvents, kept.front()));
+  const auto reading = StartReading();
+  EXPECT_TRUE(reading->Await(kEvents)) << reading->last_end();
 }
 
 TEST_F(Nats, WhileTheServerIsAwayEventsComeFromThePeer) {

@@ -5,28 +5,13 @@
 #include <string>
 
 #include <gmock/gmock.h>
-#include <nats/nats.h>
 
 #include "common/telemetry/log.h"
 #include "tests/support/grpc_library.h"
 #include "tests/support/guards.h"
 
-namespace {
-
-// Ends the threads of the NATS library before the process ends, for the same reason as GrpcLibrary does.
-class NatsLibrary {
- public:
-  NatsLibrary() = default;
-  NatsLibrary(const NatsLibrary&) = delete;
-  NatsLibrary& operator=(const NatsLibrary&) = delete;
-  ~NatsLibrary() { nats_CloseAndWait(10'000); }  // ms; does nothing if the library was not used
-};
-
-}  // namespace
-
 int main(int argc, char** argv) {
   const crosskey::testing::GrpcLibrary grpc;
-  const NatsLibrary nats;
   ::testing::InitGoogleMock(&argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
   // For tests/mutants: leaves out one guard of the protocol. See tests/fault/README.md.

@@ -180,9 +180,11 @@ void NatsServers::DeleteMessage(const std::string& stream, uint64_t place) const
       *this, [&](jsCtx* context) { return js_DeleteMsg(context, stream.c_str(), place, nullptr, nullptr) == NATS_OK; });
 }
 
-void NatsServers::PublishForeign(const std::string& subject) const {
+void NatsServers::PublishForeign(const std::string& subject, int count) const {
+  int left = count;
   Session::Ask(*this, [&](jsCtx* context) {
-    return js_Publish(nullptr, context, subject.c_str(), "x", 1, nullptr, nullptr) == NATS_OK;
+    while (left > 0 && js_Publish(nullptr, context, subject.c_str(), "x", 1, nullptr, nullptr) == NATS_OK) --left;
+    return left == 0;
   });
 }
 

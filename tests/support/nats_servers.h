@@ -53,8 +53,8 @@ class NatsServers {
   // With the subjects of `service`, one copy on each of `replicas` servers.
   void CreateStream(const std::string& service, absl::Duration duplicates, int replicas = 1) const;
   void DeleteMessage(const std::string& stream, uint64_t place) const;
-  // Without headers.
-  void PublishForeign(const std::string& subject) const;
+  // Messages without headers.
+  void PublishForeign(const std::string& subject, int count = 1) const;
   // All messages, in their order. Those that are no events have no id.
   std::vector<Streamed> All(const std::string& stream) const;
   int ConsumersOf(const std::string& stream) const;

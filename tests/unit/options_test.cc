@@ -57,6 +57,7 @@ std::vector<FlagCase> Cases() {
       {"--event-retention", "CROSSKEY_USER_EVENT_RETENTION", "30s", "168h", "7d"},
       {"--events", "CROSSKEY_USER_EVENTS", "nats://h:1/p", "tls://u@h:1,[::1]:2/p", "nats://u:p@h:1"},
       {"--events-replicas", "CROSSKEY_USER_EVENTS_REPLICAS", "3", "5", "6"},
+      {"--events-space", "CROSSKEY_USER_EVENTS_SPACE", "0", "4096", "-1"},
       {"--log-level", "CROSSKEY_USER_LOG_LEVEL", "debug", "error", "verbose"},
       {"--log-format", "CROSSKEY_USER_LOG_FORMAT", "json", "text", "xml"},
   };
@@ -81,6 +82,7 @@ std::string ValueOf(const Options& options, const std::string& flag) {
   if (flag == "--caller-rate") return std::to_string(options.caller_rate);
   if (flag == "--event-retention") return absl::FormatDuration(options.event_retention);
   if (flag == "--events-replicas") return std::to_string(options.events.replicas);
+  if (flag == "--events-space") return std::to_string(options.events.space);
   if (flag == "--events") {
     const EventsUrl& url = options.events.url;
     if (url.servers.empty()) return "";

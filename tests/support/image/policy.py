@@ -542,7 +542,8 @@ def events(files):
     problems += [f"{name}: it is another version than {version}" for name, settings in servers.items()
                  if settings["image"].removesuffix("-alpine") != version]
     made = dict(re.findall(r'(\w+) "\$\(cat "\$dir/(\w+)"\)"', files.text("deploy/compose/secrets")))
-    if made != {"USER_SERVICE": "user_events", "POST_SERVICE": "post_events", "OPERATOR": "nats_operator"}:
+    if made != {"USER_SERVICE": "user_events", "POST_SERVICE": "post_events", "OPERATOR": "nats_operator",
+                "READER": "nats_reader", "READERS_OPERATOR": "nats_readers_operator"}:
         problems.append(f"NATS: compose/secrets makes the passwords {made}")
     names = re.search(r"^certificate nats/tls (\S+) serverAuth,clientAuth$", files.text("deploy/compose/certificates"),
                       re.M)[1].split(",")

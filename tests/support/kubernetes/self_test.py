@@ -570,7 +570,7 @@ MISTAKES = {
         (NATS, "a volume that cannot be written to", lambda o: nats_pod(o)["securityContext"].pop("fsGroup")),
         (NATS, "an old server", lambda o: nats_server(o).update(image="nats:2.11.9")),
         (NATS, "requests of any form", lambda o: change_nats(o, "strict: true", "strict: false")),
-        (NATS, "another program", lambda o: nats_server(o).update(image="natsio/nats-box:2.12.15")),
+        (NATS, "another program", lambda o: nats_server(o).update(image="natsio/nats-box:2.15.1")),
         (NATS, "a restart because of the others",
          lambda o: nats_server(o)["livenessProbe"]["httpGet"].update(path="/healthz")),
         (NATS, "an update that goes on too early", lambda o: nats_server(o)["readinessProbe"]["httpGet"].update(
@@ -600,6 +600,17 @@ MISTAKES = {
         (NATS, "events of the other service", lambda o: change_nats(o, '"crosskey.user-service.>"', '"crosskey.>"')),
         (NATS, "deletion of a stream", lambda o: change_nats(
             o, '"crosskey.user-service.>"', '"crosskey.user-service.>" "$JS.API.STREAM.DELETE.crosskey_user-service"')),
+        (NATS, "a stream that readers write", lambda o: change_nats(
+            o, '"$JS.API.STREAM.INFO.crosskey_user-service"\n            "$JS.API.STREAM.MSG.GET.crosskey_user-service"'
+            '\n            "$JS.API.CONSUMER.CREATE.crosskey_user-service"', '"crosskey.>"')),
+        (NATS, "readers who see every answer",
+         lambda o: change_nats(o, '["_INBOX.crosskey.events.>"]', '["_INBOX.>"]')),
+        (NATS, "everything for readers", lambda o: change_nats(
+            o, '{service: "$JS.API.CONSUMER.CREATE.crosskey_user-service", accounts: [READERS]}',
+            '{service: "$JS.API.>", accounts: [READERS]}')),
+        (NATS, "everything for everybody", lambda o: change_nats(o, ", accounts: [READERS]}", "}")),
+        (NATS, "another account", lambda o: change_nats(o, "READERS {", "OTHERS {")),
+        (NATS, "no limit of the copies", lambda o: change_nats(o, "max_file: 6GB, ", "")),
         (NATS, "no operator", lambda o: change_nats(o, "user: operator", "user: admin")),
         (NATS, "an operator who writes", lambda o: change_nats(o, '["$JS.API.>"]', '["$JS.API.>", "crosskey.>"]')),
         (NATS, "an operator who deletes nothing",
