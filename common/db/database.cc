@@ -22,8 +22,7 @@ constexpr absl::Duration kToAnswer = absl::Milliseconds(50);
 constexpr absl::Duration kLook = absl::Milliseconds(100);
 // A session that was not used for this part of the time that the server keeps it may end at any moment.
 constexpr double kUsable = 0.9;
-// All sessions are opened anew so often at most while the server is read-only. Where there are several servers, one of
-// the sessions looks so often whether they may stay.
+// All sessions are opened anew so often at most while the server is read-only.
 constexpr absl::Duration kLookForPrimary = absl::Seconds(1);
 
 // A full database is not emptier a moment later.
@@ -133,7 +132,7 @@ absl::Status Database::OpenIfNeeded(size_t position) {
     const bool is_open = slots_[position].generation == generation_ && !is_ending;
     looks = is_open && opener_.has_several_servers() && absl::Now() >= look_again_;
     if (is_open && !looks) return absl::OkStatus();
-    if (looks) look_again_ = absl::Now() + kLookForPrimary;
+    if (looks) look_again_ = absl::Now() + options_.look_interval;
   }
   // One of the sessions looks for all of them: they have the same server.
   if (looks && opener_.MayStay(pool_->at(position), slots_[position].facts)) return absl::OkStatus();

@@ -31,6 +31,7 @@ namespace crosskey::db {
 
 struct DatabaseOptions : SessionOptions {
   int pool_size = 16;
+  absl::Duration look_interval = absl::Seconds(1);  // of several servers: whether the one that is used takes writes
 };
 
 // Thread-safe. A session is opened when it is first used, so a database that is away at start is no error.

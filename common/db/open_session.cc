@@ -1,6 +1,5 @@
 #include "common/db/open_session.h"
 
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -25,6 +24,7 @@ constexpr int kLockWaitSeconds = 5;
 // MariaDB ends a session that has sent nothing for so long within a transaction.
 constexpr absl::Duration kIdleInTransaction = absl::Seconds(30);
 constexpr int kConnectSeconds = 2;
+constexpr absl::Duration kFailed = absl::Milliseconds(250);  // for so long nobody tries all servers again
 constexpr char kCharacterSet[] = "utf8mb4";
 // The methods of login that do not send the password as it is. The names are those of the driver's plugins; it looks
 // whether what the server asks for is a part of this text.
@@ -227,7 +227,8 @@ absl::Status CheckWrites(soci::session& session, const SessionFacts& facts) {
       if (ready != "ON") return MakeSqlError(SqlError::kConnection, kOpen, "the server is cut off from its cluster");
     }
     int read_only = 0;
-    session.once << "SELECT @@GLOBAL.read_only", soci::into(read_only);
+    // 0 and 1, and on a MariaDB that has more than two values OFF and others.
+    session.once << "SELECT @@GLOBAL.read_only <> 'OFF'", soci::into(read_only);
     return read_only == 0 ? absl::OkStatus() : MakeSqlError(SqlError::kReadOnly, kOpen, "the server takes no writes");
   } catch (...) {
     return StatusOfCurrentException(kOpen);
@@ -241,6 +242,10 @@ SessionOpener::SessionOpener(SessionOptions options) : options_(std::move(option
 absl::Status SessionOpener::OpenMysql(soci::session& session, SessionFacts& facts) {
   const std::vector<Server>& servers = options_.url.servers;
   if (servers.size() == 1) return TryOn(servers.front(), session, options_, facts);
+  {
+    std::lock_guard lock(failure_mutex_);
+    if (absl::Now() < failed_until_) return failure_;
+  }
   const size_t first = server_;
   SqlError kind = SqlError::kConnection;
   std::vector<std::string> errors;
@@ -257,7 +262,10 @@ absl::Status SessionOpener::OpenMysql(soci::session& session, SessionFacts& fact
     if (errors.empty() || error == SqlError::kReadOnly) kind = error;
     errors.push_back(absl::StrCat(ToText(servers[at]), ": ", status.message()));
   }
-  return MakeSqlError(kind, kOpen, absl::StrJoin(errors, "; "));
+  std::lock_guard lock(failure_mutex_);
+  failed_until_ = absl::Now() + kFailed;
+  failure_ = MakeSqlError(kind, kOpen, absl::StrJoin(errors, "; "));
+  return failure_;
 }
 
 absl::Status SessionOpener::Open(soci::session& session, SessionFacts* facts) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <string>
 
 #include "absl/status/status.h"
@@ -71,6 +72,10 @@ class SessionOpener {
 
   const SessionOptions options_;
   std::atomic<size_t> server_ = 0;  // of options_.url.servers: the one that the last session had
+  // That no server took a session is believed for a moment: those that elect a primary have other things to do.
+  std::mutex failure_mutex_;
+  absl::Time failed_until_ = absl::InfinitePast();
+  absl::Status failure_;
   SqlitePlace place_;
 };
 

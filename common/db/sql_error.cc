@@ -75,6 +75,10 @@ const std::vector<MysqlNumber> kMysqlNumbers = {
     {2027, SqlError::kConnection},  // malformed packet
     {2055, SqlError::kConnection},
     {3032, SqlError::kConnection},  // MySQL: offline_mode
+    {3100, SqlError::kConnection},  // Group Replication: the server is not part of its group, maybe since this COMMIT
+    {3781, SqlError::kConnection},  // 3781 to 3783: it waited for what a new primary has to apply, and for too long
+    {3782, SqlError::kConnection},
+    {3783, SqlError::kConnection},
     {4031, SqlError::kConnection},  // MySQL 8: closed after being idle
 
     {1037, SqlError::kLater},  // 1037, 1038, 1041: out of memory

@@ -218,6 +218,7 @@ absl::StatusOr<NatsLink::End> NatsLink::EndOf(const std::string& service) {
   jsStreamInfo* info = nullptr;
   natsStatus status = js_GetStreamInfo(&info, stream_context_, name.c_str(), nullptr, &code);
   if (status != NATS_OK) return Error("the stream cannot be asked for", status, code);
+  has_one_copy_ = info->Config != nullptr && info->Config->Replicas == 1;
   End end;
   end.stream_sequence = info->State.LastSeq;
   const uint64_t first = info->State.Msgs == 0 ? end.stream_sequence + 1 : info->State.FirstSeq;
@@ -254,7 +255,7 @@ absl::Status NatsLink::Append(const std::string& service, uint64_t after, const 
     options.ExpectLastSeq = last;  // 0: nothing is expected
     // A message of somebody else may take the place of one of these, which is refused then, and the next ones with it.
     // Only within these: a server that was restarted may not know the id of the message before.
-    if (!last_id.empty()) options.ExpectLastMsgId = last_id.c_str();
+    if (has_one_copy_ && !last_id.empty()) options.ExpectLastMsgId = last_id.c_str();
     if (last == 0 && natsMsgHeader_Set(message.get(), kExpectedLast, "0") != NATS_OK) {
       return absl::ResourceExhaustedError("NATS: no memory for a header");
     }

@@ -68,9 +68,11 @@ class NatsLink {
   absl::Status EnsureStream(const std::string& service, absl::Duration retention);
   // NOT_FOUND: there is no such stream. FAILED_PRECONDITION: its last 100 messages are no events.
   absl::StatusOr<End> EndOf(const std::string& service);
-  // Appends events to the stream, whose end has to be at `after`: all of them or a beginning of them, in order and each
-  // once. UNAVAILABLE: not known how many, or the server remembers an event that is gone; ABORTED: the end is
-  // elsewhere. Both end the use of this link.
+  // Appends events to the stream, whose end, as EndOf has told, has to be at `after`: all of them or a beginning of
+  // them, in order and each once. But if somebody else's message comes between them, and the stream has several copies,
+  // one of them may be missing. The check against that (Nats-Expected-Last-Msg-Id) is for streams with one copy: where
+  // it fails in a cluster, servers from 2.14 on give the stream up. UNAVAILABLE: not known how many, or the server
+  // remembers an event that is gone; ABORTED: the end is elsewhere. Both end the use of this link.
   absl::Status Append(const std::string& service, uint64_t after, const std::vector<StreamedEvent>& events);
   // Reads from this place of the stream on.
   absl::StatusOr<std::unique_ptr<NatsReader>> Read(const std::string& service, uint64_t stream_sequence);
@@ -106,6 +108,7 @@ class NatsLink {
 
   const process::EventsOptions options_;
   Answers answers_;
+  bool has_one_copy_ = false;  // the stream that EndOf was asked for
   natsConnection* connection_ = nullptr;
   jsCtx* stream_context_ = nullptr;
 };

@@ -106,9 +106,11 @@ void Background::AddConsumer(events::Consumer& consumer) {
     const std::string reason(end.message());
     log::Debug("the peer's feed has ended", {{"reason", reason}});
     // It hears nothing, or what it hears does not take effect.
-    if (absl::Now() - std::max(*since, consumer.last_progress()) < kDeaf) return kReconnect;
+    if (consumer.last_progress() > *since) said.clear();
+    if (absl::IsCancelled(end)) since.reset();  // another replica has the lease, or this process stops
+    if (!since.has_value() || absl::Now() - std::max(*since, consumer.last_progress()) < kDeaf) return kReconnect;
     since.reset();
-    if (!absl::IsCancelled(end) && std::exchange(said, reason) != reason) {
+    if (std::exchange(said, reason) != reason) {
       log::Warning("no event has been consumed here for a while", {{"reason", reason}});
     }
     return LetAnotherTry("consumer");
