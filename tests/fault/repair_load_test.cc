@@ -19,8 +19,8 @@
 namespace crosskey::testing {
 namespace {
 
-// The users that post-service knows. A reference that is RECLAIMING (3) goes by itself, and with it what is known of its
-// id: nothing refers to that any more.
+// The users that post-service knows. A reference that is RECLAIMING (3) goes by itself, and with it what is known of
+// its id: nothing refers to that any more.
 constexpr char kKnownUsers[] = "user_refs WHERE state <> 3";
 
 constexpr int kKilled = 128 + SIGKILL;
