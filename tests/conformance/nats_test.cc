@@ -361,10 +361,14 @@ class Interloper {
   std::thread thread_;
 };
 
-// Those that are events.
-std::vector<int64_t> EventsOf(const NatsServers& servers) {
-  std::vector<int64_t> sequences = SequencesOf(servers.All(kStream));
-  sequences.erase(std::remove(sequences.begin(), sequences.end(), 0), sequences.end());
+// The places in the feed of those that are events, once the last of them is `last`.
+std::vector<int64_t> AwaitEvents(const NatsServers& servers, const Publishing& publishing, int64_t last) {
+  std::vector<int64_t> sequences;
+  EXPECT_TRUE(WaitFor([&] {
+    sequences = SequencesOf(servers.All(kStream));
+    sequences.erase(std::remove(sequences.begin(), sequences.end(), 0), sequences.end());
+    return !sequences.empty() && sequences.back() == last;
+  })) << publishing.last_end();
   return sequences;
 }
 
@@ -374,11 +378,7 @@ TEST_F(Nats, AMessageOfOthersTakesThePlaceOfNoEvent) {
   const auto publishing = StartPublishing();
   Interloper interloper(*servers_, 20);
   for (int i = 0; i < kEvents / 500; ++i) Publish(500);
-  std::vector<int64_t> sequences;
-  EXPECT_TRUE(WaitFor([&] {
-    sequences = EventsOf(*servers_);
-    return !sequences.empty() && sequences.back() == kEvents;
-  })) << publishing->last_end();
+  const std::vector<int64_t> sequences = AwaitEvents(*servers_, *publishing, kEvents);
   EXPECT_GT(interloper.Stop(), 0);
   EXPECT_EQ(sequences, UpTo(kEvents));
 }
@@ -391,11 +391,7 @@ TEST_F(Nats, AStreamWithCopiesGoesOnAfterMessagesOfOthers) {
   const auto publishing = StartPublishing();
   Interloper interloper(*servers_, 5);
   Publish(kEvents);
-  std::vector<int64_t> sequences;
-  EXPECT_TRUE(WaitFor([&] {
-    sequences = EventsOf(*servers_);
-    return !sequences.empty() && sequences.back() == kEvents;
-  })) << publishing->last_end();
+  const std::vector<int64_t> sequences = AwaitEvents(*servers_, *publishing, kEvents);
   EXPECT_GT(interloper.Stop(), 0);
   EXPECT_TRUE(std::is_sorted(sequences.begin(), sequences.end(), std::less_equal<>())) << "one of them twice";
 }
